@@ -1,0 +1,361 @@
+//! What can go wrong, as the wire says it: a registry of stable codes, and the error object.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::vocabulary::BytePath;
+
+/// Who can mend a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// The command or its settings: change them.
+    Config,
+    /// Rights: grant them.
+    Auth,
+    /// This item's own content or name: the rest goes on.
+    Data,
+    /// Outage or conflict that passes: try again.
+    Transient,
+    /// Space, memory, handles: make room, then resume.
+    Resource,
+    /// Bytes that are not what they should be: keep the evidence, do not cut over.
+    Integrity,
+    /// A defect of the engine: report it.
+    Internal,
+}
+
+/// One entry of the registry.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeSpec {
+    /// Stable name.
+    pub name: &'static str,
+    /// Stable positive number, for envelopes that need one.
+    pub n: u16,
+    /// Who can mend it.
+    pub class: Class,
+    /// Whether the same command may succeed later without change.
+    pub retryable: bool,
+    /// What to do next, in one line.
+    pub hint: &'static str,
+    /// What `explain CODE` prints.
+    pub explanation: &'static str,
+}
+
+macro_rules! codes {
+    ($($variant:ident $name:literal $n:literal $class:ident $retry:literal $hint:literal
+       $explanation:literal)*) => {
+        /// A stable code. Numbers: 1000 session, 1100 source, 1200 destination, 1300 integrity,
+        /// 1400 resources and state, 1500 internal, 1600 secrets.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+        pub enum Code {
+            $(#[doc = $explanation] #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, by number.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            /// The registry entry.
+            #[must_use]
+            pub fn spec(self) -> CodeSpec {
+                match self {
+                    $(Code::$variant => CodeSpec {
+                        name: $name, n: $n, class: Class::$class, retryable: $retry,
+                        hint: $hint, explanation: $explanation,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    ProtocolVersion "PROTOCOL_VERSION" 1001 Config false
+        "ask for a version listed in hello, or update the older side"
+        "The host asked for a protocol version that this engine does not speak."
+    Parse "PARSE" 1002 Config false
+        "send one JSON object per line, in UTF-8"
+        "A line is not one JSON object: bad syntax, invalid UTF-8, a lone surrogate, nesting deeper than 64, or a bare value. The line is dropped; the session goes on."
+    LineTooLong "LINE_TOO_LONG" 1003 Config false
+        "split the command; put long lists into a manifest file"
+        "A line is longer than limits.line_in of hello. It was skipped up to its newline."
+    DuplicateField "DUPLICATE_FIELD" 1004 Config false
+        "give each field once"
+        "An object names the same field twice, so its meaning would depend on the reader."
+    UnknownOp "UNKNOWN_OP" 1005 Config false
+        "see ops in hello"
+        "The op is not one of this protocol."
+    UnknownField "UNKNOWN_FIELD" 1006 Config false
+        "check the spelling; `migration-engine schema --kind commands` lists every field"
+        "A command has a field that its op does not know. Ignoring it could silently change what is done."
+    MissingField "MISSING_FIELD" 1007 Config false
+        "add the field"
+        "A field that the op needs is absent."
+    InvalidField "INVALID_FIELD" 1008 Config false
+        "see `migration-engine schema --kind commands` for the field's type and range"
+        "A field has the wrong type, is out of range, or contradicts another one."
+    DuplicateId "DUPLICATE_ID" 1009 Config false
+        "use a new id, or wait for the result of the first"
+        "The id belongs to a command that is not finished yet."
+    Unsupported "UNSUPPORTED" 1010 Config false
+        "see ops and features in hello"
+        "The op, scheme or option is known, and this backend does not offer it."
+    FeatureMissing "FEATURE_MISSING" 1011 Config false
+        "drop the name from require, or update the engine"
+        "The host required a feature that is not in hello."
+    Dependency "DEPENDENCY" 1012 Config false
+        "mend the command named in after, then send this one again"
+        "A command named in after did not end with a status in after_status, so this one was skipped."
+    Cancelled "CANCELLED" 1013 Config true
+        "send the command again; with a key it goes on where it stopped"
+        "The command was cancelled before it finished. No partial file stands under a final name."
+    UnknownJob "UNKNOWN_JOB" 1014 Config false
+        "list them with the jobs op"
+        "No job has this target, key or token."
+    ShuttingDown "SHUTTING_DOWN" 1015 Config true
+        "start a new engine"
+        "The engine is shutting down and takes no more commands."
+    KeyConflict "KEY_CONFLICT" 1016 Config false
+        "use a new key for a new command"
+        "The key was used before with a different command in this state directory."
+    Locked "LOCKED" 1017 Transient true
+        "wait for the other engine, or stop it"
+        "Another engine is running the command with this key."
+    SrcNotFound "SRC_NOT_FOUND" 1101 Data false
+        "check the path; relative paths start at the engine's working directory"
+        "The source, or one of its items, does not exist."
+    SrcPermission "SRC_PERMISSION" 1102 Auth false
+        "grant read access, or exclude the item"
+        "The source may not be read by this user."
+    SrcChanged "SRC_CHANGED" 1103 Data true
+        "stop the writer, or copy from a snapshot"
+        "The source changed while it was read, three times in a row. No mixed content was published."
+    SrcSpecial "SRC_SPECIAL" 1104 Data false
+        "exclude the item"
+        "The item is a fifo, socket or device. It was reported and not opened."
+    SrcRead "SRC_READ" 1105 Data true
+        "check the device and its kernel log"
+        "Reading the source failed."
+    SrcLink "SRC_LINK" 1106 Data false
+        "keep links with symlinks:\"preserve\", or give their target as the source"
+        "A symbolic link could not be followed: it is circular, dangling, or leads out of the source."
+    DstExists "DST_EXISTS" 1201 Data false
+        "choose on_exists: skip, update or replace"
+        "Something of that name stands at the destination, and on_exists is fail. Nothing was overwritten."
+    DstPermission "DST_PERMISSION" 1202 Auth false
+        "grant write access to the destination directory"
+        "The destination may not be written by this user."
+    DstNoSpace "DST_NO_SPACE" 1203 Resource true
+        "free space or raise the quota, then send the command again"
+        "The destination is full or over quota. What was published is whole; the rest was removed."
+    DstWrite "DST_WRITE" 1205 Data true
+        "check the device and its kernel log"
+        "Writing the destination failed. The partial file was removed."
+    DstType "DST_TYPE" 1206 Data false
+        "move the thing in the way, or choose another destination"
+        "The destination holds another kind of thing there: a directory where a file goes, a file where a directory goes, or a symbolic link, which is never written through."
+    DstReadOnly "DST_READ_ONLY" 1208 Auth false
+        "mount the destination writable"
+        "The destination filesystem is read-only."
+    NoAtomicNoreplace "NO_ATOMIC_NOREPLACE" 1209 Config false
+        "use another filesystem, or on_exists:\"replace\""
+        "The destination filesystem cannot publish a name without a chance of overwriting another writer's."
+    NameRefused "NAME_REFUSED" 1210 Data false
+        "rename or exclude the item"
+        "The name cannot be held by the destination: too long, empty, with a NUL or a `..`, or of the form kept for temporary files."
+    Overlap "OVERLAP" 1211 Config false
+        "choose a destination outside the source"
+        "Source and destination are the same file, or one directory lies inside the other."
+    VerifyMismatch "VERIFY_MISMATCH" 1301 Integrity false
+        "keep both sides as they are and compare them; do not cut over"
+        "Two things that should be equal are not: a digest, a size, a link's text or a kind differs, or an entry is missing or extra."
+    ManifestInvalid "MANIFEST_INVALID" 1302 Data false
+        "give a manifest written by checksum or copy, or by sha256sum"
+        "A line of the manifest is no entry of a known form."
+    Accounting "ACCOUNTING" 1303 Integrity false
+        "treat the run as failed and report it"
+        "Planned items do not equal done plus failed plus skipped ones."
+    Memory "MEMORY" 1401 Resource false
+        "raise --memory-cap, or lower chunk_bytes"
+        "The command needs more memory at once than the cap allows."
+    Handles "HANDLES" 1402 Resource true
+        "raise the open-file limit (ulimit -n)"
+        "The process or the system ran out of file handles."
+    StateDir "STATE_DIR" 1403 Resource true
+        "give a writable --state-dir"
+        "The state directory cannot be used, so keys and clean-up after a crash cannot be kept."
+    JournalCorrupt "JOURNAL_CORRUPT" 1404 Integrity false
+        "keep the file for inspection; use a new key to start over"
+        "The record of a keyed command is damaged. Nothing is guessed from it."
+    Internal "INTERNAL" 1501 Internal false
+        "report it with the log from stderr"
+        "A defect of the engine. Only this command is affected."
+    SecretUnresolved "SECRET_UNRESOLVED" 1601 Config false
+        "set the variable, or mend the file or descriptor the reference names"
+        "A secret reference could not be read. The secret itself is never printed."
+}
+
+impl Code {
+    /// The stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// The code of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.name() == name)
+    }
+}
+
+/// Where a fault happened. Only what applies is present.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct At {
+    /// The item's name, relative to the source or destination.
+    #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
+    pub path: Option<BytePath>,
+    /// The field of the command, dotted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub field: Option<String>,
+    /// The byte offset in the item.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub offset: Option<u64>,
+}
+
+/// One underlying failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cause {
+    /// What was tried and failed, as a fragment.
+    pub message: String,
+    /// The system's error number.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub errno: Option<i32>,
+}
+
+/// The error object of `result` and `error` lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Fault {
+    /// Stable code.
+    pub code: Code,
+    /// Its number.
+    pub n: u16,
+    /// Who can mend it.
+    pub class: Class,
+    /// Whether the same command may succeed later without change.
+    pub retryable: bool,
+    /// What happened, as a lower-case fragment, safe to print.
+    pub message: String,
+    /// Where it happened.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub at: Option<Box<At>>,
+    /// What to do next.
+    pub hint: String,
+    /// Facts for programs.
+    #[serde(skip_serializing_if = "Map::is_empty", default)]
+    pub detail: Map<String, Value>,
+    /// Underlying failures, nearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub cause: Vec<Cause>,
+}
+
+/// Longest message or hint; what is longer is cut, so that every line stays bounded.
+const TEXT_MAX_CHARS: usize = 600;
+
+impl Fault {
+    /// A fault with the registry's class, retry rule and hint.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        let spec = code.spec();
+        Self {
+            code,
+            n: spec.n,
+            class: spec.class,
+            retryable: spec.retryable,
+            message: printable(&message.into()),
+            at: None,
+            hint: spec.hint.to_owned(),
+            detail: Map::new(),
+            cause: Vec::new(),
+        }
+    }
+
+    /// With one more fact.
+    #[must_use]
+    pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.detail.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With a hint for this very case instead of the registry's.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = printable(&hint.into());
+        self
+    }
+
+    /// At a field of the command.
+    #[must_use]
+    pub fn at_field(mut self, field: impl Into<String>) -> Self {
+        self.at.get_or_insert_default().field = Some(printable(&field.into()));
+        self
+    }
+
+    /// At an item.
+    #[must_use]
+    pub fn at_path(mut self, bytes: &[u8]) -> Self {
+        self.at.get_or_insert_default().path = Some(BytePath::new(bytes));
+        self
+    }
+
+    /// With an underlying failure.
+    #[must_use]
+    pub fn caused_by(mut self, message: impl Into<String>, errno: Option<i32>) -> Self {
+        self.cause.push(Cause { message: printable(&message.into()), errno });
+        self
+    }
+}
+
+/// `text` with control characters escaped and its length bounded.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().min(TEXT_MAX_CHARS));
+    for (count, c) in text.chars().enumerate() {
+        if count == TEXT_MAX_CHARS {
+            out.push('…');
+            break;
+        }
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_numbers_are_unique_and_explained() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|c| c.name()).collect();
+        let mut numbers: Vec<_> = Code::ALL.iter().map(|c| c.spec().n).collect();
+        assert!(numbers.is_sorted(), "the registry is ordered by number");
+        names.sort_unstable();
+        names.dedup();
+        numbers.dedup();
+        assert_eq!((names.len(), numbers.len()), (Code::ALL.len(), Code::ALL.len()));
+        for code in Code::ALL {
+            let spec = code.spec();
+            assert!(!spec.hint.is_empty() && spec.explanation.ends_with('.'), "{}", spec.name);
+            assert_eq!(Code::from_name(spec.name), Some(*code));
+            assert_eq!(serde_json::to_value(code).unwrap(), spec.name);
+        }
+    }
+
+    #[test]
+    fn text_is_bounded_and_has_no_control_characters() {
+        let fault = Fault::new(Code::Internal, format!("a\u{1b}[31m\n{}", "x".repeat(5000)));
+        assert!(fault.message.len() < 1000 && !fault.message.chars().any(char::is_control));
+    }
+}
