@@ -1,0 +1,81 @@
+"""Finding and removing the temporary files that dead jobs left behind."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Callable, Iterator, List, Sequence, Tuple
+
+from .faults import Fault
+from .glob import Selection
+from .local import DIRECTORY_FLAGS, Walk
+from .names import is_temporary, owner_of
+from .state import Root
+
+if TYPE_CHECKING:
+    from .job import Job
+
+
+class Removed:
+    """What a clean-up did."""
+
+    def __init__(self) -> None:
+        self.files = 0
+        self.bytes = 0
+        self.owners: List[str] = []
+        self.leftovers: List[Tuple[bytes, OSError]] = []
+
+
+def remove_leftovers(job: "Job", name: str, roots: Sequence[Root]) -> None:
+    """Removes what the dead job ``name`` left below ``roots``, before its key goes on."""
+    if job.session.state.alive(name[:8]) and name[:8] != job.session.job8:
+        raise Fault("LOCKED", "an attempt of this key still runs")
+    owned = name[:8] if name[:8] != job.session.job8 else ""
+    if owned:
+        remove_below(roots, lambda owner: owner == owned, dry_run=False)
+
+
+def remove_below(roots: Sequence[Root], wanted: Callable[[str], bool], dry_run: bool) -> Removed:
+    """Removes temporary files below ``roots`` whose ``job8`` is ``wanted``."""
+    removed = Removed()
+    for root in roots:
+        try:
+            fd = os.open(root.path, DIRECTORY_FLAGS)
+        except OSError:
+            continue
+        try:
+            for path, dir_fd, name, size in _temporaries(fd) if root.deep else _shallow(fd):
+                if wanted(owner_of(name)):
+                    _remove(removed, os.path.join(root.path, path), dir_fd, name, size, dry_run)
+        finally:
+            os.close(fd)
+    return removed
+
+
+def _temporaries(root_fd: int) -> Iterator[Tuple[bytes, int, bytes, int]]:
+    for entry in Walk(root_fd, Selection((), ())):
+        if entry.what == "item" and is_temporary(entry.name):
+            size = entry.st.st_size if entry.kind == "file" else 0
+            yield entry.path, entry.fd, entry.name, size
+
+
+def _shallow(fd: int) -> Iterator[Tuple[bytes, int, bytes, int]]:
+    for name in map(os.fsencode, os.listdir(fd)):
+        if is_temporary(name):
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            yield name, fd, name, status.st_size
+
+
+def _remove(
+    removed: Removed, path: bytes, dir_fd: int, name: bytes, size: int, dry_run: bool
+) -> None:
+    try:
+        if not dry_run:
+            os.unlink(name, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        removed.leftovers.append((path, error))
+        return
+    removed.files += 1
+    removed.bytes += size
+    removed.owners.append(owner_of(name))

@@ -1,0 +1,36 @@
+"""The registry of job ops, one line each."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Callable, Dict, Mapping, NamedTuple
+
+from ..fields import Field
+from ..job import Job, Outcome
+from . import batch, checksum, cleanup, compress, copy, inspect, monitor, plan, verify
+
+
+class JobOp(NamedTuple):
+    """A job op: its fields, and what does it."""
+
+    fields: Mapping[str, Field]
+    run: Callable[[Job, Mapping[str, Any]], Outcome]
+
+
+def _op(module: ModuleType) -> JobOp:
+    return JobOp(module.FIELDS, module.run)
+
+
+JOB_OPS: Dict[str, JobOp] = {
+    "batch": _op(batch),
+    "checksum": _op(checksum),
+    "cleanup": _op(cleanup),
+    "compress": _op(compress),
+    "copy": _op(copy),
+    "inspect": _op(inspect),
+    "monitor": _op(monitor),
+    "plan": _op(plan),
+    "verify": _op(verify),
+}
+# Known to the protocol's readers, and not built.
+NOT_BUILT = ("decompress", "tables")

@@ -1,0 +1,277 @@
+"""``checksum``: digests of files and trees, or the comparison with a manifest of them."""
+
+from __future__ import annotations
+
+import bisect
+import os
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+
+from .. import fields as f
+from ..digest import Digests
+from ..faults import Fault, source_fault
+from ..fields import Field
+from ..glob import Selection
+from ..job import SAMPLE_MAX, Job, Outcome, Sample
+from ..local import (
+    Walk,
+    kind_of,
+    open_beneath,
+    open_source_directory,
+    open_source_file,
+    read_chunks,
+)
+from ..manifest import Listed, ManifestWriter, read_manifest
+from ..names import join, path_fields
+from ..state import Root
+
+ALGORITHMS = ("sha256", "crc64nvme", "crc32c", "md5", "sha1")
+_CHUNK_BYTES = 1 << 20
+
+FIELDS: Dict[str, Field] = {
+    "src": Field(f.one_or_many(f.local_path), required=True),
+    "algorithm": Field(f.one_or_many(f.digest_algorithm(*ALGORITHMS))),
+    "include": f.GLOBS,
+    "exclude": f.GLOBS,
+    "manifest": Field(f.local_path),
+    "check": Field(f.local_path),
+    "parallel_files": Field(f.integer(1, 256)),
+    "limits": f.LIMITS,
+}
+
+
+def run(job: Job, params: Mapping[str, Any]) -> Outcome:
+    """Digests everything taken, or compares it with the manifest ``check``."""
+    job.phase = "hash"
+    selection = Selection(params["include"], params["exclude"])
+    if params["check"] is None:
+        return _Digest(job, params, selection).run()
+    for field in ("algorithm", "manifest"):
+        if params[field] is not None:
+            message = "%s does not go with check" % field
+            raise Fault("INVALID_FIELD", message, field=field)
+    return _Check(job, params, selection).run()
+
+
+class _Found(NamedTuple):
+    """A file to digest: its name in the answer, and where it is opened."""
+
+    path: bytes
+    kind: str
+    status: os.stat_result
+    dir_fd: Optional[int]
+    name: bytes
+
+
+def digest_file(
+    job: Job, dir_fd: Optional[int], name: bytes, path: bytes, algorithms: List[str]
+) -> Tuple[os.stat_result, int, Dict[str, str]]:
+    """Reads a file once; its status, its size and its digests."""
+    fd = open_source_file(name, dir_fd, path)
+    try:
+        status = os.fstat(fd)
+        digests = Digests(algorithms)
+        size = 0
+        for data in read_chunks(fd, _CHUNK_BYTES, path):
+            job.read(len(data))
+            with job.timed("hash_ms"):
+                digests.update(data)
+            size += len(data)
+        return status, size, digests.hex()
+    finally:
+        os.close(fd)
+
+
+class _Digest:
+    def __init__(self, job: Job, params: Mapping[str, Any], selection: Selection) -> None:
+        self._job = job
+        self._sources: List[bytes] = params["src"]
+        self._selection = selection
+        self._algorithms: List[str] = list(dict.fromkeys(params["algorithm"] or ["sha256"]))
+        self._manifest_path: Optional[bytes] = params["manifest"]
+        self._manifest: Optional[ManifestWriter] = None
+        self._first: List[Tuple[bytes, int, Dict[str, Any]]] = []
+        self._total = 0
+
+    def run(self) -> Outcome:
+        """Digests every source."""
+        job = self._job
+        if self._manifest_path is not None:
+            root = Root(os.path.dirname(self._manifest_path) or b".", False)
+            job.session.note_roots(job, [root])
+            self._manifest = ManifestWriter(job, self._manifest_path, self._algorithms, "manifest")
+        try:
+            for source in self._sources:
+                self._source(source)
+            if self._manifest is not None:
+                self._manifest.publish()
+        except BaseException:
+            if self._manifest is not None:
+                self._manifest.discard()
+            raise
+        return Outcome(data=self._data())
+
+    def _data(self) -> Dict[str, Any]:
+        sample = Sample()
+        for _, _, entry in self._first:
+            sample.add(entry)
+        data: Dict[str, Any] = {"digests": sample.entries, "digests_total": self._total}
+        if self._manifest_path is not None:
+            data["manifest"] = path_fields(self._manifest_path)
+        return data
+
+    def _source(self, source: bytes) -> None:
+        try:
+            for found in _found_in(self._job, source, len(self._sources) == 1, self._selection):
+                self._item(found)
+        except Fault as fault:
+            self._job.item_failed(source, fault)
+
+    def _item(self, found: _Found) -> None:
+        job = self._job
+        if found.kind == "symlink":
+            job.item_skipped(found.path)
+            return
+        try:
+            job.begin_item(found.path, found.status.st_size)
+            if found.kind == "special":
+                raise Fault("SRC_SPECIAL", "a fifo, socket or device is not opened")
+            status, size, digests = digest_file(
+                job, found.dir_fd, found.name, found.path, self._algorithms
+            )
+        except Fault as fault:
+            job.item_failed(found.path, fault)
+            return
+        if self._manifest is not None:
+            self._manifest.file(found.path, status, size, digests)
+        self._keep(found.path, size, digests)
+        job.item_ok(found.path, size, digests)
+
+    def _keep(self, path: bytes, size: int, digests: Dict[str, str]) -> None:
+        self._total += 1
+        entry: Dict[str, Any] = dict(path_fields(path))
+        entry.update(bytes=size, digests=digests)
+        bisect.insort(self._first, (path, self._total, entry))
+        del self._first[SAMPLE_MAX:]
+
+
+def _found_in(job: Job, source: bytes, alone: bool, selection: Selection) -> Iterator[_Found]:
+    try:
+        status = os.stat(source)
+    except OSError as error:
+        raise source_fault(error, "find the source", source) from error
+    if kind_of(status.st_mode) != "directory":
+        yield _Found(source, kind_of(status.st_mode), status, None, os.path.realpath(source))
+        return
+    fd = open_source_directory(source)
+    prefix = b"" if alone else source.rstrip(b"/") or b"/"
+    try:
+        for entry in Walk(fd, selection):
+            job.step()
+            path = join(prefix, entry.path)
+            if entry.fault is not None:
+                job.item_failed(path, entry.fault)
+            elif entry.what == "item":
+                yield _Found(path, entry.kind, entry.st, entry.fd, entry.name)
+    finally:
+        os.close(fd)
+
+
+class _Check:
+    def __init__(self, job: Job, params: Mapping[str, Any], selection: Selection) -> None:
+        self._job = job
+        self._sources: List[bytes] = params["src"]
+        self._manifest: bytes = params["check"]
+        self._selection = selection
+        self._matched = self._mismatched = self._missing = 0
+
+    def run(self) -> Outcome:
+        """Compares every entry of the manifest that the selection takes."""
+        fd = self._root()
+        try:
+            for listed in read_manifest(self._manifest):
+                self._job.step()
+                if self._selection.takes(listed.path):
+                    self._entry(fd, listed)
+        finally:
+            if fd is not None:
+                os.close(fd)
+        check = {
+            "matched": self._matched,
+            "mismatched": self._mismatched,
+            "missing": self._missing,
+        }
+        data = {"digests": [], "digests_total": 0, "check": check}
+        first = self._job.first_failure
+        if first is None:
+            return Outcome(data=data)
+        message = "%d of %d entries failed; the first: %s" % (
+            self._job.items_failed,
+            self._job.items_done,
+            first.message,
+        )
+        error = Fault(first.code, message, path=first.path)
+        return Outcome(data=data, status="failed", error=error)
+
+    def _root(self) -> Optional[int]:
+        """The directory that names are relative to; ``None`` for the working directory."""
+        if len(self._sources) != 1 or not os.path.isdir(self._sources[0]):
+            for source in self._sources:
+                if not os.path.lexists(source):
+                    raise Fault("SRC_NOT_FOUND", "failed to find the source", path=source)
+            return None
+        return open_source_directory(self._sources[0])
+
+    def _entry(self, root: Optional[int], listed: Listed) -> None:
+        job = self._job
+        job.begin_item(listed.path, listed.size or 0)
+        try:
+            size = self._compare(root, listed)
+        except Fault as fault:
+            missing = fault.code == "SRC_NOT_FOUND"
+            self._missing += missing
+            self._mismatched += fault.code == "VERIFY_MISMATCH"
+            job.item_failed(listed.path, fault)
+            return
+        self._matched += 1
+        job.item_ok(listed.path, size)
+
+    def _compare(self, root: Optional[int], listed: Listed) -> int:
+        if root is None:
+            return _compare_at(self._job, None, listed.path, listed)
+        parts = listed.path.split(b"/")
+        if any(part in (b"", b".", b"..") for part in parts):
+            raise Fault("NAME_REFUSED", "the name leads out of the source")
+        try:
+            fd = open_beneath(root, parts[:-1])
+        except OSError as error:
+            raise source_fault(error, "find the item") from error
+        try:
+            return _compare_at(self._job, fd, parts[-1], listed)
+        finally:
+            os.close(fd)
+
+
+def _compare_at(job: Job, dir_fd: Optional[int], name: bytes, listed: Listed) -> int:
+    if listed.link is not None:
+        try:
+            same = os.readlink(name, dir_fd=dir_fd) == listed.link
+        except FileNotFoundError as error:
+            raise source_fault(error, "find the item") from error
+        except OSError:
+            same = False
+        if not same:
+            raise Fault("VERIFY_MISMATCH", "the link's text differs")
+        return 0
+    algorithms = [listed_algorithm(algorithm) for algorithm in listed.digests]
+    _, size, digests = digest_file(job, dir_fd, name, listed.path, algorithms)
+    if digests != listed.digests or listed.size not in (None, size):
+        raise Fault("VERIFY_MISMATCH", "the digest differs")
+    return size
+
+
+def listed_algorithm(name: str) -> str:
+    """The name of an algorithm in a manifest, if this backend has it."""
+    if name not in ALGORITHMS:
+        message = "the manifest names the digest %s, which this backend does not have" % name
+        raise Fault("UNSUPPORTED", message, field="check")
+    return name

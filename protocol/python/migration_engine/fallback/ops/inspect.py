@@ -1,0 +1,109 @@
+"""``inspect``: what is there, without touching it."""
+
+from __future__ import annotations
+
+import bisect
+import os
+from typing import Any, Dict, List, Mapping, Tuple
+
+from .. import fields as f
+from ..fields import Field
+from ..glob import Selection
+from ..job import Job, Outcome
+from ..local import Walk, kind_of, open_source_directory, status_of_source
+from ..names import is_utf8, path_fields
+
+LARGEST_MAX = 5
+_COUNTERS = {"file": "files", "symlink": "symlinks", "special": "specials"}
+
+FIELDS: Dict[str, Field] = {
+    "src": Field(f.local_path, required=True),
+    "include": f.GLOBS,
+    "exclude": f.GLOBS,
+}
+
+
+def run(job: Job, params: Mapping[str, Any]) -> Outcome:
+    """Counts what the selection takes."""
+    src: bytes = params["src"]
+    selection = Selection(params["include"], params["exclude"])
+    status = status_of_source(src)
+    survey = Survey(kind_of(status.st_mode))
+    if survey.kind == "directory":
+        _tree(job, src, selection, survey)
+    else:
+        survey.item(os.path.basename(src.rstrip(b"/")) or src, survey.kind, status.st_size)
+    job.items_ok = survey.items
+    return Outcome(data=survey.data())
+
+
+class Survey:
+    """The counts of an inspection."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.directories = 0
+        self.unreadable = 0
+        self._counts = dict.fromkeys(_COUNTERS.values(), 0)
+        self._bytes = 0
+        self._not_utf8 = 0
+        self._longest = 0
+        self._deepest = 0
+        self._largest: List[Tuple[int, bytes]] = []
+
+    @property
+    def items(self) -> int:
+        """Files, links and specials."""
+        return sum(self._counts.values())
+
+    def name(self, path: bytes) -> None:
+        """Counts a name."""
+        name = path.rpartition(b"/")[2]
+        self._not_utf8 += not is_utf8(name)
+        self._longest = max(self._longest, len(name))
+        self._deepest = max(self._deepest, path.count(b"/") + 1)
+
+    def item(self, path: bytes, kind: str, size: int) -> None:
+        """Counts an item and its name."""
+        self.name(path)
+        self._counts[_COUNTERS[kind]] += 1
+        if kind == "file":
+            self._bytes += size
+            bisect.insort(self._largest, (-size, path))
+            del self._largest[LARGEST_MAX:]
+
+    def data(self) -> Dict[str, Any]:
+        """What the op answers."""
+        data: Dict[str, Any] = {"kind": self.kind, "files": self._counts["files"]}
+        data["directories"] = self.directories
+        data["symlinks"] = self._counts["symlinks"]
+        data["specials"] = self._counts["specials"]
+        data["bytes"] = self._bytes
+        data["unreadable"] = self.unreadable
+        data["not_utf8"] = self._not_utf8
+        data["longest_name_bytes"] = self._longest
+        data["deepest"] = self._deepest
+        data["largest"] = [
+            dict(path_fields(path), bytes=-negative) for negative, path in self._largest
+        ]
+        data["endpoint"] = {
+            "scheme": "file",
+            "capabilities": ["atomic_publish", "metadata", "random_write", "symlinks"],
+        }
+        return data
+
+
+def _tree(job: Job, src: bytes, selection: Selection, survey: Survey) -> None:
+    fd = open_source_directory(src)
+    try:
+        for entry in Walk(fd, selection):
+            job.step()
+            if entry.what == "enter":
+                survey.directories += 1
+                survey.name(entry.path)
+            elif entry.what == "failed":
+                survey.unreadable += 1
+            elif entry.what == "item":
+                survey.item(entry.path, entry.kind, entry.st.st_size)
+    finally:
+        os.close(fd)

@@ -1,0 +1,377 @@
+"""The registry of fault codes: the same table as ``protocol/schema/v1/errors.json``."""
+
+from __future__ import annotations
+
+from typing import Dict, List, NamedTuple, Union
+
+
+class CodeSpec(NamedTuple):
+    """One entry: a stable name and number, who can mend it, and what to do next."""
+
+    code: str
+    n: int
+    class_: str
+    retryable: bool
+    hint: str
+    explanation: str
+
+
+ALL: List[CodeSpec] = [
+    CodeSpec(
+        "PROTOCOL_VERSION",
+        1001,
+        "config",
+        False,
+        "ask for a version listed in hello, or update the older side",
+        "The host asked for a protocol version that this engine does not speak.",
+    ),
+    CodeSpec(
+        "PARSE",
+        1002,
+        "config",
+        False,
+        "send one JSON object per line, in UTF-8",
+        "A line is not one JSON object: bad syntax, invalid UTF-8, a lone surrogate, "
+        "nesting deeper than 64, or a bare value. The line is dropped; the session "
+        "goes on.",
+    ),
+    CodeSpec(
+        "LINE_TOO_LONG",
+        1003,
+        "config",
+        False,
+        "split the command; put long lists into a manifest file",
+        "A line is longer than limits.line_in of hello. It was skipped up to its newline.",
+    ),
+    CodeSpec(
+        "DUPLICATE_FIELD",
+        1004,
+        "config",
+        False,
+        "give each field once",
+        "An object names the same field twice, so its meaning would depend on the reader.",
+    ),
+    CodeSpec(
+        "UNKNOWN_OP",
+        1005,
+        "config",
+        False,
+        "see ops in hello",
+        "The op is not one of this protocol.",
+    ),
+    CodeSpec(
+        "UNKNOWN_FIELD",
+        1006,
+        "config",
+        False,
+        "check the spelling; `migration-engine schema --kind commands` lists every field",
+        "A command has a field that its op does not know. Ignoring it could silently "
+        "change what is done.",
+    ),
+    CodeSpec(
+        "MISSING_FIELD",
+        1007,
+        "config",
+        False,
+        "add the field",
+        "A field that the op needs is absent.",
+    ),
+    CodeSpec(
+        "INVALID_FIELD",
+        1008,
+        "config",
+        False,
+        "see `migration-engine schema --kind commands` for the field's type and range",
+        "A field has the wrong type, is out of range, or contradicts another one.",
+    ),
+    CodeSpec(
+        "DUPLICATE_ID",
+        1009,
+        "config",
+        False,
+        "use a new id, or wait for the result of the first",
+        "The id belongs to a command that is not finished yet.",
+    ),
+    CodeSpec(
+        "UNSUPPORTED",
+        1010,
+        "config",
+        False,
+        "see ops and features in hello",
+        "The op, scheme or option is known, and this backend does not offer it.",
+    ),
+    CodeSpec(
+        "FEATURE_MISSING",
+        1011,
+        "config",
+        False,
+        "drop the name from require, or update the engine",
+        "The host required a feature that is not in hello.",
+    ),
+    CodeSpec(
+        "DEPENDENCY",
+        1012,
+        "config",
+        False,
+        "mend the command named in after, then send this one again",
+        "A command named in after did not end with a status in after_status, so this "
+        "one was skipped.",
+    ),
+    CodeSpec(
+        "CANCELLED",
+        1013,
+        "config",
+        True,
+        "send the command again; with a key it goes on where it stopped",
+        "The command was cancelled before it finished. No partial file stands under a final name.",
+    ),
+    CodeSpec(
+        "UNKNOWN_JOB",
+        1014,
+        "config",
+        False,
+        "list them with the jobs op",
+        "No job has this target, key or token.",
+    ),
+    CodeSpec(
+        "SHUTTING_DOWN",
+        1015,
+        "config",
+        True,
+        "start a new engine",
+        "The engine is shutting down and takes no more commands.",
+    ),
+    CodeSpec(
+        "KEY_CONFLICT",
+        1016,
+        "config",
+        False,
+        "use a new key for a new command",
+        "The key was used before with a different command in this state directory.",
+    ),
+    CodeSpec(
+        "LOCKED",
+        1017,
+        "transient",
+        True,
+        "wait for the other engine, or stop it",
+        "Another engine is running the command with this key.",
+    ),
+    CodeSpec(
+        "SRC_NOT_FOUND",
+        1101,
+        "data",
+        False,
+        "check the path; relative paths start at the engine's working directory",
+        "The source, or one of its items, does not exist.",
+    ),
+    CodeSpec(
+        "SRC_PERMISSION",
+        1102,
+        "auth",
+        False,
+        "grant read access, or exclude the item",
+        "The source may not be read by this user.",
+    ),
+    CodeSpec(
+        "SRC_CHANGED",
+        1103,
+        "data",
+        True,
+        "stop the writer, or copy from a snapshot",
+        "The source changed while it was read, three times in a row. No mixed content"
+        " was published.",
+    ),
+    CodeSpec(
+        "SRC_SPECIAL",
+        1104,
+        "data",
+        False,
+        "exclude the item",
+        "The item is a fifo, socket or device. It was reported and not opened.",
+    ),
+    CodeSpec(
+        "SRC_READ",
+        1105,
+        "data",
+        True,
+        "check the device and its kernel log",
+        "Reading the source failed.",
+    ),
+    CodeSpec(
+        "SRC_LINK",
+        1106,
+        "data",
+        False,
+        'keep links with symlinks:"preserve", or give their target as the source',
+        "A symbolic link could not be followed: it is circular, dangling, or leads "
+        "out of the source.",
+    ),
+    CodeSpec(
+        "DST_EXISTS",
+        1201,
+        "data",
+        False,
+        "choose on_exists: skip, update or replace",
+        "Something of that name stands at the destination, and on_exists is fail. "
+        "Nothing was overwritten.",
+    ),
+    CodeSpec(
+        "DST_PERMISSION",
+        1202,
+        "auth",
+        False,
+        "grant write access to the destination directory",
+        "The destination may not be written by this user.",
+    ),
+    CodeSpec(
+        "DST_NO_SPACE",
+        1203,
+        "resource",
+        True,
+        "free space or raise the quota, then send the command again",
+        "The destination is full or over quota. What was published is whole; the rest was removed.",
+    ),
+    CodeSpec(
+        "DST_WRITE",
+        1205,
+        "data",
+        True,
+        "check the device and its kernel log",
+        "Writing the destination failed. The partial file was removed.",
+    ),
+    CodeSpec(
+        "DST_TYPE",
+        1206,
+        "data",
+        False,
+        "move the thing in the way, or choose another destination",
+        "The destination holds another kind of thing there: a directory where a file "
+        "goes, a file where a directory goes, or a symbolic link, which is never "
+        "written through.",
+    ),
+    CodeSpec(
+        "DST_READ_ONLY",
+        1208,
+        "auth",
+        False,
+        "mount the destination writable",
+        "The destination filesystem is read-only.",
+    ),
+    CodeSpec(
+        "NO_ATOMIC_NOREPLACE",
+        1209,
+        "config",
+        False,
+        'use another filesystem, or on_exists:"replace"',
+        "The destination filesystem cannot publish a name without a chance of "
+        "overwriting another writer's.",
+    ),
+    CodeSpec(
+        "NAME_REFUSED",
+        1210,
+        "data",
+        False,
+        "rename or exclude the item",
+        "The name cannot be held by the destination: too long, empty, with a NUL or a"
+        " `..`, or of the form kept for temporary files.",
+    ),
+    CodeSpec(
+        "OVERLAP",
+        1211,
+        "config",
+        False,
+        "choose a destination outside the source",
+        "Source and destination are the same file, or one directory lies inside the other.",
+    ),
+    CodeSpec(
+        "VERIFY_MISMATCH",
+        1301,
+        "integrity",
+        False,
+        "keep both sides as they are and compare them; do not cut over",
+        "Two things that should be equal are not: a digest, a size, a link's text or "
+        "a kind differs, or an entry is missing or extra.",
+    ),
+    CodeSpec(
+        "MANIFEST_INVALID",
+        1302,
+        "data",
+        False,
+        "give a manifest written by checksum or copy, or by sha256sum",
+        "A line of the manifest is no entry of a known form.",
+    ),
+    CodeSpec(
+        "ACCOUNTING",
+        1303,
+        "integrity",
+        False,
+        "treat the run as failed and report it",
+        "Planned items do not equal done plus failed plus skipped ones.",
+    ),
+    CodeSpec(
+        "MEMORY",
+        1401,
+        "resource",
+        False,
+        "raise --memory-cap, or lower chunk_bytes",
+        "The command needs more memory at once than the cap allows.",
+    ),
+    CodeSpec(
+        "HANDLES",
+        1402,
+        "resource",
+        True,
+        "raise the open-file limit (ulimit -n)",
+        "The process or the system ran out of file handles.",
+    ),
+    CodeSpec(
+        "STATE_DIR",
+        1403,
+        "resource",
+        True,
+        "give a writable --state-dir",
+        "The state directory cannot be used, so keys and clean-up after a crash cannot be kept.",
+    ),
+    CodeSpec(
+        "JOURNAL_CORRUPT",
+        1404,
+        "integrity",
+        False,
+        "keep the file for inspection; use a new key to start over",
+        "The record of a keyed command is damaged. Nothing is guessed from it.",
+    ),
+    CodeSpec(
+        "INTERNAL",
+        1501,
+        "internal",
+        False,
+        "report it with the log from stderr",
+        "A defect of the engine. Only this command is affected.",
+    ),
+    CodeSpec(
+        "SECRET_UNRESOLVED",
+        1601,
+        "config",
+        False,
+        "set the variable, or mend the file or descriptor the reference names",
+        "A secret reference could not be read. The secret itself is never printed.",
+    ),
+]
+
+BY_CODE: Dict[str, CodeSpec] = {spec.code: spec for spec in ALL}
+
+
+def table() -> List[Dict[str, Union[str, int, bool]]]:
+    """The registry in the shape of ``errors.json``."""
+    return [
+        {
+            "code": spec.code,
+            "n": spec.n,
+            "class": spec.class_,
+            "retryable": spec.retryable,
+            "hint": spec.hint,
+            "explanation": spec.explanation,
+        }
+        for spec in ALL
+    ]
