@@ -6,9 +6,9 @@ import argparse
 import sys
 from typing import List, Optional
 
-from . import __version__
 from .fallback.server import Options, serve
 from .fallback.state import default_directory
+from .version import __version__
 
 
 def main(arguments: Optional[List[str]] = None) -> int:

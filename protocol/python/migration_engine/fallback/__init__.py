@@ -1,0 +1,1 @@
+"""The protocol's second server, in the standard library alone."""

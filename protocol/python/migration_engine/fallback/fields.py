@@ -190,10 +190,10 @@ def millis(low: int = 0, high: int = INTEGER_MAX) -> Check:
 
 def _with_unit(units: Mapping[str, int], low: int, high: int) -> Check:
     def check(value: Any, field: str) -> int:
-        amount = _exact(value, units, field) if isinstance(value, str) else value
+        amount: Any = _exact(value, units, field) if isinstance(value, str) else value
         if type(amount) is not int or not low <= amount <= high:
             raise invalid(field, "%d to %d" % (low, high))
-        return amount
+        return int(amount)
 
     return check
 

@@ -189,8 +189,8 @@ class Walk:
             status = os.stat(last, dir_fd=parent, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
                 if any(level.id == (status.st_dev, status.st_ino) for level in self._stack):
-                    fault = Fault("SRC_LINK", "a link leads to a directory above it", path=path)
-                    yield Entry("failed", path, name, "symlink", None, -1, fault)
+                    circular = Fault("SRC_LINK", "a link leads to a directory above it", path=path)
+                    yield Entry("failed", path, name, "symlink", None, -1, circular)
                     return
                 fd = os.open(last, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
                 yield from self._enter(path, name, fd, covered)

@@ -242,8 +242,9 @@ class Publisher:
                 return False
             except OSError as error:
                 item.discard()
-                fault = destination_fault(error, "publish the destination")
-                self._job.item_failed(item.path, fault)
+                self._job.item_failed(
+                    item.path, destination_fault(error, "publish the destination")
+                )
                 return False
         self.touch(item.directory)
         item.close()

@@ -63,7 +63,7 @@ class Options(NamedTuple):
 
 
 class _Event(NamedTuple):
-    """Something the supervisor must hear of: ``eof``, ``signal``, ``echo``, ``broken``, ``done``."""
+    """What the supervisor hears of: ``eof``, ``signal``, ``echo``, ``broken`` or ``done``."""
 
     what: str
     number: int = 0

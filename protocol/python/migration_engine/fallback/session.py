@@ -154,13 +154,14 @@ class Session:
         except Fault as fault:
             result = self._result(job, Outcome(status="failed", error=fault))
         except MemoryError:
-            fault = Fault("MEMORY", "out of memory")
-            result = self._result(job, Outcome(status="failed", error=fault))
+            result = self._failed(job, "MEMORY", "out of memory")
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
-            fault = Fault("INTERNAL", "unexpected %s" % type(error).__name__)
-            result = self._result(job, Outcome(status="failed", error=fault))
+            result = self._failed(job, "INTERNAL", "unexpected %s" % type(error).__name__)
         self._conclude(job, result)
+
+    def _failed(self, job: Job, code: str, message: str) -> Dict[str, Any]:
+        return self._result(job, Outcome(status="failed", error=Fault(code, message)))
 
     def _attempt(self, job: Job) -> Dict[str, Any]:
         op = ops.JOB_OPS[job.op]
