@@ -1,0 +1,133 @@
+//! `cleanup`: removes what dead jobs left behind.
+
+use std::collections::BTreeSet;
+
+use migration_protocol::fault::Fault;
+use migration_protocol::message::CleanupParams;
+use migration_protocol::vocabulary::{BytePath, LimitSpec};
+use serde_json::{Map, Value, json};
+
+use crate::command::copy::local_path;
+use crate::command::plan::Planned;
+use crate::command::{Answer, Command, Prepared, Work, fields};
+use crate::endpoint::local::leftovers::{Leftovers, Owner};
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::journal::attempt::{Attempts, Dead, Root, attempts};
+use crate::journal::keyed;
+use crate::model::path::JOB_TAG_DIGITS;
+use crate::wire;
+
+/// The registry's entry.
+pub const COMMAND: Command = Command {
+    op: "cleanup",
+    about: "Remove what dead jobs left behind",
+    schema: || schemars::schema_for!(CleanupParams),
+    prepare,
+};
+
+fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
+    let params: CleanupParams = fields::read(map)?;
+    let locations = params.locations.map(|list| list.0).unwrap_or_default();
+    let roots = locations.iter().map(|spec| {
+        let path = local_path(spec, "locations")?;
+        Ok(Root { path, tree: true })
+    });
+    let roots = roots.collect::<Result<Vec<_>>>().map_err(|error| wire::fault(&error))?;
+    let target = params.target.map(|target| job_of_token(&target).to_owned());
+    let work = Cleanup { target, key: None, roots, forget: params.forget, dry_run: params.dry_run };
+    Ok(Prepared { limits: LimitSpec::default(), work: Box::new(work) })
+}
+
+/// The job in a checkpoint token `ck:JOB:N`; any other text is a job's own name.
+#[must_use]
+pub fn job_of_token(token: &str) -> &str {
+    token.strip_prefix("ck:").and_then(|rest| rest.split(':').next()).unwrap_or(token)
+}
+
+struct Cleanup {
+    target: Option<String>,
+    key: Option<String>,
+    roots: Vec<Root>,
+    forget: bool,
+    dry_run: bool,
+}
+
+impl Work for Cleanup {
+    fn run(mut self: Box<Self>, job: &Job) -> Result<Answer> {
+        let Some(state) = &job.engine.state else {
+            let message = "no state directory: dead jobs are not known";
+            return Err(EngineError::new(Kind::StateDir, message)
+                .hint("give --state-dir, or name the places in locations"));
+        };
+        self.key = job.key.clone();
+        let Attempts { dead, live } = attempts(&state.attempts())?;
+        let mut chosen = self.choose(dead, state)?;
+        let mut found = Leftovers::new(job, self.dry_run);
+        for dead in &mut chosen {
+            let owner = Owner::Job(tag(&dead.job));
+            dead.roots.iter().try_for_each(|root| found.sweep(root, &owner))?;
+        }
+        let live: BTreeSet<String> = live.iter().map(|job| tag(job)).collect();
+        let others = Owner::Others(live);
+        self.roots.iter().try_for_each(|root| found.sweep(root, &others))?;
+        let jobs = chosen.len();
+        if !self.dry_run && found.left.is_empty() {
+            chosen.into_iter().for_each(Dead::forget);
+        }
+        if let (true, false, Some(key)) = (self.forget, self.dry_run, &self.key) {
+            keyed::forget(&state.keys(), key)?;
+        }
+        let left = wire::sample(found.left.iter().map(|path| BytePath::new(path)));
+        let data = json!({
+            "jobs": jobs, "removed": found.removed, "bytes": found.bytes, "leftovers": left,
+        });
+        Ok(Answer { data: Some(data), ..Answer::default() })
+    }
+
+    fn plan(mut self: Box<Self>, job: &Job) -> Result<Planned> {
+        self.dry_run = true;
+        self.run(job).map(|answer| Planned { data: answer.data.unwrap_or_default() })
+    }
+}
+
+impl Cleanup {
+    /// The dead jobs that are meant.
+    fn choose(&self, dead: Vec<Dead>, state: &crate::journal::state::StateDir) -> Result<Vec<Dead>> {
+        if let Some(target) = &self.target {
+            return Ok(dead.into_iter().filter(|dead| dead.job == *target).collect());
+        }
+        let Some(key) = &self.key else {
+            return Ok(dead);
+        };
+        let jobs = keyed::jobs(&state.keys(), key)?;
+        Ok(dead.into_iter().filter(|dead| jobs.contains(&dead.job)).collect())
+    }
+}
+
+fn tag(job: &str) -> String {
+    job.get(..JOB_TAG_DIGITS).unwrap_or(job).to_owned()
+}
+
+/// Removes the leftovers of a keyed command's dead attempts, before it goes on.
+///
+/// # Errors
+/// `StateDir`, `JournalCorrupt`, and what keeps a leftover from being removed.
+pub fn clean_earlier(job: &Job) -> Result<()> {
+    let (Some(ledger), Some(state)) = (&job.ledger, &job.engine.state) else {
+        return Ok(());
+    };
+    if !ledger.is_resumed() {
+        return Ok(());
+    }
+    let earlier = ledger.earlier_jobs()?;
+    let mut found = Leftovers::new(job, false);
+    for dead in attempts(&state.attempts())?.dead {
+        if earlier.contains(&dead.job) {
+            let owner = Owner::Job(tag(&dead.job));
+            dead.roots.iter().try_for_each(|root| found.sweep(root, &owner))?;
+            dead.forget();
+        }
+    }
+    Ok(())
+}

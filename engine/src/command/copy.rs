@@ -1,0 +1,334 @@
+//! `copy`: files and trees from one place to another.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use migration_protocol::event::Verified;
+use migration_protocol::fault::{Code, Fault};
+use migration_protocol::vocabulary::{
+    BytePath, Checksum, Durability, LimitSpec, LocationSpec, OnExists, Preserve, Size, Symlinks,
+    VerifyLevel,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::command::plan::{CopyPlan, Planned};
+use crate::command::{Answer, Command, Prepared, Work, fields};
+use crate::endpoint::{self, contract::Durable};
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::journal::attempt::Root;
+use crate::limits::{CHUNK_BYTES, CHUNK_BYTES_RANGE, PARALLEL_FILES_MAX};
+use crate::model::item::ItemKind;
+use crate::model::location::Location;
+use crate::model::path::ItemPath;
+use crate::model::selection::Selection;
+use crate::pipeline::copy::{CopyOptions, Links, copy};
+use crate::pipeline::manifest::{Form, ManifestWriter};
+use crate::platform::operator;
+use crate::progress::Spent;
+use crate::wire;
+
+/// The fields of `copy`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CopyParams {
+    /// What is copied.
+    pub src: LocationSpec,
+    /// The copy itself, or with a slash at its end the directory it goes into.
+    pub dst: LocationSpec,
+    /// Globs of what is taken. Default: everything.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// Globs of what is left out. Default: nothing.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// What happens to what stands there. Default: fail.
+    #[serde(default)]
+    pub on_exists: OnExists,
+    /// The digest taken in the same pass. Default: crc64nvme.
+    #[serde(default)]
+    pub checksum: Checksum,
+    /// How far the copy is verified. Default: stream.
+    #[serde(default)]
+    pub verify: VerifyLevel,
+    /// What beyond content is carried over. Default: mode and times.
+    #[serde(default = "preserve_default")]
+    pub preserve: Vec<Preserve>,
+    /// What is done with symbolic links. Default: preserve.
+    #[serde(default)]
+    pub symlinks: Symlinks,
+    /// What the copy survives. Default: power_loss.
+    #[serde(default)]
+    pub durability: Durability,
+    /// A JSON Lines file that lists what was copied. Default: none.
+    #[serde(default)]
+    pub manifest: Option<LocationSpec>,
+    /// Bytes read at once, 64 KiB to 64 MiB. Default: 1 MiB.
+    #[serde(default)]
+    pub chunk_bytes: Option<Size>,
+    /// Files in hand at once, 1 to 256. Default: chosen.
+    #[serde(default)]
+    pub parallel_files: Option<u64>,
+    /// Rates of this command. Default: none.
+    #[serde(default)]
+    pub limits: LimitSpec,
+    /// Only plan. Default: false.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Not built: only false.
+    #[serde(default)]
+    pub delete: bool,
+    /// Not built.
+    #[serde(default)]
+    pub compress: Option<Value>,
+    /// Not built.
+    #[serde(default)]
+    pub decompress: Option<Value>,
+    /// Not built: only 1.
+    #[serde(default)]
+    pub parallel_chunks: Option<u64>,
+}
+
+fn preserve_default() -> Vec<Preserve> {
+    vec![Preserve::Mode, Preserve::Times]
+}
+
+/// The registry's entry.
+pub const COMMAND: Command = Command {
+    op: "copy",
+    about: "Copy files and trees, verified in the same pass",
+    schema: || schemars::schema_for!(CopyParams),
+    prepare,
+};
+
+fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
+    let params: CopyParams = fields::read(map)?;
+    refuse_unbuilt(&params)?;
+    fields::check_limits(&params.limits)?;
+    let limits = params.limits;
+    let work = Copy::new(params).map_err(|error| wire::fault(&error))?;
+    Ok(Prepared { limits, work: Box::new(work) })
+}
+
+fn refuse_unbuilt(params: &CopyParams) -> Result<(), Fault> {
+    let unbuilt = [
+        ("delete", params.delete),
+        ("compress", params.compress.as_ref().is_some_and(|v| *v != Value::Bool(false))),
+        ("decompress", params.decompress.as_ref().is_some_and(|v| *v != Value::Bool(false))),
+        ("parallel_chunks", params.parallel_chunks.is_some_and(|n| n != 1)),
+    ];
+    match unbuilt.into_iter().find(|(_, asked)| *asked) {
+        None => Ok(()),
+        Some((field, _)) => Err(Fault::new(
+            Code::Unsupported,
+            format!("{field} is not built in this version"),
+        )
+        .at_field(field)
+        .hint("leave the field out")),
+    }
+}
+
+/// A copy, ready to run.
+#[derive(Debug)]
+struct Copy {
+    src: Location,
+    dst: Location,
+    manifest: Option<Vec<u8>>,
+    options: CopyOptions,
+    dry_run: bool,
+}
+
+impl Copy {
+    fn new(params: CopyParams) -> Result<Self> {
+        let src = wire::location(&params.src, "src")?;
+        let mut dst = wire::location(&params.dst, "dst")?;
+        endpoint::scheme(&src).map_err(|error| error.field("src"))?;
+        endpoint::scheme(&dst).map_err(|error| error.field("dst"))?;
+        if dst.is_into() && !src.name().is_empty() {
+            dst = dst.child(src.name());
+        }
+        let manifest = params.manifest.map(|spec| local_path(&spec, "manifest")).transpose()?;
+        if manifest.as_deref().is_some_and(|path| Form::of(path) != Form::Lines) {
+            let message = "the manifest of a copy is JSON Lines";
+            return Err(EngineError::new(Kind::InvalidField, message)
+                .field("manifest")
+                .hint("let its name end in .jsonl"));
+        }
+        let chunk = params.chunk_bytes.map_or(CHUNK_BYTES, |size| size.0);
+        let (least, most) = CHUNK_BYTES_RANGE;
+        let parallel = params.parallel_files.map(|files| {
+            fields::in_range("parallel_files", files, 1, PARALLEL_FILES_MAX as u64)
+        });
+        let read_back = params.verify == VerifyLevel::Readback;
+        let algorithm = params.checksum.algorithm().map(wire::algorithm);
+        if read_back && algorithm.is_none() {
+            let message = "verify readback compares digests, and checksum is none";
+            return Err(EngineError::new(Kind::InvalidField, message).field("checksum"));
+        }
+        let options = CopyOptions {
+            selection: Selection::new(&params.include, &params.exclude)?,
+            on_exists: wire::on_exists(params.on_exists),
+            algorithm: algorithm.filter(|_| params.verify != VerifyLevel::None),
+            read_back,
+            carry: wire::carry(&params.preserve),
+            links: wire::links(params.symlinks),
+            durable: wire::durable(params.durability),
+            chunk_bytes: fields::in_range("chunk_bytes", chunk, least, most)?,
+            parallel_files: parallel
+                .transpose()?
+                .map_or_else(fields::default_parallel_files, |files| files as usize),
+        };
+        Ok(Self { src, dst, manifest, options, dry_run: params.dry_run })
+    }
+
+    fn verified(&self, job: &Job) -> Verified {
+        let level = match (self.options.algorithm, self.options.read_back) {
+            (None, _) => "size",
+            (Some(_), false) => "stream",
+            (Some(_), true) => "readback",
+        };
+        Verified {
+            level: level.to_owned(),
+            algorithm: self.options.algorithm.map(|a| a.name().to_owned()),
+            items: job.progress.items_ok.load(Relaxed),
+            bytes: job.progress.bytes_ok.load(Relaxed),
+            mismatches: 0,
+        }
+    }
+
+    /// Where temporary files may stand.
+    fn roots(&self, kind: ItemKind) -> Vec<Root> {
+        let folder = |path: &[u8]| {
+            let parent = operator::split(path).map_or(path, |(folder, _)| folder);
+            Root { path: operator::absolute(parent), tree: false }
+        };
+        let own = if kind == ItemKind::Directory {
+            Root { path: operator::absolute(&self.dst.path), tree: true }
+        } else {
+            folder(&self.dst.path)
+        };
+        let mut roots = vec![own];
+        roots.extend(self.manifest.as_deref().map(folder));
+        roots
+    }
+
+    fn transfer(&self, job: &Job) -> Result<(ItemKind, Option<Vec<u8>>)> {
+        let source = open_source(&self.src)?;
+        let scheme = endpoint::scheme(&self.dst)?;
+        let kind = source.find(&ItemPath::root())?.map_or(ItemKind::Directory, |root| root.kind);
+        if endpoint::overlap(&self.src, &self.dst)? {
+            let message = "source and destination are the same or lie inside each other";
+            return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
+        }
+        let roots = if self.dst.scheme == "file" { self.roots(kind) } else { Vec::new() };
+        let attempt = job.begin_attempt(&roots)?;
+        let sink = (scheme.sink)(&self.dst)?;
+        let manifest = self.manifest.as_deref().map(|path| ManifestWriter::begin(job, path));
+        let manifest = manifest.transpose()?;
+        let copied = copy(job, &*source, &*sink, &self.options, manifest.as_ref());
+        let listed = match (copied, manifest) {
+            (Ok(()), Some(manifest)) => manifest.finish().map(Some),
+            (Ok(()), None) => Ok(None),
+            (Err(error), manifest) => {
+                manifest.into_iter().for_each(ManifestWriter::discard);
+                Err(error)
+            }
+        };
+        if let Some(attempt) = attempt {
+            attempt.end();
+        }
+        Ok((kind, listed?))
+    }
+}
+
+/// A location that must be a local file of the operator.
+///
+/// # Errors
+/// `InvalidField`, `Unsupported`.
+pub fn local_path(spec: &LocationSpec, field: &str) -> Result<Vec<u8>> {
+    let location = wire::location(spec, field)?;
+    if location.scheme != "file" {
+        let message = format!("{field} must be a local file");
+        return Err(EngineError::new(Kind::Unsupported, message).field(field));
+    }
+    Ok(location.path)
+}
+
+/// Opens a source; its errors name the location rather than an item in it.
+///
+/// # Errors
+/// Those of the endpoint.
+pub fn open_source(location: &Location) -> Result<Box<dyn endpoint::contract::ObjectSource>> {
+    (endpoint::scheme(location)?.source)(location)
+}
+
+impl Work for Copy {
+    fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
+        if self.dry_run {
+            let planned = self.plan(job)?;
+            return Ok(Answer { data: Some(planned.data), ..Answer::default() });
+        }
+        crate::command::cleanup::clean_earlier(job)?;
+        let (kind, manifest) = self.transfer(job)?;
+        let durability = match self.options.durable {
+            Durable::PowerLoss => "power_loss",
+            Durable::Crash => "crash",
+        };
+        let method = if kind == ItemKind::Directory { "tree" } else { "single" };
+        let mut data = json!({
+            "dst": BytePath::new(&self.dst.shown()),
+            "kind": kind.name(),
+            "method": method,
+            "durability": durability,
+        });
+        if kind == ItemKind::File {
+            data["digests"] = job.last_digests.take();
+        }
+        if let Some(path) = manifest {
+            data["manifest"] = json!(BytePath::new(&path));
+        }
+        let verify = Some(self.verified(job));
+        Ok(Answer { data: Some(data), verify, strict: false, advice: advice(job, &self.options) })
+    }
+
+    fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {
+        let plan = CopyPlan {
+            src: &self.src,
+            dst: &self.dst,
+            selection: &self.options.selection,
+            on_exists: self.options.on_exists,
+            skip_links: self.options.links == Links::Skip,
+            links: self.options.links.policy(),
+            keeps_setuid: self.options.carry.setuid,
+        };
+        plan.make(job)
+    }
+}
+
+fn advice(job: &Job, options: &CopyOptions) -> Vec<String> {
+    let all = [Spent::SourceRead, Spent::Hash, Spent::DestinationWrite, Spent::Sync, Spent::Throttle];
+    let total: f64 = all.iter().map(|on| job.progress.spent(*on).as_secs_f64()).sum();
+    let share = |on| job.progress.spent(on).as_secs_f64() / total.max(1e-9);
+    let mut advice = Vec::new();
+    if total < 1.0 {
+        return advice;
+    }
+    if share(Spent::Sync) > 0.5 && options.durable == Durable::PowerLoss {
+        advice.push(format!(
+            "waiting for the device took {:.0} % of the workers' time; durability:\"crash\" skips \
+             the syncs where a rerun is cheap",
+            share(Spent::Sync) * 100.0
+        ));
+    }
+    if share(Spent::Hash) > 0.4 {
+        advice.push(format!(
+            "the digest took {:.0} % of the workers' time; crc64nvme is the cheapest one",
+            share(Spent::Hash) * 100.0
+        ));
+    }
+    if share(Spent::Throttle) > 0.5 {
+        advice.push("the limits held the job back for most of its time".to_owned());
+    }
+    advice
+}

@@ -1,0 +1,114 @@
+//! From a map of fields to a command's own struct, with errors that name the field.
+
+use migration_protocol::fault::{Code, Fault};
+use migration_protocol::message::ENVELOPE_FIELDS;
+use migration_protocol::vocabulary::LimitSpec;
+use schemars::{JsonSchema, Schema};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+
+/// Reads a command's fields.
+///
+/// # Errors
+/// `UNKNOWN_FIELD` with the nearest known name, `MISSING_FIELD`, `INVALID_FIELD`.
+pub fn read<P: DeserializeOwned + JsonSchema>(fields: Map<String, Value>) -> Result<P, Fault> {
+    let names: Vec<String> = fields.keys().cloned().collect();
+    match serde_path_to_error::deserialize(Value::Object(fields)) {
+        Ok(params) => Ok(params),
+        Err(error) => Err(explain(&schemars::schema_for!(P), &names, &error)),
+    }
+}
+
+fn explain(
+    schema: &Schema,
+    names: &[String],
+    error: &serde_path_to_error::Error<serde_json::Error>,
+) -> Fault {
+    let known = properties(schema);
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+        return unknown_field(unknown, &known);
+    }
+    let required = schema.get("required").and_then(Value::as_array);
+    let missing = required.into_iter().flatten().filter_map(Value::as_str);
+    if let Some(field) = missing.into_iter().find(|field| !names.iter().any(|name| name == field)) {
+        return Fault::new(Code::MissingField, format!("the field {field} is missing"))
+            .at_field(field);
+    }
+    let path = error.path().to_string();
+    let fault = Fault::new(Code::InvalidField, error.inner().to_string());
+    if path == "." { fault } else { fault.at_field(path) }
+}
+
+/// The fault of a field that is not known, with the nearest one that is.
+#[must_use]
+pub fn unknown_field(unknown: &str, known: &[String]) -> Fault {
+    let envelope = ENVELOPE_FIELDS.iter().map(|name| (*name).to_owned());
+    let all: Vec<String> = known.iter().cloned().chain(envelope).collect();
+    let fault = Fault::new(Code::UnknownField, format!("the field {unknown} is not known"))
+        .at_field(unknown)
+        .detail("known", known.to_vec());
+    match nearest(unknown, all.iter().map(String::as_str)) {
+        Some(near) => fault.hint(format!("did you mean {near}?")),
+        None => fault,
+    }
+}
+
+/// The candidate that `word` is most likely a misspelling of.
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = candidates.map(|near| (strsim::jaro_winkler(word, near), near));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 > 0.8).then_some(best.1)
+}
+
+/// The names of an object schema's fields.
+#[must_use]
+pub fn properties(schema: &Schema) -> Vec<String> {
+    let fields = schema.get("properties").and_then(Value::as_object);
+    fields.map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// Sets a job's own rates.
+pub fn apply_limits(job: &Job, limits: &LimitSpec) {
+    job.rates.bytes.set(limits.bytes_per_s.map(|size| size.0));
+    job.rates.ops.set(limits.ops_per_s);
+}
+
+/// Checks rates: 0 would never move anything, and is not "no limit" either.
+///
+/// # Errors
+/// `INVALID_FIELD`.
+pub fn check_limits(limits: &LimitSpec) -> Result<(), Fault> {
+    let zero = |field: &str| {
+        Err(Fault::new(Code::InvalidField, "0 would never move anything")
+            .at_field(field)
+            .hint("leave the limit out to lift it"))
+    };
+    match (limits.bytes_per_s, limits.ops_per_s) {
+        (Some(size), _) if size.0 == 0 => zero("limits.bytes_per_s"),
+        (_, Some(0)) => zero("limits.ops_per_s"),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that a number lies in its range.
+///
+/// # Errors
+/// `InvalidField`.
+pub fn in_range(field: &str, value: u64, least: u64, most: u64) -> Result<u64> {
+    if (least..=most).contains(&value) {
+        return Ok(value);
+    }
+    Err(EngineError::new(Kind::InvalidField, format!("must lie between {least} and {most}"))
+        .field(field))
+}
+
+/// Files in hand at once where the command does not say: enough to keep a device's queue filled
+/// while some threads compute digests.
+#[must_use]
+pub fn default_parallel_files() -> usize {
+    (crate::platform::process::cores() * 2).clamp(4, 32)
+}

@@ -1,0 +1,315 @@
+//! What an endpoint promises: the byte lane's only traits.
+//!
+//! # Contract
+//! - Calls block and run on worker threads; an endpoint that speaks to a network keeps its own
+//!   runtime and blocks the caller once per call, not once per packet. All of it is `Sync`.
+//! - A source never modifies anything, follows no link it was not told to follow, and opens
+//!   nothing special. [`Reader::unchanged`] answers for the very thing that was read.
+//! - A sink shows nothing under a final name before [`ObjectSink::publish`]; what stands there is
+//!   replaced only with [`Consent::Replace`], and that is decided by the publishing step itself,
+//!   not by an earlier look. A crash at any instant leaves old or new content under a name, whole.
+//! - Whatever is not published is removed by [`Intake::abort`] or [`ObjectSink::discard`]; after a
+//!   kill, its name tells which job it belonged to ([`crate::model::path::temp_tag`]).
+//! - Errors carry what went wrong as the engine's [`Kind`](crate::error::Kind); nobody retries
+//!   below the pipeline.
+
+use std::any::Any;
+
+use crate::error::Result;
+use crate::model::item::{Attributes, Handle, Item, ItemKind, Timestamp};
+use crate::model::path::ItemPath;
+use crate::model::selection::Selection;
+
+/// What an endpoint can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Its scheme.
+    pub scheme: &'static str,
+    /// Whether directories exist by themselves.
+    pub directories: bool,
+    /// Whether symbolic links exist.
+    pub links: bool,
+    /// Whether mode, owner and times can be set.
+    pub attributes: bool,
+    /// Whether parts of an item may be written in any order.
+    pub random_writes: bool,
+    /// Whether a name can be published only if it is free, in one step.
+    pub atomic_noreplace: bool,
+    /// Step of modification times, nanoseconds.
+    pub mtime_step_ns: u64,
+}
+
+/// What is done with symbolic links while surveying.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkPolicy {
+    /// They are items of their own.
+    #[default]
+    Preserve,
+    /// What they lead to takes their place, as long as it lies beneath the root.
+    Follow,
+}
+
+/// Whether a directory's entries are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Descend {
+    /// Go on into it.
+    Into,
+    /// Leave it out, with everything below.
+    Skip,
+}
+
+/// Told what a survey finds: a directory before its entries, its entries, its end.
+pub trait Visitor {
+    /// A directory, the root's included where the source is one.
+    ///
+    /// # Errors
+    /// Ends the survey.
+    fn enter(&mut self, directory: Item) -> Result<Descend>;
+
+    /// Anything else.
+    ///
+    /// # Errors
+    /// Ends the survey.
+    fn item(&mut self, item: Item) -> Result<()>;
+
+    /// No more entries of the directory entered last and not left yet.
+    ///
+    /// # Errors
+    /// Ends the survey.
+    fn leave(&mut self) -> Result<()>;
+
+    /// An entry that could not be looked at. The survey goes on.
+    ///
+    /// # Errors
+    /// Ends the survey.
+    fn failed(&mut self, path: &ItemPath, error: crate::error::EngineError) -> Result<()>;
+}
+
+/// Gives bytes of named items.
+pub trait ObjectSource: Send + Sync {
+    /// What it can do.
+    fn caps(&self) -> Caps;
+
+    /// Tells the visitor everything beneath the root that `selection` takes, in constant memory.
+    ///
+    /// # Errors
+    /// What keeps the root itself from being read, and what the visitor answers.
+    fn survey(
+        &self,
+        selection: &Selection,
+        links: LinkPolicy,
+        visitor: &mut dyn Visitor,
+    ) -> Result<()>;
+
+    /// The item of this name, links not followed; `None` where nothing stands.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    fn find(&self, path: &ItemPath) -> Result<Option<Item>>;
+
+    /// Opens a file that a survey or `find` of this source gave.
+    ///
+    /// # Errors
+    /// `SourceNotFound`, `SourcePermission`, `SourceChanged` when it is another kind of thing now.
+    fn open(&self, item: &Item) -> Result<Box<dyn Reader>>;
+}
+
+/// An open source file.
+pub trait Reader: Send + Sync {
+    /// Its size and attributes at opening; what a copy carries over.
+    fn facts(&self) -> (u64, Attributes);
+
+    /// Reads at `offset`; 0 only at the end.
+    ///
+    /// # Errors
+    /// `SourceRead`.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize>;
+
+    /// Whether it is still in the state it was opened in.
+    ///
+    /// # Errors
+    /// `SourceRead` when that cannot be told.
+    fn unchanged(&self) -> Result<bool>;
+}
+
+/// Whether something that stands at the destination may be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Only a free name is taken.
+    New,
+    /// What stands there is replaced as a whole.
+    Replace,
+}
+
+/// What stands at a destination name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its kind.
+    pub kind: ItemKind,
+    /// Its size.
+    pub size: u64,
+    /// Its modification time.
+    pub mtime: Timestamp,
+    /// What identifies this very thing (device and inode, or a version).
+    pub mark: Mark,
+    /// The text of a link.
+    pub link: Option<Vec<u8>>,
+}
+
+/// Identifies one state of a destination item, so that a resumed job knows its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark(pub u64, pub u64);
+
+/// What is carried over, resolved from the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carry {
+    /// Permission bits.
+    pub mode: bool,
+    /// Times.
+    pub times: bool,
+    /// Owner and group.
+    pub owner: bool,
+    /// Set-user-id, set-group-id and sticky.
+    pub setuid: bool,
+}
+
+/// Under which name, and with what, an item is published.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The final name, one part.
+    pub name: Vec<u8>,
+    /// Whether something there may be replaced.
+    pub consent: Consent,
+    /// What is carried over.
+    pub carry: Carry,
+}
+
+/// A directory of a sink: where items are begun.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The endpoint's own.
+    pub handle: Handle,
+    /// Whether this job made it, so that nothing can stand in it yet.
+    pub made: bool,
+}
+
+/// How far a publication must be durable when it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// Survives a loss of power.
+    PowerLoss,
+    /// Survives the process.
+    Crash,
+}
+
+/// Something written and complete, not yet visible.
+pub struct Staged {
+    /// The name to publish, one part.
+    pub name: Vec<u8>,
+    /// Whether something there may be replaced.
+    pub consent: Consent,
+    /// Identifies it now, and still after publication.
+    pub mark: Mark,
+    /// The endpoint's own.
+    pub inner: Box<dyn Any + Send>,
+}
+
+/// Takes bytes of named items.
+pub trait ObjectSink: Send + Sync {
+    /// What it can do.
+    fn caps(&self) -> Caps;
+
+    /// The place that the root's own name lies in, for a source that is one file or link. Missing
+    /// parents are made. With it comes the name.
+    ///
+    /// # Errors
+    /// `DestinationPermission`, `DestinationType`, `DestinationNoSpace`, …
+    fn root_place(&self) -> Result<(Place, Vec<u8>)>;
+
+    /// The root as a directory, made where it is absent, parents too.
+    ///
+    /// # Errors
+    /// As [`ObjectSink::root_place`].
+    fn root_directory(&self) -> Result<Place>;
+
+    /// The directory `name` in `place`, made where it is absent, never through a link.
+    ///
+    /// # Errors
+    /// `DestinationType` when another kind of thing has that name.
+    fn enter(&self, place: &Place, name: &[u8]) -> Result<Place>;
+
+    /// What stands at `name`; `None` for nothing.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    fn found(&self, place: &Place, name: &[u8]) -> Result<Option<Found>>;
+
+    /// Begins a file of about `size` bytes under the temporary name `temp`.
+    ///
+    /// # Errors
+    /// `DestinationPermission`, `DestinationNoSpace`, …
+    fn begin(&self, place: &Place, temp: &[u8], size: u64) -> Result<Box<dyn Intake>>;
+
+    /// Makes a link under the temporary name `temp`, complete.
+    ///
+    /// # Errors
+    /// `Unsupported` where the endpoint knows no links.
+    fn link(
+        &self,
+        place: &Place,
+        temp: &[u8],
+        text: &[u8],
+        attributes: &Attributes,
+        target: &Target,
+    ) -> Result<Staged>;
+
+    /// Makes a batch visible, each under its name, and as durable as asked; one answer for each,
+    /// in order. Data is durable before its name, names before the answer. What is refused is
+    /// removed.
+    fn publish(&self, batch: Vec<Staged>, durable: Durable) -> Vec<Result<()>>;
+
+    /// Removes what will not be published. Best effort: what stays is found by its name.
+    fn discard(&self, staged: Staged);
+
+    /// Sets a directory's own attributes, after everything in it is published.
+    ///
+    /// # Errors
+    /// `DestinationWrite`.
+    fn leave(&self, place: &Place, attributes: &Attributes, carry: Carry) -> Result<()>;
+
+    /// Makes everything durable that publications did not cover: attributes of directories and
+    /// directories without items.
+    ///
+    /// # Errors
+    /// `DestinationWrite`.
+    fn settle(&self) -> Result<()>;
+}
+
+/// A file being written.
+pub trait Intake: Send + Sync {
+    /// Writes at `offset`; the same range may be written again.
+    ///
+    /// # Errors
+    /// `DestinationWrite`, `DestinationNoSpace`.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Makes what was written durable and reads it back from the device, in order.
+    ///
+    /// # Errors
+    /// `DestinationWrite`; `Unsupported` where nothing can be read back before publication.
+    fn read_back(&self, size: u64, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
+
+    /// Completes it with its attributes.
+    ///
+    /// # Errors
+    /// `DestinationWrite`; the partial file is removed.
+    fn seal(
+        self: Box<Self>,
+        size: u64,
+        attributes: &Attributes,
+        target: &Target,
+    ) -> Result<Staged>;
+
+    /// Removes it.
+    fn abort(self: Box<Self>);
+}

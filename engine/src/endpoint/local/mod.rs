@@ -1,0 +1,33 @@
+//! The local filesystem, by directory handles only.
+
+mod error;
+pub mod leftovers;
+mod overlap;
+mod sink;
+mod source;
+
+pub use overlap::overlap;
+pub use sink::LocalSink;
+pub use source::LocalSource;
+
+use crate::endpoint::Scheme;
+use crate::endpoint::contract::Caps;
+
+/// What a local filesystem can do.
+const CAPS: Caps = Caps {
+    scheme: "file",
+    directories: true,
+    links: true,
+    attributes: true,
+    random_writes: true,
+    atomic_noreplace: true,
+    mtime_step_ns: 1,
+};
+
+/// The registry's entry.
+pub const SCHEME: Scheme = Scheme {
+    name: "file",
+    caps: CAPS,
+    source: |location| LocalSource::open(location).map(|source| Box::new(source) as _),
+    sink: |location| Ok(Box::new(LocalSink::new(location))),
+};

@@ -1,0 +1,372 @@
+//! Reading the local filesystem: a depth-first walk by handles, one open directory per level.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::endpoint::contract::{
+    Caps, Descend, LinkPolicy, ObjectSource, Reader, Visitor,
+};
+use crate::error::{EngineError, Kind, Result};
+use crate::model::item::{Attributes, Handle, Item, ItemKind};
+use crate::model::location::Location;
+use crate::model::path::ItemPath;
+use crate::model::selection::Selection;
+use crate::platform::dir::{self, Dir, Facts};
+use crate::platform::operator;
+
+use super::{CAPS, error};
+
+/// A local file, link or directory as a source.
+#[derive(Debug)]
+pub struct LocalSource {
+    /// The directory that holds the root's entry, and its name there; for `/` and the like the
+    /// directory itself and `.`.
+    parent: Arc<Dir>,
+    name: Vec<u8>,
+    /// The root, where it is a directory.
+    root: Option<Arc<Dir>>,
+}
+
+impl LocalSource {
+    /// Opens the root. A link given without a slash at its end is the link itself.
+    ///
+    /// # Errors
+    /// `SourceNotFound`, `SourcePermission`, …
+    pub fn open(location: &Location) -> Result<Self> {
+        let failed = |call| move |errno| error::source(call, errno).at(location.path.clone());
+        let (parent, name) = match operator::split(&location.path) {
+            Some((dir, name)) => (operator::open_dir(dir).map_err(failed("open"))?, name.to_vec()),
+            None => {
+                (operator::open_dir(&location.path).map_err(failed("open"))?, b".".to_vec())
+            }
+        };
+        let facts = parent.facts(&name).map_err(failed("stat"))?;
+        let root = match facts.kind {
+            ItemKind::Directory => Some(parent.open_dir(&name).map_err(failed("open"))?),
+            ItemKind::Symlink if location.is_into() => {
+                Some(operator::open_dir(&location.path).map_err(failed("open"))?)
+            }
+            _ => None,
+        };
+        Ok(Self { parent: Arc::new(parent), name, root: root.map(Arc::new) })
+    }
+
+    fn root_item(&self) -> Result<Item> {
+        let failed = |errno| error::source("stat", errno).at(self.name.clone());
+        let facts = match &self.root {
+            Some(root) => root.own_facts(),
+            None => self.parent.facts(&self.name),
+        };
+        let facts = facts.map_err(failed)?;
+        let entry = Entry { dir: Arc::clone(&self.parent), name: self.name.clone(), follow: None };
+        item(ItemPath::root(), facts, entry)
+    }
+}
+
+/// How an item is reached again: its directory, its name there, and for a followed link the root
+/// and the name beneath it.
+#[derive(Debug)]
+struct Entry {
+    dir: Arc<Dir>,
+    name: Vec<u8>,
+    follow: Option<(Arc<Dir>, ItemPath)>,
+}
+
+fn item(path: ItemPath, facts: Facts, entry: Entry) -> Result<Item> {
+    let link = match facts.kind {
+        ItemKind::Symlink => {
+            let text = entry.dir.read_link(&entry.name);
+            Some(text.map_err(|errno| error::source("readlink", errno).at(path.as_bytes()))?)
+        }
+        _ => None,
+    };
+    Ok(Item {
+        path,
+        kind: facts.kind,
+        size: facts.size,
+        attributes: facts.attributes,
+        identity: facts.identity,
+        link,
+        handle: Handle::new(Arc::new(entry)),
+    })
+}
+
+impl ObjectSource for LocalSource {
+    fn caps(&self) -> Caps {
+        CAPS
+    }
+
+    fn survey(
+        &self,
+        selection: &Selection,
+        links: LinkPolicy,
+        visitor: &mut dyn Visitor,
+    ) -> Result<()> {
+        let root_item = self.root_item()?;
+        let Some(root) = &self.root else {
+            return self.survey_single(root_item, links, visitor);
+        };
+        let above = vec![(root_item.identity.dev, root_item.identity.ino)];
+        if visitor.enter(root_item)? == Descend::Skip {
+            return Ok(());
+        }
+        let mut walk = Walk { root, selection, links, visitor, above };
+        walk.directory(root, &ItemPath::root())?;
+        walk.visitor.leave()
+    }
+
+    fn find(&self, path: &ItemPath) -> Result<Option<Item>> {
+        if path.is_root() {
+            return self.root_item().map(Some);
+        }
+        let (Some(root), Some((parent, name))) = (&self.root, split(path)) else {
+            return Ok(None);
+        };
+        let failed = |errno| error::source("stat", errno).at(path.as_bytes());
+        let dir = match root.open_dir_beneath(&parent) {
+            Ok(dir) => dir,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            Err(errno) => return Err(failed(errno)),
+        };
+        match dir.facts(name) {
+            Ok(facts) => {
+                let entry = Entry { dir: Arc::new(dir), name: name.to_vec(), follow: None };
+                item(path.clone(), facts, entry).map(Some)
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    fn open(&self, item: &Item) -> Result<Box<dyn Reader>> {
+        let failed = |errno| error::source("open", errno).at(item.path.as_bytes());
+        let Some(entry) = item.handle.get::<Entry>() else {
+            return Err(EngineError::new(Kind::Internal, "the item belongs to another endpoint"));
+        };
+        let file = match &entry.follow {
+            Some((root, path)) => root.follow_file(path),
+            None => entry.dir.open_file(&entry.name),
+        };
+        let file = file.map_err(|errno| match errno {
+            Errno::LOOP | Errno::NXIO if entry.follow.is_none() => changed(),
+            other => failed(other),
+        })?;
+        let facts = dir::facts(&file).map_err(failed)?;
+        if facts.kind != ItemKind::File {
+            return Err(changed());
+        }
+        Ok(Box::new(LocalReader { file, facts }))
+    }
+}
+
+fn changed() -> EngineError {
+    EngineError::new(Kind::SourceChanged, "the source became another kind of thing")
+}
+
+fn split(path: &ItemPath) -> Option<(ItemPath, &[u8])> {
+    let name = path.name();
+    let end = path.as_bytes().len() - name.len();
+    let parent = path.as_bytes().get(..end.saturating_sub(1))?;
+    let parent = if parent.is_empty() { ItemPath::root() } else { ItemPath::parse(parent).ok()? };
+    Some((parent, name))
+}
+
+impl LocalSource {
+    /// A root that is no directory: itself, or what it leads to.
+    fn survey_single(
+        &self,
+        root: Item,
+        links: LinkPolicy,
+        visitor: &mut dyn Visitor,
+    ) -> Result<()> {
+        if root.kind != ItemKind::Symlink || links == LinkPolicy::Preserve {
+            return visitor.item(root);
+        }
+        let failed = |errno| error::source("open", errno).at(self.name.clone());
+        let path = ItemPath::parse(&self.name)?;
+        let facts = self.parent.follow_facts(&path).map_err(failed)?;
+        if facts.kind == ItemKind::Directory {
+            let hint = "end the source with a slash to copy the directory that the link names";
+            let message = "the source is a link to a directory";
+            return Err(EngineError::new(Kind::SourceLink, message).hint(hint));
+        }
+        let follow = Some((Arc::clone(&self.parent), path));
+        let entry = Entry { dir: Arc::clone(&self.parent), name: self.name.clone(), follow };
+        visitor.item(item(ItemPath::root(), facts, entry)?)
+    }
+}
+
+struct Walk<'a> {
+    root: &'a Arc<Dir>,
+    selection: &'a Selection,
+    links: LinkPolicy,
+    visitor: &'a mut dyn Visitor,
+    /// Device and inode of the directories now open, to see a circle of followed links.
+    above: Vec<(u64, u64)>,
+}
+
+/// A directory to go into after the listing that named it: its name, and its handle where a
+/// followed link led to it.
+type Below = (Vec<u8>, Option<Dir>);
+
+impl Walk<'_> {
+    fn directory(&mut self, dir: &Arc<Dir>, path: &ItemPath) -> Result<()> {
+        let mut below: Vec<Below> = Vec::new();
+        let mut ended = Ok(());
+        let listed = dir.each_entry(|name, kind| {
+            ended = self.entry(dir, path, name, kind, &mut below);
+            ended.is_ok()
+        });
+        ended?;
+        if let Err(errno) = listed {
+            self.visitor.failed(path, error::source("getdents", errno))?;
+        }
+        for (name, target) in below {
+            let child = match path.join(&name) {
+                Ok(child) => child,
+                Err(error) => {
+                    self.visitor.failed(path, error)?;
+                    continue;
+                }
+            };
+            let opened = target.map_or_else(|| dir.open_dir(&name), Ok);
+            match opened.and_then(|dir| Ok((dir.own_facts()?, dir))) {
+                Ok((facts, opened)) => self.enter(dir, name, &child, facts, opened)?,
+                Err(errno) => self.visitor.failed(&child, error::source("open", errno))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(
+        &mut self,
+        parent: &Arc<Dir>,
+        name: Vec<u8>,
+        path: &ItemPath,
+        facts: Facts,
+        opened: Dir,
+    ) -> Result<()> {
+        let id = (facts.identity.dev, facts.identity.ino);
+        if self.above.contains(&id) {
+            let error = EngineError::new(Kind::SourceLink, "the link leads back to a directory above");
+            return self.visitor.failed(path, error);
+        }
+        let entry = Entry { dir: Arc::clone(parent), name, follow: None };
+        if self.visitor.enter(item(path.clone(), facts, entry)?)? == Descend::Skip {
+            return Ok(());
+        }
+        self.above.push(id);
+        self.directory(&Arc::new(opened), path)?;
+        self.above.pop();
+        self.visitor.leave()
+    }
+
+    fn entry(
+        &mut self,
+        dir: &Arc<Dir>,
+        path: &ItemPath,
+        name: &[u8],
+        kind: Option<ItemKind>,
+        below: &mut Vec<Below>,
+    ) -> Result<()> {
+        let child = match path.join(name) {
+            Ok(child) => child,
+            Err(error) => return self.visitor.failed(path, error),
+        };
+        if kind == Some(ItemKind::Directory) {
+            if !self.selection.excludes(&child) {
+                below.push((name.to_vec(), None));
+            }
+            return Ok(());
+        }
+        let facts = match dir.facts(name) {
+            Ok(facts) => facts,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return self.visitor.failed(&child, error::source("stat", errno)),
+        };
+        match facts.kind {
+            ItemKind::Directory if self.selection.excludes(&child) => Ok(()),
+            ItemKind::Directory => {
+                below.push((name.to_vec(), None));
+                Ok(())
+            }
+            ItemKind::Symlink if self.links == LinkPolicy::Follow => {
+                self.follow(dir, child, name, below)
+            }
+            _ if !self.selection.takes(&child) => Ok(()),
+            _ => {
+                let entry = Entry { dir: Arc::clone(dir), name: name.to_vec(), follow: None };
+                match item(child.clone(), facts, entry) {
+                    Ok(item) => self.visitor.item(item),
+                    Err(error) => self.visitor.failed(&child, error),
+                }
+            }
+        }
+    }
+
+    fn follow(
+        &mut self,
+        dir: &Arc<Dir>,
+        child: ItemPath,
+        name: &[u8],
+        below: &mut Vec<Below>,
+    ) -> Result<()> {
+        if self.selection.excludes(&child) {
+            return Ok(());
+        }
+        let failed = |errno: Errno| {
+            EngineError::new(Kind::SourceLink, "the link cannot be followed")
+                .because("open", Some(errno.raw_os_error()))
+        };
+        let facts = match self.root.follow_facts(&child) {
+            Ok(facts) => facts,
+            Err(errno) => return self.visitor.failed(&child, failed(errno)),
+        };
+        if facts.kind == ItemKind::Directory {
+            match self.root.follow_dir(&child) {
+                Ok(target) => below.push((name.to_vec(), Some(target))),
+                Err(errno) => self.visitor.failed(&child, failed(errno))?,
+            }
+            return Ok(());
+        }
+        if !self.selection.takes(&child) {
+            return Ok(());
+        }
+        let follow = Some((Arc::clone(self.root), child.clone()));
+        let entry = Entry { dir: Arc::clone(dir), name: name.to_vec(), follow };
+        self.visitor.item(item(child, facts, entry)?)
+    }
+}
+
+/// An open local file.
+#[derive(Debug)]
+struct LocalReader {
+    file: OwnedFd,
+    facts: Facts,
+}
+
+impl Reader for LocalReader {
+    fn facts(&self) -> (u64, Attributes) {
+        (self.facts.size, self.facts.attributes)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            match rustix::io::pread(self.file.as_fd(), &mut *buffer, offset) {
+                Err(Errno::INTR) => {}
+                other => {
+                    return other.map_err(|errno| error::source("pread", errno).offset(offset));
+                }
+            }
+        }
+    }
+
+    fn unchanged(&self) -> Result<bool> {
+        let now = dir::facts(&self.file).map_err(|errno| error::source("stat", errno))?;
+        Ok(now.size == self.facts.size
+            && now.identity == self.facts.identity
+            && now.attributes.mtime == self.facts.attributes.mtime)
+    }
+}

@@ -1,0 +1,59 @@
+//! Where bytes come from and go to. One file or folder for each scheme, one line for each below.
+
+pub mod contract;
+pub mod local;
+pub mod memory;
+
+use crate::error::{EngineError, Kind, Result};
+use crate::model::location::Location;
+use contract::{ObjectSink, ObjectSource};
+
+/// Opens a location for one side of a command.
+pub struct Scheme {
+    /// The scheme's name.
+    pub name: &'static str,
+    /// What it can do.
+    pub caps: contract::Caps,
+    /// Opens a source; nothing is read yet but the root's own entry.
+    pub source: fn(&Location) -> Result<Box<dyn ObjectSource>>,
+    /// Opens a sink; nothing is made yet.
+    pub sink: fn(&Location) -> Result<Box<dyn ObjectSink>>,
+}
+
+/// Every scheme that is built, in alphabetical order.
+pub static SCHEMES: &[Scheme] = &[local::SCHEME, memory::SCHEME];
+
+/// Schemes that the design names and that are not built.
+const PLANNED: [&str; 13] = [
+    "s3", "gs", "az", "http", "https", "sftp", "postgres", "postgresql", "mysql", "mariadb", "sqlite",
+    "mongodb", "mongodb+srv",
+];
+
+/// The scheme of a location.
+///
+/// # Errors
+/// `Unsupported`, saying whether the scheme is planned or unknown.
+pub fn scheme(location: &Location) -> Result<&'static Scheme> {
+    if let Some(scheme) = SCHEMES.iter().find(|scheme| scheme.name == location.scheme) {
+        return Ok(scheme);
+    }
+    let planned = PLANNED.contains(&location.scheme.as_str());
+    let state = if planned { "is not built yet" } else { "is not known" };
+    let built: Vec<_> = SCHEMES.iter().map(|scheme| scheme.name).collect();
+    Err(EngineError::new(Kind::Unsupported, format!("the scheme {} {state}", location.scheme))
+        .hint(format!("schemes of this version: {}, and plain paths", built.join(", "))))
+}
+
+/// Whether two locations name the same thing, or one lies inside the other.
+///
+/// # Errors
+/// What keeps either from being looked at.
+pub fn overlap(source: &Location, destination: &Location) -> Result<bool> {
+    if source.scheme != destination.scheme {
+        return Ok(false);
+    }
+    match source.scheme.as_str() {
+        "file" => local::overlap(source, destination),
+        _ => Ok(memory::overlap(source, destination)),
+    }
+}

@@ -1,0 +1,380 @@
+//! One running command: everything it may touch, and everything it may say.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::error::{EngineError, Kind, Result};
+use crate::journal::attempt::{Attempt, Root};
+use crate::journal::keyed::Ledger;
+use crate::journal::report::Report;
+use crate::journal::state::StateDir;
+use crate::model::digest::Digest;
+use crate::model::secret::{Secret, SecretSource};
+use crate::limits::FAILURES_SHOWN;
+use crate::progress::{Progress, Spent, add};
+use crate::resource::budget::{Budget, Permit};
+use crate::resource::cancel::Switch;
+use crate::resource::limiter::Limiter;
+use crate::resource::workers::Workers;
+
+/// What all jobs of the process share.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Memory in flight.
+    pub budget: Budget,
+    /// Worker threads.
+    pub workers: Workers,
+    /// The whole engine's rates.
+    pub rates: Arc<Rates>,
+    /// Where jobs leave what outlives them; `None` where it cannot be used.
+    pub state: Option<StateDir>,
+    /// Whether secrets may come from a program.
+    pub allow_secret_command: bool,
+    /// Figures over all jobs.
+    pub totals: Arc<Totals>,
+}
+
+/// Figures over all jobs of the process: those that ended, and those that run.
+#[derive(Debug, Default)]
+pub struct Totals(Mutex<TotalsState>);
+
+#[derive(Debug, Default)]
+struct TotalsState {
+    ended_bytes: u64,
+    ended_errors: u64,
+    running: Vec<Arc<Progress>>,
+}
+
+impl Totals {
+    fn read<T>(&self, read: impl FnOnce(&mut TotalsState) -> T) -> T {
+        read(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A job begins.
+    pub fn begin(&self, progress: &Arc<Progress>) {
+        self.read(|state| state.running.push(Arc::clone(progress)));
+    }
+
+    /// A job ended.
+    pub fn end(&self, progress: &Arc<Progress>) {
+        self.read(|state| {
+            state.running.retain(|other| !Arc::ptr_eq(other, progress));
+            state.ended_bytes += progress.bytes_done.load(Ordering::Relaxed);
+            state.ended_errors += progress.items_failed.load(Ordering::Relaxed);
+        });
+    }
+
+    /// Bytes handled since the engine began.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.read(|state| {
+            let running = state.running.iter().map(|p| p.bytes_done.load(Ordering::Relaxed));
+            state.ended_bytes + running.sum::<u64>()
+        })
+    }
+
+    /// Items failed since the engine began.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.read(|state| {
+            let running = state.running.iter().map(|p| p.items_failed.load(Ordering::Relaxed));
+            state.ended_errors + running.sum::<u64>()
+        })
+    }
+
+    /// Jobs running now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.read(|state| state.running.len())
+    }
+}
+
+/// Rates of a job, or of the whole engine.
+#[derive(Debug, Default)]
+pub struct Rates {
+    /// Bytes read from sources each second.
+    pub bytes: Limiter,
+    /// Items begun each second.
+    pub ops: Limiter,
+}
+
+/// How an item ended.
+#[derive(Debug)]
+pub enum Ended<'a> {
+    /// Done, with the digests taken.
+    Ok(&'a [Digest]),
+    /// Left alone by rule.
+    Skipped,
+    /// Not done.
+    Failed(&'a EngineError),
+}
+
+/// Who listens to a job. Every call is cheap and never waits for a reader.
+pub trait Listener: Send + Sync {
+    /// Something a person should look at.
+    fn warning(&self, warning: &EngineError);
+    /// An item ended.
+    fn item(&self, path: &[u8], bytes: u64, ended: Ended<'_>);
+    /// So much will not be done again.
+    fn checkpoint(&self, n: u64, durable: bool, items: u64, bytes: u64);
+    /// A measurement, with the thresholds it crossed: metric, value, threshold.
+    fn sample(&self, metrics: &serde_json::Value, alerts: &[(String, f64, f64)]);
+}
+
+/// One running command.
+pub struct Job {
+    /// Unique name, 16 hex digits; the first 8 tag its temporary files.
+    pub name: String,
+    /// The command's key.
+    pub key: Option<String>,
+    /// Stop, hold, go on.
+    pub switch: Switch,
+    /// Counters.
+    pub progress: Arc<Progress>,
+    /// This job's own rates.
+    pub rates: Arc<Rates>,
+    /// What all jobs share.
+    pub engine: Engine,
+    /// Who listens.
+    pub listener: Arc<dyn Listener>,
+    /// What a keyed command did in earlier attempts, and does now.
+    pub ledger: Option<Ledger>,
+    /// Failed items.
+    pub failures: Failures,
+    /// Digests of the item done last: the answer of a job about one file.
+    pub last_digests: LastDigests,
+    warnings: AtomicU64,
+    temps: AtomicU64,
+    checkpoints: AtomicU64,
+}
+
+impl Job {
+    /// A job that has not begun.
+    #[must_use]
+    pub fn new(name: String, engine: Engine, listener: Arc<dyn Listener>) -> Self {
+        let report = engine.state.as_ref().map(|state| state.report(&name));
+        Self {
+            name,
+            key: None,
+            switch: Switch::default(),
+            progress: Arc::default(),
+            rates: Arc::default(),
+            engine,
+            listener,
+            ledger: None,
+            failures: Failures::new(report),
+            last_digests: LastDigests::default(),
+            warnings: AtomicU64::new(0),
+            temps: AtomicU64::new(0),
+            checkpoints: AtomicU64::new(0),
+        }
+    }
+
+    /// Waits while paused.
+    ///
+    /// # Errors
+    /// `Cancelled` once the job was asked to stop.
+    pub fn pass(&self) -> Result<()> {
+        let held = self.switch.pass()?;
+        if !held.is_zero() {
+            self.progress.spend(Spent::Throttle, held);
+        }
+        Ok(())
+    }
+
+    /// Waits until `bytes` more may be read.
+    ///
+    /// # Errors
+    /// `Cancelled` once the job was asked to stop.
+    pub fn take_bytes(&self, bytes: u64) -> Result<()> {
+        self.pass()?;
+        let waited = self.engine.rates.bytes.take(bytes, &self.switch)?
+            + self.rates.bytes.take(bytes, &self.switch)?;
+        self.progress.spend(Spent::Throttle, waited);
+        Ok(())
+    }
+
+    /// Waits until one more item may begin.
+    ///
+    /// # Errors
+    /// `Cancelled` once the job was asked to stop.
+    pub fn take_op(&self) -> Result<()> {
+        self.pass()?;
+        let waited =
+            self.engine.rates.ops.take(1, &self.switch)? + self.rates.ops.take(1, &self.switch)?;
+        self.progress.spend(Spent::Throttle, waited);
+        Ok(())
+    }
+
+    /// Takes memory for data, waiting in turn.
+    ///
+    /// # Errors
+    /// `Memory` when the cap can never hold it, `Cancelled` once the job was asked to stop.
+    pub fn take_memory(&self, bytes: u64) -> Result<Permit> {
+        self.engine.budget.take(bytes, &self.switch)
+    }
+
+    /// A number for the next temporary name.
+    #[must_use]
+    pub fn next_temp(&self) -> u64 {
+        self.temps.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Records where temporary files of this job will stand, so that `cleanup` finds them after a
+    /// kill. Without a state directory the job goes on and says so.
+    ///
+    /// # Errors
+    /// `StateDir` when the record cannot be written.
+    pub fn begin_attempt(&self, roots: &[Root]) -> Result<Option<Attempt>> {
+        match &self.engine.state {
+            Some(state) => state.begin_attempt(&self.name, roots).map(Some),
+            None => {
+                let warning = EngineError::new(
+                    Kind::StateDir,
+                    "no state directory: after a crash, temporary files are found by name only",
+                );
+                self.warn(&warning);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Tells the host something that does not stop the job.
+    pub fn warn(&self, warning: &EngineError) {
+        self.warnings.fetch_add(1, Ordering::Relaxed);
+        self.listener.warning(warning);
+    }
+
+    /// Warnings raised so far.
+    #[must_use]
+    pub fn warnings(&self) -> u64 {
+        self.warnings.load(Ordering::Relaxed)
+    }
+
+    /// Counts an item as done.
+    pub fn done(&self, path: &[u8], bytes: u64, digests: &[Digest]) {
+        add(&self.progress.items_ok, 1);
+        add(&self.progress.bytes_ok, bytes);
+        if path.is_empty() {
+            self.last_digests.set(digests);
+        }
+        self.listener.item(path, bytes, Ended::Ok(digests));
+    }
+
+    /// Counts an item as left alone by rule.
+    pub fn skip(&self, path: &[u8], bytes: u64) {
+        add(&self.progress.items_skipped, 1);
+        add(&self.progress.bytes_skipped, bytes);
+        self.listener.item(path, bytes, Ended::Skipped);
+    }
+
+    /// Counts an item as failed; the rest goes on.
+    pub fn fail(&self, path: &[u8], error: EngineError) {
+        add(&self.progress.items_failed, 1);
+        let error = error.at(path);
+        self.listener.item(path, 0, Ended::Failed(&error));
+        self.failures.add(error);
+    }
+
+    /// Tells the host how much will not be done again.
+    pub fn checkpoint(&self, durable: bool) {
+        let n = self.checkpoints.fetch_add(1, Ordering::Relaxed) + 1;
+        let progress = &self.progress;
+        let items = progress.items_ok.load(Ordering::Relaxed);
+        self.listener.checkpoint(n, durable, items, progress.bytes_ok.load(Ordering::Relaxed));
+    }
+
+    /// What `resume` takes; `None` for a job without a key.
+    #[must_use]
+    pub fn token(&self) -> Option<String> {
+        let n = self.checkpoints.load(Ordering::Relaxed);
+        self.ledger.is_some().then(|| format!("ck:{}:{n}", self.name))
+    }
+
+    /// Reads a secret.
+    ///
+    /// # Errors
+    /// `SecretUnresolved`; the message names the reference, never the value.
+    pub fn secret(&self, source: &SecretSource) -> Result<Secret> {
+        crate::platform::secret::read(source, self.engine.allow_secret_command)
+    }
+}
+
+/// Failed items: the first ones in memory, all of them in a report once they are many.
+pub struct Failures(Mutex<Collected>);
+
+struct Collected {
+    first: Vec<EngineError>,
+    total: u64,
+    report: Option<Report>,
+}
+
+/// What a result says about failed items.
+#[derive(Debug, Default)]
+pub struct FailureList {
+    /// The first ones.
+    pub first: Vec<EngineError>,
+    /// How many there are.
+    pub total: u64,
+    /// The file that names all of them.
+    pub report: Option<Vec<u8>>,
+}
+
+impl Failures {
+    fn new(report: Option<Report>) -> Self {
+        Self(Mutex::new(Collected { first: Vec::new(), total: 0, report }))
+    }
+
+    fn add(&self, error: EngineError) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.total += 1;
+        if all.first.len() < FAILURES_SHOWN {
+            all.first.push(error.clone());
+        }
+        if let Some(report) = &mut all.report {
+            report.add(&error);
+        }
+    }
+
+    /// How many items failed.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).total
+    }
+
+    /// The list for the result; the report is kept when the list does not hold all.
+    #[must_use]
+    pub fn finish(&self) -> FailureList {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = std::mem::take(&mut all.first);
+        let report = all.report.take().and_then(|report| report.finish(all.total > first.len() as u64));
+        FailureList { first, total: all.total, report }
+    }
+}
+
+/// Digests of a source that is one item, kept for the job's answer.
+#[derive(Clone, Debug, Default)]
+pub struct LastDigests(Arc<Mutex<Vec<Digest>>>);
+
+impl LastDigests {
+    fn set(&self, digests: &[Digest]) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = digests.to_vec();
+    }
+
+    /// The digests, by algorithm.
+    #[must_use]
+    pub fn take(&self) -> serde_json::Value {
+        let digests = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        digests.into_iter().map(|d| (d.algorithm.name().to_owned(), d.hex)).collect()
+    }
+}
+
+/// When a job began, on the clocks its metrics need.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// Monotonic.
+    pub at: Instant,
+    /// CPU time of the process then.
+    pub cpu: std::time::Duration,
+}

@@ -1,0 +1,165 @@
+//! Who writes where: one small file for each job that makes temporary files, locked while the job
+//! lives. A file that can be locked belongs to a dead job, and `cleanup` knows where to look.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::journal::state::{lock, unusable};
+use crate::platform::operator;
+
+/// Longest record, bytes.
+const RECORD_BYTES_MAX: u64 = 1 << 20;
+
+/// A place where a job makes temporary files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// The directory.
+    pub path: Vec<u8>,
+    /// Whether below it too.
+    pub tree: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    job: String,
+    pid: u32,
+    roots: Vec<RootRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RootRecord {
+    /// Base64 of the path's bytes.
+    path: String,
+    tree: bool,
+}
+
+/// A job's own record. Without [`Attempt::end`] it stays, and tells of leftovers.
+#[derive(Debug)]
+pub struct Attempt {
+    path: PathBuf,
+    file: File,
+}
+
+/// A dead job's record, held so that nobody else cleans the same.
+#[derive(Debug)]
+pub struct Dead {
+    /// The job.
+    pub job: String,
+    /// Where it wrote.
+    pub roots: Vec<Root>,
+    attempt: Attempt,
+}
+
+impl Attempt {
+    pub(super) fn begin(folder: &Path, job: &str, roots: &[Root]) -> Result<Self> {
+        let path = folder.join(format!("{job}.json"));
+        let failed = |call| {
+            let path = path.clone();
+            move |error| unusable(&path, call, &error)
+        };
+        let mut file = operator::create_private(&path).map_err(failed("open"))?;
+        lock(&file).map_err(failed("flock"))?;
+        let record = Record {
+            job: job.to_owned(),
+            pid: std::process::id(),
+            roots: roots
+                .iter()
+                .map(|root| RootRecord { path: BASE64.encode(&root.path), tree: root.tree })
+                .collect(),
+        };
+        let text = serde_json::to_vec(&record).unwrap_or_default();
+        file.write_all(&text).map_err(failed("write"))?;
+        Ok(Self { path, file })
+    }
+
+    /// Forgets the job: nothing of it is left behind.
+    pub fn end(self) {
+        drop(operator::remove_file(&self.path));
+        drop(self.file);
+    }
+}
+
+impl Dead {
+    /// Forgets the job once its leftovers are gone.
+    pub fn forget(self) {
+        self.attempt.end();
+    }
+}
+
+/// What the attempts of a state directory say.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    /// Jobs whose process is gone.
+    pub dead: Vec<Dead>,
+    /// Tags of jobs that still run.
+    pub live: Vec<String>,
+}
+
+/// Reads every attempt, and takes hold of the dead ones.
+///
+/// # Errors
+/// `StateDir` when the folder cannot be read.
+pub fn attempts(folder: &Path) -> Result<Attempts> {
+    let mut all = Attempts::default();
+    let names = operator::names(folder).map_err(|error| unusable(folder, "readdir", &error))?;
+    for name in names {
+        let Some(job) = name.to_str().and_then(|name| name.strip_suffix(".json")) else {
+            continue;
+        };
+        let path = folder.join(&name);
+        match hold(&path) {
+            Ok(Some((file, record))) => {
+                let roots = record.roots.iter().filter_map(|root| {
+                    Some(Root { path: BASE64.decode(&root.path).ok()?, tree: root.tree })
+                });
+                let attempt = Attempt { path, file };
+                all.dead.push(Dead { job: job.to_owned(), roots: roots.collect(), attempt });
+            }
+            Ok(None) => all.live.push(job.to_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unusable(&path, "open", &error)),
+        }
+    }
+    all.dead.sort_by(|a, b| a.job.cmp(&b.job));
+    Ok(all)
+}
+
+/// Locks a record; `None` when its job lives. A record torn by a crash names no roots.
+fn hold(path: &Path) -> std::io::Result<Option<(File, Record)>> {
+    let file = operator::open_file(path.as_os_str().as_encoded_bytes())?;
+    if !lock(&file)? {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    (&file).take(RECORD_BYTES_MAX).read_to_end(&mut text)?;
+    let empty = Record { job: String::new(), pid: 0, roots: Vec::new() };
+    Ok(Some((file, serde_json::from_slice(&text).unwrap_or(empty))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_living_are_told_from_the_dead() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root { path: b"/y\xff".to_vec(), tree: true };
+        let living = Attempt::begin(dir.path(), "aaaaaaaa00000001", &[]).unwrap();
+        let roots = std::slice::from_ref(&root);
+        let dead = Attempt::begin(dir.path(), "bbbbbbbb00000001", roots).unwrap();
+        drop(dead);
+        let mut found = attempts(dir.path()).unwrap();
+        assert_eq!(found.live, ["aaaaaaaa00000001"]);
+        let dead = found.dead.pop().unwrap();
+        assert_eq!((dead.job.as_str(), dead.roots.as_slice()), ("bbbbbbbb00000001", roots));
+        dead.forget();
+        living.end();
+        assert!(operator::names(dir.path()).unwrap().is_empty());
+    }
+}

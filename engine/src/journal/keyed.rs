@@ -1,0 +1,384 @@
+//! What a keyed command did: one `redb` file for each key, opened by one process at a time.
+//!
+//! Before a batch is published, its receipts are committed: item, source state, and the mark that
+//! the finished file has both under its temporary and its final name. After a kill, an item counts
+//! as done if its receipt fits the source as it is now and the mark fits what stands under the
+//! final name. So a crash between the two steps needs no guess: either the mark is there or not.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redb::{Database, Durability, ReadableDatabase as _, TableDefinition};
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+
+use crate::endpoint::contract::Mark;
+use crate::error::{EngineError, Kind, Result};
+use crate::journal::state::unusable;
+use crate::model::digest::{Algorithm, Digest};
+use crate::model::item::Item;
+use crate::platform::operator;
+
+const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
+const RECEIPTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("receipts");
+/// Version of the records below; another one is refused.
+const VERSION: u32 = 1;
+/// Memory of a key's store, bytes.
+const CACHE_BYTES: usize = 1 << 20;
+
+/// Proof that an item was written, and of which state of its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    size: u64,
+    mtime_ns: i128,
+    ctime_ns: i128,
+    dev: u64,
+    ino: u64,
+    mark: (u64, u64),
+    digest: Option<(String, String)>,
+}
+
+impl Receipt {
+    /// The receipt of a written item.
+    #[must_use]
+    pub fn new(item: &Item, mark: Mark, digests: &[Digest]) -> Self {
+        Self {
+            size: item.size,
+            mtime_ns: item.attributes.mtime.0,
+            ctime_ns: item.identity.ctime.0,
+            dev: item.identity.dev,
+            ino: item.identity.ino,
+            mark: (mark.0, mark.1),
+            digest: digests.first().map(|d| (d.algorithm.name().to_owned(), d.hex.clone())),
+        }
+    }
+
+    /// Whether it speaks of the source item as it is now.
+    #[must_use]
+    pub fn fits(&self, item: &Item) -> bool {
+        self.size == item.size
+            && self.mtime_ns == item.attributes.mtime.0
+            && self.ctime_ns == item.identity.ctime.0
+            && (self.dev, self.ino) == (item.identity.dev, item.identity.ino)
+    }
+
+    /// Whether this is what it wrote.
+    #[must_use]
+    pub fn wrote(&self, mark: Mark) -> bool {
+        self.mark == (mark.0, mark.1)
+    }
+
+    /// The digest taken then.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        let (algorithm, hex) = self.digest.as_ref()?;
+        Some(Digest { algorithm: Algorithm::from_name(algorithm)?, hex: hex.clone() })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Facts {
+    version: u32,
+    key: String,
+    /// The command's op and fields.
+    command: serde_json::Value,
+    /// The job that runs it, and those of dead attempts.
+    jobs: Vec<String>,
+    /// The result, once it is `ok`.
+    result: Option<serde_json::Value>,
+}
+
+/// An open record of a keyed command. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    database: Arc<Database>,
+    path: PathBuf,
+    resumed: bool,
+    /// The facts are small and rewritten whole.
+    writing: Arc<Mutex<()>>,
+}
+
+/// What opening a key gives.
+#[derive(Debug)]
+pub enum Opened {
+    /// Finished before: its result.
+    Done(serde_json::Value),
+    /// To be run, from the start or from where it stopped.
+    Run(Ledger),
+}
+
+fn broken(path: &Path, what: impl std::fmt::Display) -> EngineError {
+    let message = format!("the record {} is damaged: {what}", path.display());
+    EngineError::new(Kind::JournalCorrupt, message)
+}
+
+fn file_of(folder: &Path, key: &str) -> PathBuf {
+    let name = crate::model::digest::hex(&sha2::Sha256::digest(key.as_bytes()));
+    folder.join(format!("{name}.redb"))
+}
+
+fn open_database(path: &Path) -> Result<Database> {
+    let file = operator::open_private(path).map_err(|error| unusable(path, "open", &error))?;
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    match builder.create_file(file) {
+        Ok(database) => Ok(database),
+        Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
+            Err(EngineError::new(Kind::Locked, "the key is in use by another command"))
+        }
+        Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))) => {
+            Err(unusable(path, "read", &error))
+        }
+        Err(error) => Err(broken(path, error)),
+    }
+}
+
+/// Opens the record of a key for a command, and enters this job in it.
+///
+/// # Errors
+/// `Locked` when another command holds the key, `KeyConflict` when the key belongs to another
+/// command, `JournalCorrupt`, `StateDir`.
+pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) -> Result<Opened> {
+    let path = file_of(folder, key);
+    let database = Arc::new(open_database(&path)?);
+    let mut ledger = Ledger { database, path, resumed: false, writing: Arc::default() };
+    let facts = match ledger.facts()? {
+        Some(facts) if facts.command != *command || facts.key != key => {
+            let message = "the key belongs to another command";
+            return Err(EngineError::new(Kind::KeyConflict, message));
+        }
+        Some(Facts { result: Some(result), .. }) => return Ok(Opened::Done(result)),
+        Some(mut facts) => {
+            ledger.resumed = true;
+            facts.jobs.push(job.to_owned());
+            facts
+        }
+        None => Facts {
+            version: VERSION,
+            key: key.to_owned(),
+            command: command.clone(),
+            jobs: vec![job.to_owned()],
+            result: None,
+        },
+    };
+    ledger.write_facts(&facts)?;
+    Ok(Opened::Run(ledger))
+}
+
+/// The command stored under a key, or run by the job of this name; with its key.
+///
+/// # Errors
+/// `StateDir`, `JournalCorrupt`; `Locked` when another command holds it.
+pub fn stored(
+    folder: &Path,
+    mut matches: impl FnMut(&str, &[String]) -> bool,
+) -> Result<Option<(String, serde_json::Value)>> {
+    let names = operator::names(folder).map_err(|error| unusable(folder, "readdir", &error))?;
+    let mut locked = None;
+    for name in names {
+        let path = folder.join(name);
+        if path.extension().is_none_or(|extension| extension != "redb") {
+            continue;
+        }
+        let database = match open_database(&path) {
+            Ok(database) => Arc::new(database),
+            Err(error) if error.kind() == Kind::Locked => {
+                locked = Some(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let ledger = Ledger { database, path, resumed: true, writing: Arc::default() };
+        if let Some(facts) = ledger.facts()?
+            && matches(&facts.key, &facts.jobs)
+        {
+            return Ok(Some((facts.key, facts.command)));
+        }
+    }
+    locked.map_or(Ok(None), Err)
+}
+
+/// Names of the jobs that ran the command of a key; none for a key that is not there.
+///
+/// # Errors
+/// `Locked` when another command holds it, `JournalCorrupt`, `StateDir`.
+pub fn jobs(folder: &Path, key: &str) -> Result<Vec<String>> {
+    let path = file_of(folder, key);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let database = Arc::new(open_database(&path)?);
+    let ledger = Ledger { database, path, resumed: true, writing: Arc::default() };
+    Ok(ledger.facts()?.map(|facts| facts.jobs).unwrap_or_default())
+}
+
+/// Forgets a key. One that is not there is no error.
+///
+/// # Errors
+/// `Locked` when another command holds it, `StateDir`.
+pub fn forget(folder: &Path, key: &str) -> Result<bool> {
+    let path = file_of(folder, key);
+    if !path.exists() {
+        return Ok(false);
+    }
+    let held = match open_database(&path) {
+        Ok(database) => Some(database),
+        Err(error) if error.kind() == Kind::JournalCorrupt => None,
+        Err(error) => return Err(error),
+    };
+    operator::remove_file(&path).map_err(|error| unusable(&path, "unlink", &error))?;
+    drop(held);
+    Ok(true)
+}
+
+impl Ledger {
+    /// Whether earlier attempts may have done part of it.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Names of the jobs of earlier attempts.
+    ///
+    /// # Errors
+    /// `JournalCorrupt`.
+    pub fn earlier_jobs(&self) -> Result<Vec<String>> {
+        let mut jobs = self.facts()?.map(|facts| facts.jobs).unwrap_or_default();
+        jobs.pop();
+        Ok(jobs)
+    }
+
+    /// The receipt of an item, from this attempt or an earlier one.
+    ///
+    /// # Errors
+    /// `JournalCorrupt`.
+    pub fn receipt(&self, path: &[u8]) -> Result<Option<Receipt>> {
+        let broken = |error: redb::Error| broken(&self.path, error);
+        let read = self.database.begin_read().map_err(|error| broken(error.into()))?;
+        let table = match read.open_table(RECEIPTS) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(broken(error.into())),
+        };
+        let found = table.get(path).map_err(|error| broken(error.into()))?;
+        found.map(|bytes| self.decode(bytes.value())).transpose()
+    }
+
+    /// Commits receipts; durable when this returns, if so asked.
+    ///
+    /// # Errors
+    /// `StateDir` when they cannot be written.
+    pub fn commit(&self, receipts: &[(Vec<u8>, Receipt)]) -> Result<()> {
+        self.write(|transaction| {
+            let mut table = transaction.open_table(RECEIPTS)?;
+            for (path, receipt) in receipts {
+                let bytes = serde_json::to_vec(receipt).unwrap_or_default();
+                table.insert(path.as_slice(), bytes.as_slice())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Stores the result of a command that ended with `ok`.
+    ///
+    /// # Errors
+    /// `StateDir` when it cannot be written.
+    pub fn finish(&self, result: serde_json::Value) -> Result<()> {
+        let facts = self.facts()?.map(|facts| Facts { result: Some(result), ..facts });
+        facts.map_or(Ok(()), |facts| self.write_facts(&facts))
+    }
+
+    fn facts(&self) -> Result<Option<Facts>> {
+        let failed = |error: redb::Error| broken(&self.path, error);
+        let read = self.database.begin_read().map_err(|error| failed(error.into()))?;
+        let table = match read.open_table(FACTS) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(failed(error.into())),
+        };
+        let Some(bytes) = table.get("facts").map_err(|error| failed(error.into()))? else {
+            return Ok(None);
+        };
+        let facts: Facts = self.decode(bytes.value())?;
+        if facts.version != VERSION {
+            return Err(broken(&self.path, format!("its version is {}", facts.version)));
+        }
+        Ok(Some(facts))
+    }
+
+    fn decode<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
+        serde_json::from_slice(bytes).map_err(|error| broken(&self.path, error))
+    }
+
+    fn write_facts(&self, facts: &Facts) -> Result<()> {
+        let bytes = serde_json::to_vec(facts).unwrap_or_default();
+        self.write(|transaction| {
+            transaction.open_table(FACTS)?.insert("facts", bytes.as_slice())?;
+            Ok(())
+        })
+    }
+
+    fn write(
+        &self,
+        work: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<()> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = || -> Result<(), redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            work(&transaction)?;
+            transaction.commit()?;
+            Ok(())
+        };
+        run().map_err(|error| {
+            EngineError::new(Kind::StateDir, format!("failed to write {}", self.path.display()))
+                .because(error.to_string(), None)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_key_is_run_once_resumed_and_replayed() {
+        let dir = tempfile::tempdir().unwrap();
+        let command = json!({"op": "copy", "src": "a"});
+        let Opened::Run(ledger) = open(dir.path(), "k", &command, "j1").unwrap() else {
+            panic!("new")
+        };
+        assert!(!ledger.is_resumed());
+        let locked = open(dir.path(), "k", &command, "j2").unwrap_err();
+        assert_eq!(locked.kind(), Kind::Locked);
+        drop(ledger);
+        let other = open(dir.path(), "k", &json!({"op": "copy"}), "j2").unwrap_err();
+        assert_eq!(other.kind(), Kind::KeyConflict);
+        let Opened::Run(ledger) = open(dir.path(), "k", &command, "j3").unwrap() else {
+            panic!("resumed")
+        };
+        assert!(ledger.is_resumed());
+        assert_eq!(ledger.earlier_jobs().unwrap(), ["j1"]);
+        ledger.finish(json!({"status": "ok"})).unwrap();
+        drop(ledger);
+        assert!(matches!(open(dir.path(), "k", &command, "j4").unwrap(), Opened::Done(_)));
+        assert!(forget(dir.path(), "k").unwrap());
+        assert!(!forget(dir.path(), "k").unwrap());
+    }
+
+    #[test]
+    fn damage_is_told_and_never_guessed_around() {
+        let dir = tempfile::tempdir().unwrap();
+        let command = json!({"op": "copy"});
+        drop(open(dir.path(), "k", &command, "j1").unwrap());
+        let path = file_of(dir.path(), "k");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let len = bytes.len();
+        bytes.iter_mut().take(len).step_by(7).for_each(|b| *b ^= 0x5a);
+        std::fs::write(&path, bytes).unwrap();
+        let error = open(dir.path(), "k", &command, "j2").unwrap_err();
+        assert_eq!(error.kind(), Kind::JournalCorrupt);
+        assert!(forget(dir.path(), "k").unwrap());
+    }
+}

@@ -1,0 +1,8 @@
+//! What outlives a job: who writes where, what a keyed command already did, full lists of
+//! failures. All of it lies in the state directory, each record in a file of its own, held by a
+//! lock that dies with its process.
+
+pub mod attempt;
+pub mod keyed;
+pub mod report;
+pub mod state;

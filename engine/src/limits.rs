@@ -1,0 +1,48 @@
+//! Every bound of the engine with its default, in one place. Units are last in the name.
+
+/// Memory for data in flight and queues, bytes.
+pub const MEMORY_CAP_BYTES: u64 = 256 << 20;
+/// Least memory cap accepted, bytes.
+pub const MEMORY_CAP_BYTES_MIN: u64 = 16 << 20;
+/// What the process itself needs beside data in flight: code, stacks, tables, output queue.
+pub const MEMORY_OVERHEAD_BYTES: u64 = 48 << 20;
+/// Bytes read at once.
+pub const CHUNK_BYTES: u64 = 1 << 20;
+/// Least and greatest `chunk_bytes`.
+pub const CHUNK_BYTES_RANGE: (u64, u64) = (64 << 10, 64 << 20);
+/// Greatest `parallel_files`.
+pub const PARALLEL_FILES_MAX: usize = 256;
+/// Jobs running at once.
+pub const JOBS_RUNNING: usize = 4;
+/// Greatest number of jobs running at once.
+pub const JOBS_RUNNING_MAX: usize = 256;
+/// Worker threads of all jobs together, beside one for each job.
+pub const WORKERS_MAX: usize = 256;
+/// Finished commands whose status `after` still knows.
+pub const FINISHED_REMEMBERED: usize = 10_000;
+/// Lines of droppable kinds waiting for a slow reader.
+pub const DROPPABLE_LINES_MAX: usize = 256;
+/// Bad lines in a row that end the session.
+pub const BAD_LINES_MAX: usize = 100;
+/// Items handed to a worker at once.
+pub const BATCH_ITEMS: usize = 64;
+/// Bytes of content after which a batch is handed over even when it is not full.
+pub const BATCH_BYTES: u64 = 4 << 20;
+/// Batches waiting for workers.
+pub const BATCHES_WAITING: usize = 32;
+/// Written items waiting for one common sync.
+pub const SYNC_ITEMS: usize = 512;
+/// Written bytes waiting for one common sync.
+pub const SYNC_BYTES: u64 = 256 << 20;
+/// Attempts at an item whose source changes under the reader.
+pub const CHANGED_ATTEMPTS: u32 = 3;
+/// Longest item name beneath a root, bytes (PATH_MAX of Linux less its NUL).
+pub const ITEM_PATH_BYTES_MAX: usize = 4095;
+/// Items registered as active for progress.
+pub const ACTIVE_SHOWN: usize = 8;
+/// Files shorter than this are not shown as active, bytes.
+pub const ACTIVE_BYTES_MIN: u64 = 8 << 20;
+/// Failed items named in a result; all are in its report.
+pub const FAILURES_SHOWN: usize = 20;
+/// Failures after which the report file is begun.
+pub const REPORT_BUFFERED: usize = 20;

@@ -1,0 +1,343 @@
+//! Copies what a source has into a sink: content digested as it passes, checked against a source
+//! that changes, published whole.
+
+use crate::endpoint::contract::{
+    Carry, Consent, Durable, Found, Intake, LinkPolicy, ObjectSink, ObjectSource, Place, Target,
+};
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::limits::CHANGED_ATTEMPTS;
+use crate::model::digest::{Algorithm, Digest, Hasher};
+use crate::model::item::{Attributes, Item, ItemKind};
+use crate::model::path::{temp_name, temp_tag};
+use crate::model::selection::Selection;
+use crate::pipeline::content::{self, ChunkBuffer};
+use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
+use crate::pipeline::manifest::ManifestWriter;
+use crate::pipeline::publish::{Publisher, Ready};
+use crate::plan::conflict::{Decision, OnExists, decide};
+use crate::progress::{Spent, add};
+
+/// What is done with symbolic links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Copied as links.
+    Preserve,
+    /// What they lead to is copied.
+    Follow,
+    /// Left out.
+    Skip,
+}
+
+impl Links {
+    /// How a survey must treat them.
+    #[must_use]
+    pub fn policy(self) -> LinkPolicy {
+        if self == Self::Follow { LinkPolicy::Follow } else { LinkPolicy::Preserve }
+    }
+}
+
+/// A copy, resolved from its command.
+#[derive(Clone, Debug)]
+pub struct CopyOptions {
+    /// Which items.
+    pub selection: Selection,
+    /// What stands there already.
+    pub on_exists: OnExists,
+    /// The digest taken.
+    pub algorithm: Option<Algorithm>,
+    /// Whether what was written is read again from the device.
+    pub read_back: bool,
+    /// What is carried over beside content.
+    pub carry: Carry,
+    /// Symbolic links.
+    pub links: Links,
+    /// What it survives.
+    pub durable: Durable,
+    /// Bytes read at once.
+    pub chunk_bytes: u64,
+    /// Files in hand at once.
+    pub parallel_files: usize,
+}
+
+/// Copies everything.
+///
+/// # Errors
+/// What ends the job; items that failed by themselves are reported to the job.
+pub fn copy(
+    job: &Job,
+    source: &dyn ObjectSource,
+    sink: &dyn ObjectSink,
+    options: &CopyOptions,
+    manifest: Option<&ManifestWriter>,
+) -> Result<()> {
+    let skip_taken = options.on_exists == OnExists::Skip;
+    let publisher = Publisher::new(job, sink, options.durable, manifest, skip_taken);
+    let copier = Copier { job, source, sink, options, publisher };
+    let selection = &options.selection;
+    job.progress.set_phase("transfer");
+    let fed =
+        feed(job, source, selection, options.links.policy(), options.parallel_files, &copier);
+    let done = fed.and_then(|()| copier.publisher.flush(|ticket| ticket.end(&copier)));
+    if let Err(error) = done {
+        copier.publisher.discard();
+        return Err(error);
+    }
+    if options.durable == Durable::PowerLoss {
+        job.progress.set_phase("sync");
+        job.progress.timed(Spent::Sync, || sink.settle())?;
+    }
+    Ok(())
+}
+
+struct Copier<'a> {
+    job: &'a Job,
+    source: &'a dyn ObjectSource,
+    sink: &'a dyn ObjectSink,
+    options: &'a CopyOptions,
+    publisher: Publisher<'a, Scope>,
+}
+
+/// A directory at the destination; for a single item its name there.
+pub struct Scope {
+    place: Place,
+    single: Option<Vec<u8>>,
+    /// Whether its attributes are set at the end.
+    dress: bool,
+}
+
+impl Handler for Copier<'_> {
+    type Scope = Scope;
+    type Hand = ChunkBuffer;
+
+    fn hand(&self) -> Result<ChunkBuffer> {
+        ChunkBuffer::new(self.job, self.options.chunk_bytes)
+    }
+
+    fn enter(&self, above: Option<&Scope>, directory: &Item) -> Result<Scope> {
+        let place = self.job.progress.timed(Spent::DestinationWrite, || match above {
+            None => self.sink.root_directory(),
+            Some(above) => self.sink.enter(&above.place, directory.path.name()),
+        })?;
+        let replaces = matches!(self.options.on_exists, OnExists::Update | OnExists::Replace);
+        Ok(Scope { dress: place.made || replaces, place, single: None })
+    }
+
+    fn alone(&self, _item: &Item) -> Result<Scope> {
+        let (place, name) = self.sink.root_place()?;
+        Ok(Scope { place, single: Some(name), dress: false })
+    }
+
+    fn take(&self, buffer: &mut ChunkBuffer, item: Item, ticket: Ticket<Scope>) -> Result<()> {
+        self.job.take_op()?;
+        match self.item(buffer, &item, ticket.scope()) {
+            Ok(Made::Ready { bytes, digests, staged }) => {
+                let ready = Ready { item, bytes, digests, staged, ticket };
+                return self.publisher.add(ready, |ticket| ticket.end(self));
+            }
+            Ok(Made::Before(bytes, digests)) => {
+                self.job.done(item.path.as_bytes(), bytes, &digests);
+            }
+            Ok(Made::Skipped) => self.job.skip(item.path.as_bytes(), item.size),
+            Err(error) => {
+                let ends = ends_job(error.kind()).then(|| error.clone());
+                if error.kind() != Kind::Cancelled {
+                    self.job.fail(item.path.as_bytes(), error);
+                }
+                if let Some(error) = ends {
+                    return Err(error);
+                }
+            }
+        }
+        ticket.end(self);
+        Ok(())
+    }
+
+    fn leave(&self, directory: &Item, scope: &Scope) {
+        if !scope.dress {
+            return;
+        }
+        let (attributes, carry) = (&directory.attributes, self.options.carry);
+        if let Err(error) = self.sink.leave(&scope.place, attributes, carry) {
+            add(&self.job.progress.items_total, 1);
+            self.job.fail(directory.path.as_bytes(), error);
+        }
+    }
+}
+
+/// What became of an item.
+enum Made {
+    /// Written, to be published.
+    Ready { bytes: u64, digests: Vec<Digest>, staged: crate::endpoint::contract::Staged },
+    /// Done by an earlier attempt of this command.
+    Before(u64, Vec<Digest>),
+    /// Left alone by rule.
+    Skipped,
+}
+
+impl Copier<'_> {
+    fn item(&self, buffer: &mut ChunkBuffer, item: &Item, scope: &Scope) -> Result<Made> {
+        let name = scope.single.as_deref().unwrap_or_else(|| item.path.name());
+        if temp_tag(name).is_some() {
+            let message = "the name has the form kept for temporary files";
+            return Err(EngineError::new(Kind::NameRefused, message));
+        }
+        match item.kind {
+            ItemKind::Special => {
+                let message = "a fifo, socket or device is not copied";
+                return Err(EngineError::new(Kind::SourceSpecial, message));
+            }
+            ItemKind::Symlink if self.options.links == Links::Skip => return Ok(Made::Skipped),
+            _ => {}
+        }
+        let found = match scope.place.made {
+            true => None,
+            false => self.sink.found(&scope.place, name)?,
+        };
+        let consent = match self.judge(item, found.as_ref())? {
+            Judged::Before(made) => return Ok(made),
+            Judged::Decided(Decision::Skip) => return Ok(Made::Skipped),
+            Judged::Decided(Decision::Write(consent)) => consent,
+            Judged::Decided(Decision::Conflict(kind)) => {
+                let message = match kind {
+                    Kind::DestinationExists => "the destination exists",
+                    _ => "another kind of thing stands at the destination",
+                };
+                return Err(EngineError::new(kind, message));
+            }
+        };
+        let target = Target { name: name.to_vec(), consent, carry: self.options.carry };
+        match &item.link {
+            Some(text) => self.link(item, text, &scope.place, &target),
+            None => self.file(buffer, item, &scope.place, &target),
+        }
+    }
+
+    /// What stands there, judged: an earlier attempt's own work is known by its receipt.
+    fn judge(&self, item: &Item, found: Option<&Found>) -> Result<Judged> {
+        let decided = Judged::Decided(decide(self.options.on_exists, item, found));
+        let (Some(found), Some(ledger)) = (found, &self.job.ledger) else {
+            return Ok(decided);
+        };
+        if !ledger.is_resumed() {
+            return Ok(decided);
+        }
+        Ok(match ledger.receipt(item.path.as_bytes())? {
+            Some(receipt) if receipt.wrote(found.mark) && receipt.fits(item) => {
+                let digests = receipt.digest().into_iter().collect();
+                add(&self.job.progress.bytes_done, item.size);
+                Judged::Before(Made::Before(item.size, digests))
+            }
+            Some(receipt) if receipt.wrote(found.mark) => {
+                Judged::Decided(Decision::Write(Consent::Replace))
+            }
+            _ => decided,
+        })
+    }
+
+    fn link(&self, item: &Item, text: &[u8], place: &Place, target: &Target) -> Result<Made> {
+        let temp = temp_name(&self.job.name, self.job.next_temp());
+        let made = || self.sink.link(place, &temp, text, &item.attributes, target);
+        let staged = self.job.progress.timed(Spent::DestinationWrite, made)?;
+        Ok(Made::Ready { bytes: 0, digests: Vec::new(), staged })
+    }
+
+    fn file(
+        &self,
+        buffer: &mut ChunkBuffer,
+        item: &Item,
+        place: &Place,
+        target: &Target,
+    ) -> Result<Made> {
+        for attempt in 1..=CHANGED_ATTEMPTS {
+            if let Some(made) = self.attempt(buffer, item, place, target)? {
+                return Ok(made);
+            }
+            if attempt < CHANGED_ATTEMPTS {
+                add(&self.job.progress.retries, 1);
+                let message = "changed while it was read; it is read again";
+                let warning = EngineError::new(Kind::SourceChanged, message);
+                self.job.warn(&warning.at(item.path.as_bytes()));
+            }
+        }
+        Err(EngineError::new(Kind::SourceChanged, "the source kept changing while it was read"))
+    }
+
+    /// One reading of the file; `None` when it changed meanwhile.
+    fn attempt(
+        &self,
+        buffer: &mut ChunkBuffer,
+        item: &Item,
+        place: &Place,
+        target: &Target,
+    ) -> Result<Option<Made>> {
+        let progress = &self.job.progress;
+        let reader = progress.timed(Spent::SourceRead, || self.source.open(item))?;
+        let (size, attributes) = reader.facts();
+        let temp = temp_name(&self.job.name, self.job.next_temp());
+        let begin = || self.sink.begin(place, &temp, size);
+        let intake = progress.timed(Spent::DestinationWrite, begin)?;
+        let algorithms = self.options.algorithm.as_slice();
+        let path = item.path.as_bytes();
+        let read = content::read(self.job, &*reader, buffer, algorithms, path, |offset, chunk| {
+            progress.timed(Spent::DestinationWrite, || intake.write_at(offset, chunk))
+        });
+        match read {
+            Ok(content) if content.whole => {
+                self.seal(intake, content.bytes, content.digests, &attributes, target).map(Some)
+            }
+            Ok(content) => {
+                intake.abort();
+                add(&progress.bytes_redone, content.bytes);
+                Ok(None)
+            }
+            Err(error) => {
+                intake.abort();
+                Err(error)
+            }
+        }
+    }
+
+    fn seal(
+        &self,
+        intake: Box<dyn Intake>,
+        bytes: u64,
+        digests: Vec<Digest>,
+        attributes: &Attributes,
+        target: &Target,
+    ) -> Result<Made> {
+        if self.options.read_back
+            && let Err(error) = self.check(&*intake, bytes, &digests)
+        {
+            intake.abort();
+            return Err(error);
+        }
+        let seal = || intake.seal(bytes, attributes, target);
+        let staged = self.job.progress.timed(Spent::DestinationWrite, seal)?;
+        Ok(Made::Ready { bytes, digests, staged })
+    }
+
+    /// Reads the written bytes back from the device and compares their digest.
+    fn check(&self, intake: &dyn Intake, bytes: u64, digests: &[Digest]) -> Result<()> {
+        let Some(expected) = digests.first() else {
+            return Ok(());
+        };
+        let mut hasher = Hasher::new(expected.algorithm);
+        let each = &mut |chunk: &[u8]| {
+            self.job.pass()?;
+            hasher.update(chunk);
+            Ok(())
+        };
+        self.job.progress.timed(Spent::Sync, || intake.read_back(bytes, each))?;
+        if hasher.finish() == *expected {
+            return Ok(());
+        }
+        let message = "the bytes on the device are not the bytes written";
+        Err(EngineError::new(Kind::VerifyMismatch, message))
+    }
+}
+
+enum Judged {
+    Before(Made),
+    Decided(Decision),
+}

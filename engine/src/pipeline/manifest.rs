@@ -1,0 +1,369 @@
+//! Lists of names and digests, written in the same pass and read back to compare.
+//!
+//! Two forms: JSON Lines with everything known about an item, and the text that coreutils'
+//! `sha256sum` and its kin read. `PROTOCOL.md` §8 has both.
+
+use std::io::{BufRead as _, BufWriter, Write as _};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::model::digest::{Algorithm, Digest};
+use crate::model::item::{Item, ItemKind};
+use crate::model::path::temp_name;
+use crate::platform::operator;
+use crate::resource::budget::Permit;
+
+/// Longest line of a manifest, bytes.
+const LINE_BYTES_MAX: usize = 64 << 10;
+/// Memory asked for at once while lines wait to be sorted, bytes.
+const SORT_STEP_BYTES: u64 = 1 << 20;
+
+/// Which form a manifest has, told by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// JSON Lines, in order of completion.
+    Lines,
+    /// Digest and name, sorted by name.
+    Sums,
+}
+
+impl Form {
+    /// The form of the manifest of this name.
+    #[must_use]
+    pub fn of(path: &[u8]) -> Self {
+        if path.ends_with(b".jsonl") { Self::Lines } else { Self::Sums }
+    }
+}
+
+/// Writes a manifest under a temporary name, published by [`ManifestWriter::finish`].
+pub struct ManifestWriter {
+    form: Form,
+    path: PathBuf,
+    temp: PathBuf,
+    out: Mutex<Out>,
+}
+
+struct Out {
+    file: BufWriter<std::fs::File>,
+    /// Names and lines of the sorted form.
+    sums: Vec<(Vec<u8>, Vec<u8>)>,
+    bytes: u64,
+    permits: Vec<Permit>,
+}
+
+fn failed(path: &std::path::Path, call: &'static str, error: &std::io::Error) -> EngineError {
+    let message = format!("failed to write the manifest {}", path.display());
+    let kind = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            Kind::DestinationNoSpace
+        }
+        std::io::ErrorKind::PermissionDenied => Kind::DestinationPermission,
+        _ => Kind::DestinationWrite,
+    };
+    EngineError::new(kind, message).because(call, error.raw_os_error())
+}
+
+impl ManifestWriter {
+    /// Begins a manifest at this path of the operator.
+    ///
+    /// # Errors
+    /// `DestinationWrite`, `DestinationPermission`, `DestinationNoSpace`.
+    pub fn begin(job: &Job, path: &[u8]) -> Result<Self> {
+        let target = operator::path(path).to_owned();
+        let Some((folder, _)) = operator::split(path) else {
+            let message = "the manifest's path names no file";
+            return Err(EngineError::new(Kind::InvalidField, message).field("manifest"));
+        };
+        let temp = temp_name(&job.name, job.next_temp());
+        let temp = operator::path(folder).join(operator::path(&temp));
+        let file = operator::create_private(&temp).map_err(|e| failed(&temp, "open", &e))?;
+        let out = Out { file: BufWriter::new(file), sums: Vec::new(), bytes: 0, permits: Vec::new() };
+        Ok(Self { form: Form::of(path), path: target, temp, out: Mutex::new(out) })
+    }
+
+    /// Adds an item that is done, in the JSON Lines form.
+    ///
+    /// # Errors
+    /// As [`ManifestWriter::begin`].
+    pub fn add(&self, item: &Item, bytes: u64, digests: &[Digest]) -> Result<()> {
+        self.write(&json_line(item, item.path.as_bytes(), bytes, digests))
+    }
+
+    /// Adds a file under another name than its path, in whichever form this is.
+    ///
+    /// # Errors
+    /// As [`ManifestWriter::begin`]; `Memory` when more lines wait to be sorted than memory holds.
+    pub fn add_named(
+        &self,
+        job: &Job,
+        item: &Item,
+        name: &[u8],
+        bytes: u64,
+        digests: &[Digest],
+    ) -> Result<()> {
+        if self.form == Form::Lines {
+            return self.write(&json_line(item, name, bytes, digests));
+        }
+        let Some(digest) = digests.first() else {
+            return Ok(());
+        };
+        let line = sums_line(name, &digest.hex);
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        out.bytes += (line.len() + name.len() + 64) as u64;
+        while out.bytes > out.permits.len() as u64 * SORT_STEP_BYTES {
+            let permit = job.take_memory(SORT_STEP_BYTES).map_err(|error| {
+                error.hint("name the manifest .jsonl: that form is not sorted in memory")
+            })?;
+            out.permits.push(permit);
+        }
+        out.sums.push((name.to_vec(), line));
+        Ok(())
+    }
+
+    fn write(&self, line: &[u8]) -> Result<()> {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        out.file.write_all(line).map_err(|error| failed(&self.path, "write", &error))
+    }
+
+    /// Publishes the manifest, replacing an older one. Returns its path.
+    ///
+    /// # Errors
+    /// As [`ManifestWriter::begin`].
+    pub fn finish(self) -> Result<Vec<u8>> {
+        let written = self.write_out();
+        if let Err(error) = written {
+            self.discard();
+            return Err(error);
+        }
+        Ok(self.path.into_os_string().into_encoded_bytes())
+    }
+
+    fn write_out(&self) -> Result<()> {
+        let step = |call| move |error: std::io::Error| failed(&self.path, call, &error);
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = std::mem::take(&mut out.sums);
+        sums.sort_unstable();
+        for (_, line) in &sums {
+            out.file.write_all(line).map_err(step("write"))?;
+        }
+        out.file.flush().map_err(step("write"))?;
+        let file = out.file.get_ref();
+        crate::platform::dir::set_mode(file, 0o644).map_err(|e| step("fchmod")(e.into()))?;
+        file.sync_all().map_err(step("fsync"))?;
+        operator::rename(&self.temp, &self.path).map_err(step("rename"))
+    }
+
+    /// Removes what was written: the job ends early.
+    pub fn discard(self) {
+        drop(operator::remove_file(&self.temp));
+    }
+}
+
+fn json_line(item: &Item, name: &[u8], bytes: u64, digests: &[Digest]) -> Vec<u8> {
+    let mut object = serde_json::json!({
+        "path": String::from_utf8_lossy(name),
+        "kind": item.kind.name(),
+    });
+    if std::str::from_utf8(name).is_err() {
+        object["path_b64"] = BASE64.encode(name).into();
+    }
+    object["mtime_ns"] = item.attributes.mtime.0.to_string().into();
+    match &item.link {
+        Some(text) => {
+            object["link"] = String::from_utf8_lossy(text).into();
+            if std::str::from_utf8(text).is_err() {
+                object["link_b64"] = BASE64.encode(text).into();
+            }
+        }
+        None => {
+            object["bytes"] = bytes.into();
+            object["mode"] = item.attributes.mode.into();
+            let pairs = digests.iter().map(|d| (d.algorithm.name().to_owned(), d.hex.clone().into()));
+            object["digests"] = serde_json::Value::Object(pairs.collect());
+        }
+    }
+    let mut line = object.to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+/// A line of coreutils' form: a leading backslash says that the name is escaped.
+fn sums_line(name: &[u8], hex: &str) -> Vec<u8> {
+    let mut line = Vec::with_capacity(hex.len() + name.len() + 4);
+    if name.iter().any(|b| matches!(b, b'\\' | b'\n' | b'\r')) {
+        line.push(b'\\');
+    }
+    line.extend_from_slice(hex.as_bytes());
+    line.extend_from_slice(b"  ");
+    for byte in name {
+        match byte {
+            b'\\' => line.extend_from_slice(b"\\\\"),
+            b'\n' => line.extend_from_slice(b"\\n"),
+            b'\r' => line.extend_from_slice(b"\\r"),
+            other => line.push(*other),
+        }
+    }
+    line.push(b'\n');
+    line
+}
+
+/// One entry of a manifest that is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The name as it stands there.
+    pub name: Vec<u8>,
+    /// Its digests; empty for what has none.
+    pub digests: Vec<Digest>,
+    /// Its size, where the form tells it.
+    pub bytes: Option<u64>,
+    /// Its kind.
+    pub kind: ItemKind,
+    /// A link's text.
+    pub link: Option<Vec<u8>>,
+}
+
+/// Reads a manifest line by line, calling `each` with every entry.
+///
+/// # Errors
+/// `SourceNotFound`, `SourceRead`, `ManifestInvalid` with the line's number, and those of `each`.
+pub fn read(path: &[u8], mut each: impl FnMut(Expected) -> Result<()>) -> Result<()> {
+    let unreadable = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => Kind::SourceNotFound,
+            std::io::ErrorKind::PermissionDenied => Kind::SourcePermission,
+            _ => Kind::SourceRead,
+        };
+        EngineError::new(kind, "failed to read the manifest")
+            .because("read", error.raw_os_error())
+            .at(path)
+    };
+    let file = operator::open_file(path).map_err(unreadable)?;
+    let mut reader = std::io::BufReader::new(file);
+    let mut line = Vec::new();
+    for number in 1u64.. {
+        line.clear();
+        let limited = &mut std::io::Read::take(&mut reader, LINE_BYTES_MAX as u64 + 1);
+        if limited.read_until(b'\n', &mut line).map_err(unreadable)? == 0 {
+            return Ok(());
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        let text = text.strip_suffix(b"\r").filter(|_| text.starts_with(b"{")).unwrap_or(text);
+        if text.is_empty() || text.starts_with(b"#") {
+            continue;
+        }
+        let parsed = if line.len() > LINE_BYTES_MAX { None } else { parse(text) };
+        let invalid = || {
+            let message = format!("line {number} of the manifest is no entry");
+            EngineError::new(Kind::ManifestInvalid, message).at(path)
+        };
+        each(parsed.ok_or_else(invalid)?)?;
+    }
+    Ok(())
+}
+
+fn parse(line: &[u8]) -> Option<Expected> {
+    if line.starts_with(b"{") { parse_json(line) } else { parse_sums(line) }
+}
+
+fn parse_json(line: &[u8]) -> Option<Expected> {
+    let object: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let bytes_of = |name: &str| {
+        let exact = object.get(format!("{name}_b64"));
+        match exact {
+            Some(text) => BASE64.decode(text.as_str()?).ok(),
+            None => Some(object.get(name)?.as_str()?.as_bytes().to_vec()),
+        }
+    };
+    let mut digests = Vec::new();
+    for (name, hex) in object.get("digests").and_then(|d| d.as_object()).into_iter().flatten() {
+        let algorithm = Algorithm::from_name(name)?;
+        digests.push(Digest { algorithm, hex: hex.as_str()?.to_ascii_lowercase() });
+    }
+    let kind = match object.get("kind").and_then(|kind| kind.as_str()) {
+        Some("symlink") => ItemKind::Symlink,
+        Some("file") | None => ItemKind::File,
+        Some(_) => return None,
+    };
+    let bytes = object.get("bytes").and_then(serde_json::Value::as_u64);
+    Some(Expected { name: bytes_of("path")?, digests, bytes, kind, link: bytes_of("link") })
+}
+
+fn parse_sums(line: &[u8]) -> Option<Expected> {
+    let (escaped, line) = match line.strip_prefix(b"\\") {
+        Some(rest) => (true, rest),
+        None => (false, line),
+    };
+    let end = line.iter().position(|b| *b == b' ')?;
+    let hex = std::str::from_utf8(line.get(..end)?).ok()?.to_ascii_lowercase();
+    let algorithm = match hex.len() {
+        8 => Algorithm::Crc32c,
+        16 => Algorithm::Crc64Nvme,
+        32 => Algorithm::Md5,
+        40 => Algorithm::Sha1,
+        64 => Algorithm::Sha256,
+        _ => return None,
+    };
+    let name = line.get(end + 2..).filter(|name| !name.is_empty())?;
+    let mark = line.get(end + 1)?;
+    if !hex.bytes().all(|b| b.is_ascii_hexdigit()) || !matches!(mark, b' ' | b'*') {
+        return None;
+    }
+    let name = if escaped { unescape(name)? } else { name.to_vec() };
+    let digests = vec![Digest { algorithm, hex }];
+    Some(Expected { name, digests, bytes: None, kind: ItemKind::File, link: None })
+}
+
+fn unescape(name: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(name.len());
+    let mut rest = name.iter();
+    while let Some(byte) = rest.next() {
+        out.push(match (byte, *byte == b'\\') {
+            (_, true) => match rest.next()? {
+                b'\\' => b'\\',
+                b'n' => b'\n',
+                b'r' => b'\r',
+                _ => return None,
+            },
+            (byte, false) => *byte,
+        });
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_name_survives_the_sums_form(
+            name in proptest::collection::vec(1u8..=255, 1..60)
+                .prop_filter("no slash needed", |n| !n.contains(&b'/')),
+        ) {
+            let line = sums_line(&name, &"ab".repeat(32));
+            let text = line.strip_suffix(b"\n").unwrap();
+            prop_assert!(!text.contains(&b'\n'));
+            prop_assert_eq!(parse_sums(text).unwrap().name, name);
+        }
+
+        #[test]
+        fn any_line_gives_an_answer(line in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = parse(&line);
+        }
+    }
+
+    #[test]
+    fn lines_of_other_forms_are_refused() {
+        for bad in ["", "x", "abc  name", "{}", "{\"path\":1}"] {
+            assert!(parse(bad.as_bytes()).is_none(), "{bad}");
+        }
+        let binary = format!("{} *name", "0".repeat(32));
+        assert_eq!(parse(binary.as_bytes()).unwrap().digests[0].algorithm, Algorithm::Md5);
+    }
+}

@@ -1,0 +1,8 @@
+//! Bytes on their way: a survey feeds workers, workers read, digest and write, batches are
+//! published. Knows endpoints by their contract only.
+
+pub mod content;
+pub mod copy;
+pub mod feed;
+pub mod manifest;
+pub mod publish;

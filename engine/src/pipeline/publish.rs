@@ -1,0 +1,162 @@
+//! Written items wait for a common sync, then get their names, then count as done.
+//!
+//! Order, for every batch: receipts committed (keyed jobs), data durable, names given, names
+//! durable, items reported. A crash between any two leaves items whole or absent, and known.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::endpoint::contract::{Durable, ObjectSink, Staged};
+use crate::error::{Kind, Result};
+use crate::job::Job;
+use crate::journal::keyed::Receipt;
+use crate::limits::{SYNC_BYTES, SYNC_ITEMS};
+use crate::model::digest::Digest;
+use crate::model::item::Item;
+use crate::pipeline::feed::{Ticket, ends_job};
+use crate::pipeline::manifest::ManifestWriter;
+use crate::progress::Spent;
+
+/// An item that is written and not yet published.
+pub struct Ready<S> {
+    /// Its source.
+    pub item: Item,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Digests of them.
+    pub digests: Vec<Digest>,
+    /// The endpoint's part.
+    pub staged: Staged,
+    /// The directory's claim on it.
+    pub ticket: Ticket<S>,
+}
+
+/// Gathers ready items and publishes them in batches.
+pub struct Publisher<'a, S> {
+    job: &'a Job,
+    sink: &'a dyn ObjectSink,
+    durable: Durable,
+    manifest: Option<&'a ManifestWriter>,
+    /// Whether a name taken meanwhile is left alone rather than failing the item.
+    skip_taken: bool,
+    waiting: Mutex<(Vec<Ready<S>>, u64)>,
+}
+
+impl<'a, S> Publisher<'a, S> {
+    /// A publisher of this sink.
+    #[must_use]
+    pub fn new(
+        job: &'a Job,
+        sink: &'a dyn ObjectSink,
+        durable: Durable,
+        manifest: Option<&'a ManifestWriter>,
+        skip_taken: bool,
+    ) -> Self {
+        let waiting = Mutex::new((Vec::new(), 0));
+        Self { job, sink, durable, manifest, skip_taken, waiting }
+    }
+
+    /// Takes an item; publishes a batch once enough are waiting. `end` is called with the ticket
+    /// of every item ended.
+    ///
+    /// # Errors
+    /// What ends the job. The batch is ended all the same.
+    pub fn add(&self, ready: Ready<S>, end: impl Fn(Ticket<S>)) -> Result<()> {
+        let gathers = self.durable == Durable::PowerLoss || self.job.ledger.is_some();
+        let batch = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.1 += ready.bytes;
+            waiting.0.push(ready);
+            let full = waiting.0.len() >= SYNC_ITEMS || waiting.1 >= SYNC_BYTES || !gathers;
+            if !full {
+                return Ok(());
+            }
+            std::mem::take(&mut *waiting).0
+        };
+        self.publish(batch, end)
+    }
+
+    /// Publishes what is waiting.
+    ///
+    /// # Errors
+    /// What ends the job.
+    pub fn flush(&self, end: impl Fn(Ticket<S>)) -> Result<()> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = std::mem::take(&mut *waiting).0;
+        drop(waiting);
+        if batch.is_empty() { Ok(()) } else { self.publish(batch, end) }
+    }
+
+    /// Removes what is waiting: the job ends early.
+    pub fn discard(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for ready in std::mem::take(&mut *waiting).0 {
+            self.sink.discard(ready.staged);
+        }
+    }
+
+    fn publish(&self, batch: Vec<Ready<S>>, end: impl Fn(Ticket<S>)) -> Result<()> {
+        if let Err(error) = self.promise(&batch) {
+            batch.into_iter().for_each(|ready| self.sink.discard(ready.staged));
+            return Err(error);
+        }
+        let mut staged = Vec::with_capacity(batch.len());
+        let mut rest = Vec::with_capacity(batch.len());
+        for ready in batch {
+            staged.push(ready.staged);
+            rest.push((ready.item, ready.bytes, ready.digests, ready.ticket));
+        }
+        let spent = match self.durable {
+            Durable::PowerLoss => Spent::Sync,
+            Durable::Crash => Spent::DestinationWrite,
+        };
+        let outcomes = self.job.progress.timed(spent, || self.sink.publish(staged, self.durable));
+        let mut ended = Ok(());
+        for ((item, bytes, digests, ticket), outcome) in rest.into_iter().zip(outcomes) {
+            ended = ended.and(self.report(&item, bytes, &digests, outcome));
+            end(ticket);
+        }
+        if self.job.ledger.is_some() {
+            self.job.checkpoint(self.durable == Durable::PowerLoss);
+        }
+        ended
+    }
+
+    /// Commits what is about to be published.
+    fn promise(&self, batch: &[Ready<S>]) -> Result<()> {
+        let Some(ledger) = &self.job.ledger else {
+            return Ok(());
+        };
+        let receipts: Vec<_> = batch
+            .iter()
+            .map(|ready| {
+                let receipt = Receipt::new(&ready.item, ready.staged.mark, &ready.digests);
+                (ready.item.path.as_bytes().to_vec(), receipt)
+            })
+            .collect();
+        self.job.progress.timed(Spent::Sync, || ledger.commit(&receipts))
+    }
+
+    fn report(
+        &self,
+        item: &Item,
+        bytes: u64,
+        digests: &[Digest],
+        outcome: Result<()>,
+    ) -> Result<()> {
+        match outcome {
+            Ok(()) => {
+                self.job.done(item.path.as_bytes(), bytes, digests);
+                self.manifest.map_or(Ok(()), |manifest| manifest.add(item, bytes, digests))
+            }
+            Err(error) if error.kind() == Kind::DestinationExists && self.skip_taken => {
+                self.job.skip(item.path.as_bytes(), item.size);
+                Ok(())
+            }
+            Err(error) => {
+                let ends = ends_job(error.kind()).then(|| error.clone());
+                self.job.fail(item.path.as_bytes(), error);
+                ends.map_or(Ok(()), Err)
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What an item at the destination means for a copy: the same answer for `plan` and for `copy`.
+
+use crate::endpoint::contract::{Consent, Found};
+use crate::error::Kind;
+use crate::model::item::{Item, ItemKind};
+
+/// What the command says about things that stand at the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExists {
+    /// The item fails.
+    Fail,
+    /// It is left alone.
+    Skip,
+    /// It is left alone when size and time agree, replaced otherwise.
+    Update,
+    /// It is replaced.
+    Replace,
+}
+
+/// What is done about one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Written, with this consent.
+    Write(Consent),
+    /// Left alone.
+    Skip,
+    /// Refused, with this kind of error.
+    Conflict(Kind),
+}
+
+impl Decision {
+    /// The word for it in a plan.
+    #[must_use]
+    pub fn name(self, found: bool) -> &'static str {
+        match self {
+            Self::Write(_) if found => "replace",
+            Self::Write(_) => "new",
+            Self::Skip => "skip",
+            Self::Conflict(_) => "conflict",
+        }
+    }
+}
+
+/// Decides about a file or link, given what stands there.
+#[must_use]
+pub fn decide(on_exists: OnExists, item: &Item, found: Option<&Found>) -> Decision {
+    let consent = match on_exists {
+        OnExists::Fail | OnExists::Skip => Consent::New,
+        OnExists::Update | OnExists::Replace => Consent::Replace,
+    };
+    let Some(found) = found else {
+        return Decision::Write(consent);
+    };
+    if found.kind == ItemKind::Directory {
+        return Decision::Conflict(Kind::DestinationType);
+    }
+    match on_exists {
+        OnExists::Fail => Decision::Conflict(Kind::DestinationExists),
+        OnExists::Skip => Decision::Skip,
+        OnExists::Update if agrees(item, found) => Decision::Skip,
+        OnExists::Update | OnExists::Replace => Decision::Write(consent),
+    }
+}
+
+fn agrees(item: &Item, found: &Found) -> bool {
+    item.kind == found.kind
+        && match item.kind {
+            ItemKind::Symlink => item.link == found.link,
+            _ => item.size == found.size && item.attributes.mtime == found.mtime,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::contract::Mark;
+    use crate::model::item::{Attributes, Handle, Identity, Timestamp};
+    use crate::model::path::ItemPath;
+
+    fn item(kind: ItemKind, size: u64, mtime: i128) -> Item {
+        Item {
+            path: ItemPath::root(),
+            kind,
+            size,
+            attributes: Attributes { mtime: Timestamp(mtime), ..Attributes::default() },
+            identity: Identity::default(),
+            link: (kind == ItemKind::Symlink).then(|| b"x".to_vec()),
+            handle: Handle::default(),
+        }
+    }
+
+    fn found(kind: ItemKind, size: u64, mtime: i128) -> Found {
+        let link = (kind == ItemKind::Symlink).then(|| b"y".to_vec());
+        Found { kind, size, mtime: Timestamp(mtime), mark: Mark::default(), link }
+    }
+
+    #[test]
+    fn every_rule_meets_every_state() {
+        use ItemKind::{Directory, File, Symlink};
+        let file = item(File, 3, 7);
+        let all = |found: Option<Found>| {
+            [OnExists::Fail, OnExists::Skip, OnExists::Update, OnExists::Replace]
+                .map(|rule| decide(rule, &file, found.as_ref()))
+        };
+        let (new, over) = (Decision::Write(Consent::New), Decision::Write(Consent::Replace));
+        let exists = Decision::Conflict(Kind::DestinationExists);
+        let other_kind = Decision::Conflict(Kind::DestinationType);
+        assert_eq!(all(None), [new, new, over, over]);
+        assert_eq!(all(Some(found(File, 3, 7))), [exists, Decision::Skip, Decision::Skip, over]);
+        assert_eq!(all(Some(found(File, 3, 8))), [exists, Decision::Skip, over, over]);
+        assert_eq!(all(Some(found(File, 4, 7))), [exists, Decision::Skip, over, over]);
+        assert_eq!(all(Some(found(Symlink, 3, 7))), [exists, Decision::Skip, over, over]);
+        assert_eq!(all(Some(found(Directory, 3, 7))), [other_kind; 4]);
+        let link = item(Symlink, 0, 0);
+        assert_eq!(decide(OnExists::Update, &link, Some(&found(Symlink, 0, 0))), over);
+    }
+}

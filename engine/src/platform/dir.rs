@@ -1,0 +1,329 @@
+//! Directories by handle: every call names one entry of an open directory, never a path.
+//!
+//! No link is followed below a root, so a parent swapped for a link during a run leads nowhere.
+//! Errors are the system's own; endpoints say what they mean.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{
+    self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Timespec,
+    Timestamps,
+};
+use rustix::io::Errno;
+
+use crate::model::item::{Attributes, Identity, ItemKind, Timestamp};
+use crate::model::path::ItemPath;
+
+/// Bytes of the buffer that directory entries are read into.
+const ENTRIES_BYTES: usize = 64 << 10;
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Dir(OwnedFd);
+
+/// What an entry is, from one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// Its kind.
+    pub kind: ItemKind,
+    /// Bytes of content.
+    pub size: u64,
+    /// Mode, owner, times, links.
+    pub attributes: Attributes,
+    /// Device, inode, change time.
+    pub identity: Identity,
+}
+
+impl From<Stat> for Facts {
+    #[expect(clippy::unnecessary_cast, clippy::cast_lossless, reason = "widths differ by platform")]
+    fn from(stat: Stat) -> Self {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => ItemKind::File,
+            FileType::Directory => ItemKind::Directory,
+            FileType::Symlink => ItemKind::Symlink,
+            _ => ItemKind::Special,
+        };
+        let size = if kind == ItemKind::File { stat.st_size.max(0) as u64 } else { 0 };
+        Self {
+            kind,
+            size,
+            attributes: Attributes {
+                mode: stat.st_mode as u32 & 0o7777,
+                uid: stat.st_uid,
+                gid: stat.st_gid,
+                mtime: Timestamp::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+                atime: Timestamp::new(stat.st_atime as i64, stat.st_atime_nsec as u32),
+                links: stat.st_nlink as u64,
+            },
+            identity: Identity {
+                dev: stat.st_dev as u64,
+                ino: stat.st_ino as u64,
+                ctime: Timestamp::new(stat.st_ctime as i64, stat.st_ctime_nsec as u32),
+            },
+        }
+    }
+}
+
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for Dir {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl Dir {
+    /// Opens the directory `name` in this one.
+    ///
+    /// # Errors
+    /// `NOTDIR` or `LOOP` when it is another kind of thing, and whatever the system says.
+    pub fn open_dir(&self, name: &[u8]) -> Result<Dir, Errno> {
+        fs::openat(&self.0, name, READ | OFlags::DIRECTORY, Mode::empty()).map(Dir)
+    }
+
+    /// Opens the directory of this name beneath the directory, crossing no link.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn open_dir_beneath(&self, path: &ItemPath) -> Result<Dir, Errno> {
+        let name: &[u8] = if path.is_root() { b"." } else { path.as_bytes() };
+        let flags = READ | OFlags::DIRECTORY;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        fs::openat2(&self.0, name, flags, Mode::empty(), resolve).map(Dir)
+    }
+
+    /// Opens a regular file for reading, without following a link and without ever waiting for a
+    /// fifo's other end.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn open_file(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let flags = READ | OFlags::NONBLOCK | OFlags::NOCTTY;
+        match fs::openat(&self.0, name, flags | OFlags::NOATIME, Mode::empty()) {
+            Err(Errno::PERM) => fs::openat(&self.0, name, flags, Mode::empty()),
+            other => other,
+        }
+    }
+
+    /// Opens a regular file that a link of this name leads to, as long as it stays beneath the
+    /// directory.
+    ///
+    /// # Errors
+    /// `XDEV` when it leads out, `LOOP` when it is circular, and whatever the system says.
+    pub fn follow_file(&self, path: &ItemPath) -> Result<OwnedFd, Errno> {
+        self.follow(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+    }
+
+    /// Opens a directory that a link of this name leads to, as [`Dir::follow_file`] does.
+    ///
+    /// # Errors
+    /// As [`Dir::follow_file`].
+    pub fn follow_dir(&self, path: &ItemPath) -> Result<Dir, Errno> {
+        self.follow(path, OFlags::RDONLY | OFlags::DIRECTORY).map(Dir)
+    }
+
+    /// What a link of this name leads to, without opening it.
+    ///
+    /// # Errors
+    /// As [`Dir::follow_file`].
+    pub fn follow_facts(&self, path: &ItemPath) -> Result<Facts, Errno> {
+        facts(&self.follow(path, OFlags::PATH)?)
+    }
+
+    fn follow(&self, path: &ItemPath, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let flags = flags | OFlags::CLOEXEC;
+        fs::openat2(&self.0, path.as_bytes(), flags, Mode::empty(), resolve)
+    }
+
+    /// What the entry is, links not followed.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn facts(&self, name: &[u8]) -> Result<Facts, Errno> {
+        fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).map(Facts::from)
+    }
+
+    /// What the directory itself is.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn own_facts(&self) -> Result<Facts, Errno> {
+        fs::fstat(&self.0).map(Facts::from)
+    }
+
+    /// The text of a link.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn read_link(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        fs::readlinkat(&self.0, name, Vec::new()).map(std::ffi::CString::into_bytes)
+    }
+
+    /// Makes a directory, open to its owner only until its metadata is set.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn make_dir(&self, name: &[u8]) -> Result<(), Errno> {
+        fs::mkdirat(&self.0, name, Mode::RWXU)
+    }
+
+    /// Makes a new file for writing and reading, readable by its owner only.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn create_file(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)
+    }
+
+    /// Makes a link with this text.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn make_link(&self, name: &[u8], text: &[u8]) -> Result<(), Errno> {
+        fs::symlinkat(text, &self.0, name)
+    }
+
+    /// Publishes `from` as `to`, only if nothing stands there. Where the filesystem knows no such
+    /// rename, a hard link does the same in one step.
+    ///
+    /// # Errors
+    /// `EXIST` when something stands there; `OPNOTSUPP` when neither way exists.
+    pub fn publish_new(&self, from: &[u8], to: &[u8]) -> Result<(), Errno> {
+        match fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                match fs::linkat(&self.0, from, &self.0, to, AtFlags::empty()) {
+                    Ok(()) => self.remove(from),
+                    Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP | Errno::MLINK) => {
+                        Err(Errno::OPNOTSUPP)
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// Publishes `from` as `to`, replacing what stands there.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn publish_over(&self, from: &[u8], to: &[u8]) -> Result<(), Errno> {
+        fs::renameat(&self.0, from, &self.0, to)
+    }
+
+    /// Removes an entry that is no directory.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn remove(&self, name: &[u8]) -> Result<(), Errno> {
+        fs::unlinkat(&self.0, name, AtFlags::empty())
+    }
+
+    /// Sets the times of a link itself.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn set_link_times(&self, name: &[u8], attributes: &Attributes) -> Result<(), Errno> {
+        fs::utimensat(&self.0, name, &timestamps(attributes), AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// Sets the owner of a link itself.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn set_link_owner(&self, name: &[u8], attributes: &Attributes) -> Result<(), Errno> {
+        let (uid, gid) = owner(attributes);
+        fs::chownat(&self.0, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// Calls `found` for each entry but `.` and `..`, with its kind where the system tells it.
+    ///
+    /// # Errors
+    /// Whatever the system says; `found` ends the listing by returning false.
+    pub fn each_entry(
+        &self,
+        mut found: impl FnMut(&[u8], Option<ItemKind>) -> bool,
+    ) -> Result<(), Errno> {
+        fs::seek(&self.0, fs::SeekFrom::Start(0))?;
+        let mut buffer = Vec::with_capacity(ENTRIES_BYTES);
+        let mut entries = RawDir::new(&self.0, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            let kind = match entry.file_type() {
+                FileType::RegularFile => Some(ItemKind::File),
+                FileType::Directory => Some(ItemKind::Directory),
+                FileType::Symlink => Some(ItemKind::Symlink),
+                FileType::Unknown => None,
+                _ => Some(ItemKind::Special),
+            };
+            if name != b"." && name != b".." && !found(name, kind) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The directory above; the root is its own.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn parent(&self) -> Result<Dir, Errno> {
+        fs::openat(&self.0, "..", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map(Dir)
+    }
+}
+
+/// What an open file is.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn facts(fd: &impl AsFd) -> Result<Facts, Errno> {
+    fs::fstat(fd).map(Facts::from)
+}
+
+fn timestamps(attributes: &Attributes) -> Timestamps {
+    let spec = |time: Timestamp| Timespec {
+        tv_sec: time.seconds(),
+        tv_nsec: i64::from(time.nanos()),
+    };
+    Timestamps { last_access: spec(attributes.atime), last_modification: spec(attributes.mtime) }
+}
+
+fn owner(attributes: &Attributes) -> (Option<fs::Uid>, Option<fs::Gid>) {
+    (Some(fs::Uid::from_raw(attributes.uid)), Some(fs::Gid::from_raw(attributes.gid)))
+}
+
+/// Sets access and modification time of an open file or directory.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn set_times(fd: &impl AsFd, attributes: &Attributes) -> Result<(), Errno> {
+    fs::futimens(fd, &timestamps(attributes))
+}
+
+/// Sets the owner of an open file or directory.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn set_owner(fd: &impl AsFd, attributes: &Attributes) -> Result<(), Errno> {
+    let (uid, gid) = owner(attributes);
+    fs::fchown(fd, uid, gid)
+}
+
+/// Sets the permission bits of an open file or directory.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn set_mode(fd: &impl AsFd, mode: u32) -> Result<(), Errno> {
+    fs::fchmod(fd, Mode::from_raw_mode(mode))
+}

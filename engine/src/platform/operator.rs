@@ -1,0 +1,171 @@
+//! Paths that the operator wrote: roots, manifests, configuration, state. The one home of path
+//! based calls; links on the way are followed, as the operator meant them.
+
+#![expect(clippy::disallowed_methods, reason = "this is the home of path-based calls")]
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::platform::dir::Dir;
+
+/// The path with these bytes.
+#[must_use]
+pub fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// Opens a directory, following links.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn open_dir(bytes: &[u8]) -> Result<Dir, Errno> {
+    let bytes: &[u8] = if bytes.is_empty() { b"." } else { bytes };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(bytes, flags, Mode::empty()).map(Dir::from)
+}
+
+/// Splits a path into its directory and its last name; `None` where it names no entry (`/`, `..`).
+#[must_use]
+pub fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let trimmed = bytes.strip_suffix(b"/").map_or(bytes, |_| trim_slashes(bytes));
+    let at = trimmed.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+    let (dir, name) = trimmed.split_at_checked(at)?;
+    let usable = !name.is_empty() && name != b"." && name != b"..";
+    usable.then_some((if dir.is_empty() { b"." } else { dir }, name))
+}
+
+fn trim_slashes(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|b| *b != b'/').map_or(0, |at| at + 1);
+    bytes.get(..end).unwrap_or_default()
+}
+
+/// The path from the root of the filesystem, for records that outlive the working directory.
+#[must_use]
+pub fn absolute(bytes: &[u8]) -> Vec<u8> {
+    let absolute = std::path::absolute(path(bytes)).map(PathBuf::into_os_string);
+    absolute.map_or_else(|_| bytes.to_vec(), std::ffi::OsString::into_encoded_bytes)
+}
+
+/// Makes a directory and its parents. Returns the directories it made, outermost first.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn make_dirs(bytes: &[u8], mode: u32) -> io::Result<Vec<PathBuf>> {
+    let target = path(bytes);
+    let mut missing: Vec<PathBuf> = Vec::new();
+    let mut at = Some(target);
+    while let Some(dir) = at.filter(|dir| !dir.as_os_str().is_empty() && !dir.exists()) {
+        missing.push(dir.to_owned());
+        at = dir.parent();
+    }
+    missing.reverse();
+    for dir in &missing {
+        match std::fs::DirBuilder::new().mode(mode).create(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+    }
+    Ok(missing)
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn open_file(bytes: &[u8]) -> io::Result<std::fs::File> {
+    std::fs::File::open(path(bytes))
+}
+
+/// Opens a file for reading and writing, making it for its owner alone where it is absent.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn open_private(path: &Path) -> io::Result<std::fs::File> {
+    std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path)
+}
+
+/// Makes a new file for its owner alone.
+///
+/// # Errors
+/// Whatever the system says; `AlreadyExists` when it is there.
+pub fn create_private(path: &Path) -> io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Reads a small file whole.
+///
+/// # Errors
+/// Whatever the system says; `InvalidData` above `bytes_max`.
+pub fn read_small(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut out = Vec::new();
+    std::fs::File::open(path)?.take(bytes_max + 1).read_to_end(&mut out)?;
+    if out.len() as u64 > bytes_max {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too large"));
+    }
+    Ok(out)
+}
+
+/// The names in a directory.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn names(dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    std::fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+}
+
+/// Removes a file; one that is gone already is no error.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Renames a file over another.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)
+}
+
+/// The permission bits of a file.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn mode(file: &std::fs::File) -> io::Result<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    file.metadata().map(|facts| facts.mode() & 0o7777)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_split_into_directory_and_name() {
+        assert_eq!(split(b"a"), Some((&b"."[..], &b"a"[..])));
+        assert_eq!(split(b"/a/b//"), Some((&b"/a/"[..], &b"b"[..])));
+        assert_eq!(split(b"/a"), Some((&b"/"[..], &b"a"[..])));
+        for none in [&b"/"[..], b".", b"..", b"a/..", b"", b"//"] {
+            assert_eq!(split(none), None);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What is scarce, each with one owner: memory in flight, rates, worker threads.
+
+pub mod budget;
+pub mod cancel;
+pub mod limiter;
+pub mod workers;

@@ -1,0 +1,16 @@
+//! The session: lines in, commands run as jobs, events out.
+//!
+//! `session` starts the threads, `reader` turns input into events, `dispatch` owns the job table
+//! and decides, `runner` runs a job on its thread, `writer` alone owns standard output.
+
+pub mod admission;
+pub mod batch;
+pub mod control;
+pub mod dispatch;
+pub mod exit;
+pub mod output;
+pub mod reader;
+pub mod runner;
+pub mod session;
+pub mod watch;
+pub mod writer;

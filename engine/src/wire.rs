@@ -1,0 +1,216 @@
+//! Between the engine's own nouns and the protocol's: the one place that knows both.
+
+use migration_protocol::event::{Bottleneck, Failure, Metrics, SAMPLE_MAX, SAMPLE_MAX_BYTES};
+use migration_protocol::fault::{Code, Fault};
+use migration_protocol::vocabulary as wire;
+use migration_protocol::vocabulary::{BytePath, LocationSpec, SecretRef};
+
+use crate::endpoint::contract::{Carry, Durable};
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::model::digest::Algorithm;
+use crate::model::location::Location;
+use crate::model::secret::SecretSource;
+use crate::pipeline::copy::Links;
+use crate::plan::conflict::OnExists;
+use crate::progress::Spent;
+
+/// The code of a kind.
+#[must_use]
+pub fn code(kind: Kind) -> Code {
+    match kind {
+        Kind::MissingField => Code::MissingField,
+        Kind::InvalidField => Code::InvalidField,
+        Kind::Unsupported => Code::Unsupported,
+        Kind::Cancelled => Code::Cancelled,
+        Kind::UnknownJob => Code::UnknownJob,
+        Kind::KeyConflict => Code::KeyConflict,
+        Kind::Locked => Code::Locked,
+        Kind::SourceNotFound => Code::SrcNotFound,
+        Kind::SourcePermission => Code::SrcPermission,
+        Kind::SourceChanged => Code::SrcChanged,
+        Kind::SourceSpecial => Code::SrcSpecial,
+        Kind::SourceRead => Code::SrcRead,
+        Kind::SourceLink => Code::SrcLink,
+        Kind::DestinationExists => Code::DstExists,
+        Kind::DestinationPermission => Code::DstPermission,
+        Kind::DestinationNoSpace => Code::DstNoSpace,
+        Kind::DestinationWrite => Code::DstWrite,
+        Kind::DestinationType => Code::DstType,
+        Kind::DestinationReadOnly => Code::DstReadOnly,
+        Kind::NoAtomicNoreplace => Code::NoAtomicNoreplace,
+        Kind::NameRefused => Code::NameRefused,
+        Kind::Overlap => Code::Overlap,
+        Kind::VerifyMismatch => Code::VerifyMismatch,
+        Kind::ManifestInvalid => Code::ManifestInvalid,
+        Kind::Accounting => Code::Accounting,
+        Kind::Memory => Code::Memory,
+        Kind::Handles => Code::Handles,
+        Kind::StateDir => Code::StateDir,
+        Kind::JournalCorrupt => Code::JournalCorrupt,
+        Kind::Internal => Code::Internal,
+        Kind::SecretUnresolved => Code::SecretUnresolved,
+    }
+}
+
+/// The wire's face of an error.
+#[must_use]
+pub fn fault(error: &EngineError) -> Fault {
+    let parts = error.parts();
+    let mut fault = Fault::new(code(parts.kind), parts.message.clone());
+    if let Some(path) = &parts.path {
+        fault = fault.at_path(path);
+    }
+    if let Some(field) = &parts.field {
+        fault = fault.at_field(field.clone());
+    }
+    if let Some(offset) = parts.offset {
+        fault.at.get_or_insert_default().offset = Some(offset);
+    }
+    if let Some(hint) = &parts.hint {
+        fault = fault.hint(hint.clone());
+    }
+    if let Some((call, errno)) = &parts.cause {
+        fault = fault.caused_by(call.clone(), *errno);
+    }
+    fault
+}
+
+/// A failed item of a result.
+#[must_use]
+pub fn failure(error: &EngineError) -> Failure {
+    let parts = error.parts();
+    let mut message = parts.message.clone();
+    if let Some((call, Some(errno))) = &parts.cause {
+        message.push_str(&format!(" ({call}: os error {errno})"));
+    }
+    Failure {
+        at: BytePath::new(parts.path.as_deref().unwrap_or_default()),
+        code: code(parts.kind),
+        message: migration_protocol::fault::printable(&message),
+    }
+}
+
+/// As many of `list` as a line may hold.
+pub fn sample<T: serde::Serialize>(list: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut left = SAMPLE_MAX_BYTES;
+    let mut kept = Vec::new();
+    for entry in list.into_iter().take(SAMPLE_MAX) {
+        let bytes = serde_json::to_vec(&entry).map_or(usize::MAX, |text| text.len());
+        let Some(rest) = left.checked_sub(bytes) else {
+            break;
+        };
+        left = rest;
+        kept.push(entry);
+    }
+    kept
+}
+
+/// A location of a command.
+///
+/// # Errors
+/// `InvalidField` naming the field.
+pub fn location(spec: &LocationSpec, field: &str) -> Result<Location> {
+    let auth = spec.auth.iter().map(|(name, secret)| (name.clone(), secret_source(secret)));
+    Location::parse(&spec.bytes, auth.collect()).map_err(|error| error.field(field))
+}
+
+fn secret_source(secret: &SecretRef) -> SecretSource {
+    match secret {
+        SecretRef::Env(name) => SecretSource::Env(name.clone()),
+        SecretRef::File(path) => SecretSource::File(path.clone().into_bytes()),
+        SecretRef::Fd(fd) => SecretSource::Fd(*fd),
+        SecretRef::Command(argv) => SecretSource::Command(argv.clone()),
+    }
+}
+
+/// An algorithm of a command.
+#[must_use]
+pub fn algorithm(algorithm: wire::Algorithm) -> Algorithm {
+    match algorithm {
+        wire::Algorithm::Crc64nvme => Algorithm::Crc64Nvme,
+        wire::Algorithm::Crc32c => Algorithm::Crc32c,
+        wire::Algorithm::Sha256 => Algorithm::Sha256,
+        wire::Algorithm::Blake3 => Algorithm::Blake3,
+        wire::Algorithm::Md5 => Algorithm::Md5,
+        wire::Algorithm::Sha1 => Algorithm::Sha1,
+    }
+}
+
+/// A rule about what stands at the destination.
+#[must_use]
+pub fn on_exists(rule: wire::OnExists) -> OnExists {
+    match rule {
+        wire::OnExists::Fail => OnExists::Fail,
+        wire::OnExists::Skip => OnExists::Skip,
+        wire::OnExists::Update => OnExists::Update,
+        wire::OnExists::Replace => OnExists::Replace,
+    }
+}
+
+/// A rule about symbolic links.
+#[must_use]
+pub fn links(rule: wire::Symlinks) -> Links {
+    match rule {
+        wire::Symlinks::Preserve => Links::Preserve,
+        wire::Symlinks::Follow => Links::Follow,
+        wire::Symlinks::Skip => Links::Skip,
+    }
+}
+
+/// What is carried over.
+#[must_use]
+pub fn carry(preserve: &[wire::Preserve]) -> Carry {
+    let has = |what| preserve.contains(&what);
+    let setuid = has(wire::Preserve::Setuid);
+    Carry {
+        mode: has(wire::Preserve::Mode) || setuid,
+        times: has(wire::Preserve::Times),
+        owner: has(wire::Preserve::Owner),
+        setuid,
+    }
+}
+
+/// What a copy survives.
+#[must_use]
+pub fn durable(durability: wire::Durability) -> Durable {
+    match durability {
+        wire::Durability::PowerLoss => Durable::PowerLoss,
+        wire::Durability::Crash => Durable::Crash,
+    }
+}
+
+/// A job's metrics, at its end.
+#[must_use]
+pub fn metrics(job: &Job, started: crate::job::Started) -> Metrics {
+    use std::sync::atomic::Ordering::Relaxed;
+    let progress = &job.progress;
+    let elapsed = started.at.elapsed();
+    let bytes = progress.bytes_ok.load(Relaxed);
+    let millis = |on| progress.spent(on).as_millis() as u64;
+    let cpu = crate::platform::process::cpu_time().saturating_sub(started.cpu);
+    Metrics {
+        bytes,
+        bytes_wire: 0,
+        items_ok: progress.items_ok.load(Relaxed),
+        items_failed: progress.items_failed.load(Relaxed),
+        items_skipped: progress.items_skipped.load(Relaxed),
+        rows: 0,
+        rows_rejected: 0,
+        elapsed_ms: elapsed.as_millis() as u64,
+        bytes_per_s_avg: (bytes as f64 / elapsed.as_secs_f64().max(1e-6)) as u64,
+        cpu_ms: cpu.as_millis() as u64,
+        peak_rss_bytes: crate::platform::process::peak_rss_bytes(),
+        retries: progress.retries.load(Relaxed),
+        throttled_ms: millis(Spent::Throttle),
+        bottleneck: Bottleneck {
+            source_read_ms: millis(Spent::SourceRead),
+            hash_ms: millis(Spent::Hash),
+            compress_ms: millis(Spent::Compress),
+            network_ms: 0,
+            throttle_ms: millis(Spent::Throttle),
+            destination_write_ms: millis(Spent::DestinationWrite),
+            sync_ms: millis(Spent::Sync),
+        },
+    }
+}
