@@ -1,0 +1,11 @@
+//! What is measured, one file each.
+
+mod engine;
+pub mod files;
+pub mod hash_tree;
+pub mod hello;
+pub mod serve;
+mod setting;
+pub mod small_files;
+
+pub use setting::Setting;
