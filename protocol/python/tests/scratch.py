@@ -1,0 +1,111 @@
+"""Small trees, described as data: made before a case, listed after it."""
+
+import base64
+import hashlib
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any, Dict, List
+
+_SHOWN_BYTES = 60
+
+
+def _name(entry: Dict[str, Any]) -> bytes:
+    if "path_b64" in entry:
+        return base64.b64decode(entry["path_b64"])
+    return str(entry["path"]).encode()
+
+
+def content(entry: Dict[str, Any]) -> bytes:
+    """The bytes of a file: given, or of a size with a pattern that depends on the position."""
+    if "b64" in entry:
+        return base64.b64decode(entry["b64"])
+    if "size" in entry:
+        return pattern(int(entry["size"]))
+    return str(entry.get("content", "")).encode()
+
+
+def pattern(size: int) -> bytes:
+    blocks = (hashlib.sha256(str(at).encode()).digest() for at in range(size // 32 + 1))
+    return b"".join(blocks)[:size]
+
+
+def _times(text: str) -> int:
+    whole, _, part = text.partition(".")
+    return int(whole) * 10**9 + int(part.ljust(9, "0") or 0)
+
+
+def make(root: Path, case: Dict[str, Any]) -> None:
+    """Makes what ``case`` lists: dirs, files, links, hard_links, fifos, sockets."""
+    base = os.fsencode(root)
+    made: List[Any] = []
+    for kind in ("dirs", "files", "links", "hard_links", "fifos", "sockets"):
+        for entry in case.get(kind, []):
+            path = os.path.join(base, _name(entry))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            _make_one(kind, path, base, entry)
+            made.append((path, entry))
+    for path, entry in reversed(made):
+        if "mode" in entry:
+            os.chmod(path, int(entry["mode"], 8))
+        if "mtime" in entry:
+            when = _times(entry["mtime"])
+            os.utime(path, ns=(when, when), follow_symlinks=False)
+
+
+def _make_one(kind: str, path: bytes, base: bytes, entry: Dict[str, Any]) -> None:
+    if kind == "dirs":
+        os.makedirs(path, exist_ok=True)
+    elif kind == "files":
+        with open(path, "wb") as file:
+            file.write(content(entry))
+    elif kind == "links":
+        os.symlink(str(entry["target"]).encode(), path)
+    elif kind == "hard_links":
+        os.link(os.path.join(base, str(entry["target"]).encode()), path)
+    elif kind == "fifos":
+        os.mkfifo(path)
+    else:
+        here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # The names of sockets are short: it is bound from its own directory.
+            os.chdir(os.path.dirname(path))
+            with socket.socket(socket.AF_UNIX) as one:
+                one.bind(os.path.basename(path))
+        finally:
+            os.fchdir(here)
+            os.close(here)
+
+
+def listing(root: Path, meta: bool) -> List[str]:
+    """Everything below ``root`` but the state directory, one line each, sorted."""
+    base = os.fsencode(root)
+    lines: List[str] = []
+    for above, dirs, files in os.walk(base):
+        dirs[:] = sorted(name for name in dirs if above != base or name != b"state")
+        for name in [*dirs, *files]:
+            path = os.path.join(above, name)
+            lines.append(_listed(path, path[len(base) + 1 :], meta))
+    return sorted(lines)
+
+
+def _listed(path: bytes, name: bytes, meta: bool) -> str:
+    status = os.lstat(path)
+    shown = name.decode("utf-8", "backslashreplace").replace("\n", "\\n").replace("\r", "\\r")
+    facts = ""
+    if meta:
+        nanos = status.st_mtime_ns
+        facts = " [%04o %d.%09d]" % (stat.S_IMODE(status.st_mode), nanos // 10**9, nanos % 10**9)
+    if stat.S_ISDIR(status.st_mode):
+        return shown + "/" + facts
+    if stat.S_ISLNK(status.st_mode):
+        return "%s -> %s" % (shown, os.readlink(path).decode("utf-8", "backslashreplace"))
+    if not stat.S_ISREG(status.st_mode):
+        return "%s (%s)%s" % (shown, "fifo" if stat.S_ISFIFO(status.st_mode) else "socket", facts)
+    with open(path, "rb") as file:
+        data = file.read()
+    if len(data) <= _SHOWN_BYTES and data.isascii():
+        return "%s = %s%s" % (shown, ascii(data.decode()), facts)
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    return "%s = %d bytes, sha256 %s…%s" % (shown, len(data), digest, facts)
