@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# The test command: lints, all Rust and Python tests, the package installed with and without cargo.
+# Installs what is missing by package name. Goes on after a failure; the last line says what failed.
+set -euo pipefail
+# shellcheck source=scripts/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+cd "$root"
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+# Nothing here touches the state of an engine in use.
+export XDG_STATE_HOME="$scratch/state"
+failed=()
+
+# step NAME COMMAND...: shows and keeps the output.
+step() {
+  local name=$1
+  shift
+  say "$name"
+  if ! "$@" 2>&1 | tee "$scratch/$name.log"; then
+    failed+=("$name")
+  fi
+}
+
+last_line() { { grep -E "$2" "$scratch/$1.log" || echo "$1: no summary"; } | tail -n 1 | sed 's/^[= ]*//; s/[= ]*$//'; }
+
+# smoke NAME PATH BACKEND: installs the package with that PATH into a new environment and copies a
+# file, which must go through that backend.
+smoke() {
+  local fresh="$scratch/venv-$1"
+  python3 -m venv "$fresh" &&
+    env PATH="$2" "$fresh/bin/pip" install --quiet --disable-pip-version-check ./protocol/python &&
+    env -u MIGRATION_ENGINE_BIN -u MIGRATION_ENGINE_BACKEND PATH="$2" \
+      "$fresh/bin/python" -I scripts/smoke.py "$3"
+}
+
+need_rust
+need_nextest
+need_venv
+command -v shellcheck >/dev/null || apt_install shellcheck || true
+export PATH="$venv/bin:$PATH"
+
+step check scripts/check.sh
+step nextest cargo nextest run --locked --workspace
+step doctests cargo test --locked --quiet --workspace --doc
+step build cargo build --locked --package migration-engine
+export MIGRATION_ENGINE_BIN="$CARGO_TARGET_DIR/debug/migration-engine"
+cd protocol/python
+step pytest python -m pytest
+step mypy mypy --strict
+step ruff ruff check .
+cd "$root"
+step with-cargo smoke with-cargo "$PATH" native
+mkdir "$scratch/no-programs"
+step without-cargo smoke without-cargo "$scratch/no-programs" python
+
+say "summary"
+printf 'nextest: %s\n' "$(last_line nextest '(Summary|error)')"
+printf 'pytest: %s\n' "$(last_line pytest '(passed|failed|error)')"
+if ((${#failed[@]})); then
+  printf 'test.sh: FAILED: %s\n' "${failed[*]}"
+  exit 1
+fi
+printf 'test.sh: all passed: check nextest doctests build pytest mypy ruff with-cargo without-cargo\n'
