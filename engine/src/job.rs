@@ -1,7 +1,7 @@
 //! One running command: everything it may touch, and everything it may say.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::error::{EngineError, Kind, Result};
@@ -126,8 +126,6 @@ pub trait Listener: Send + Sync {
 pub struct Job {
     /// Unique name, 16 hex digits; the first 8 tag its temporary files.
     pub name: String,
-    /// The command's key.
-    pub key: Option<String>,
     /// Stop, hold, go on.
     pub switch: Switch,
     /// Counters.
@@ -138,12 +136,12 @@ pub struct Job {
     pub engine: Engine,
     /// Who listens.
     pub listener: Arc<dyn Listener>,
-    /// What a keyed command did in earlier attempts, and does now.
-    pub ledger: Option<Ledger>,
     /// Failed items.
     pub failures: Failures,
     /// Digests of the item done last: the answer of a job about one file.
     pub last_digests: LastDigests,
+    key: OnceLock<String>,
+    ledger: OnceLock<Ledger>,
     warnings: AtomicU64,
     temps: AtomicU64,
     checkpoints: AtomicU64,
@@ -156,19 +154,41 @@ impl Job {
         let report = engine.state.as_ref().map(|state| state.report(&name));
         Self {
             name,
-            key: None,
+            key: OnceLock::new(),
             switch: Switch::default(),
             progress: Arc::default(),
             rates: Arc::default(),
             engine,
             listener,
-            ledger: None,
+            ledger: OnceLock::new(),
             failures: Failures::new(report),
             last_digests: LastDigests::default(),
             warnings: AtomicU64::new(0),
             temps: AtomicU64::new(0),
             checkpoints: AtomicU64::new(0),
         }
+    }
+
+    /// The command's key.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.get().map(String::as_str)
+    }
+
+    /// Gives the job its key; a second one is ignored.
+    pub fn set_key(&self, key: &str) {
+        self.key.get_or_init(|| key.to_owned());
+    }
+
+    /// What a keyed command did in earlier attempts, and does now.
+    #[must_use]
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.get()
+    }
+
+    /// Gives the job its ledger; a second one is ignored.
+    pub fn set_ledger(&self, ledger: Ledger) {
+        self.ledger.get_or_init(|| ledger);
     }
 
     /// Waits while paused.
@@ -289,7 +309,7 @@ impl Job {
     #[must_use]
     pub fn token(&self) -> Option<String> {
         let n = self.checkpoints.load(Ordering::Relaxed);
-        self.ledger.is_some().then(|| format!("ck:{}:{n}", self.name))
+        self.ledger().is_some().then(|| format!("ck:{}:{n}", self.name))
     }
 
     /// Reads a secret.

@@ -22,8 +22,8 @@ pub const WORKERS_MAX: usize = 256;
 pub const FINISHED_REMEMBERED: usize = 10_000;
 /// Lines of droppable kinds waiting for a slow reader.
 pub const DROPPABLE_LINES_MAX: usize = 256;
-/// Bad lines in a row that end the session.
-pub const BAD_LINES_MAX: usize = 100;
+/// Lines in a row that are an engine's own events, after which input is taken for an echo.
+pub const ECHOED_LINES_MAX: usize = 100;
 /// Items handed to a worker at once.
 pub const BATCH_ITEMS: usize = 64;
 /// Bytes of content after which a batch is handed over even when it is not full.

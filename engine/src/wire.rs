@@ -91,11 +91,20 @@ pub fn failure(error: &EngineError) -> Failure {
     }
 }
 
-/// As many of `list` as a line may hold.
+/// As many of `list` as a result's list may hold.
 pub fn sample<T: serde::Serialize>(list: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut left = SAMPLE_MAX_BYTES;
+    sample_up_to(list, SAMPLE_MAX, SAMPLE_MAX_BYTES)
+}
+
+/// As many of `list` as fit into so many entries and bytes.
+pub fn sample_up_to<T: serde::Serialize>(
+    list: impl IntoIterator<Item = T>,
+    entries: usize,
+    bytes: usize,
+) -> Vec<T> {
+    let mut left = bytes;
     let mut kept = Vec::new();
-    for entry in list.into_iter().take(SAMPLE_MAX) {
+    for entry in list.into_iter().take(entries) {
         let bytes = serde_json::to_vec(&entry).map_or(usize::MAX, |text| text.len());
         let Some(rest) = left.checked_sub(bytes) else {
             break;

@@ -60,7 +60,7 @@ impl Work for Cleanup {
             return Err(EngineError::new(Kind::StateDir, message)
                 .hint("give --state-dir, or name the places in locations"));
         };
-        self.key = job.key.clone();
+        self.key = job.key().map(str::to_owned);
         let Attempts { dead, live } = attempts(&state.attempts())?;
         let mut chosen = self.choose(dead, state)?;
         let mut found = Leftovers::new(job, self.dry_run);
@@ -114,7 +114,7 @@ fn tag(job: &str) -> String {
 /// # Errors
 /// `StateDir`, `JournalCorrupt`, and what keeps a leftover from being removed.
 pub fn clean_earlier(job: &Job) -> Result<()> {
-    let (Some(ledger), Some(state)) = (&job.ledger, &job.engine.state) else {
+    let (Some(ledger), Some(state)) = (job.ledger(), &job.engine.state) else {
         return Ok(());
     };
     if !ledger.is_resumed() {

@@ -216,7 +216,7 @@ impl Copier<'_> {
     /// What stands there, judged: an earlier attempt's own work is known by its receipt.
     fn judge(&self, item: &Item, found: Option<&Found>) -> Result<Judged> {
         let decided = Judged::Decided(decide(self.options.on_exists, item, found));
-        let (Some(found), Some(ledger)) = (found, &self.job.ledger) else {
+        let (Some(found), Some(ledger)) = (found, self.job.ledger()) else {
             return Ok(decided);
         };
         if !ledger.is_resumed() {

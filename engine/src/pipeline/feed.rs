@@ -14,7 +14,7 @@ use crate::endpoint::contract::{Descend, LinkPolicy, ObjectSource, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::{BATCH_BYTES, BATCH_ITEMS, BATCHES_WAITING};
-use crate::model::item::Item;
+use crate::model::item::{Item, ItemKind};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 use crate::progress::add;
@@ -111,6 +111,12 @@ pub fn feed<H: Handler>(
     parallel: usize,
     handler: &H,
 ) -> Result<()> {
+    let root = source.find(&ItemPath::root())?;
+    if root.is_some_and(|root| root.kind != ItemKind::Directory) {
+        let surveyed = source.survey(selection, links, &mut Alone { job, handler });
+        job.progress.surveyed.store(true, Ordering::Release);
+        return surveyed;
+    }
     let (sender, receiver) = crossbeam_channel::bounded(BATCHES_WAITING);
     let stop = Stop::default();
     let sender = Mutex::new(Some(sender));
@@ -257,12 +263,6 @@ impl<H: Handler> Visitor for Lead<'_, H> {
 
     fn item(&mut self, item: Item) -> Result<()> {
         self.count(item.size);
-        if self.open.is_empty() {
-            let scope = self.handler.alone(&item)?;
-            let pending = AtomicUsize::new(1);
-            let node = Arc::new(Node { directory: None, scope, above: None, pending });
-            return self.send(Batch { items: vec![item], node });
-        }
         self.bytes += item.size;
         self.batch.push(item);
         if self.batch.len() >= BATCH_ITEMS || self.bytes >= BATCH_BYTES {
@@ -281,6 +281,37 @@ impl<H: Handler> Visitor for Lead<'_, H> {
 
     fn failed(&mut self, path: &ItemPath, error: EngineError) -> Result<()> {
         self.count(0);
+        self.job.fail(path.as_bytes(), error);
+        Ok(())
+    }
+}
+
+/// A source that is one item: worked on by the surveying thread itself.
+struct Alone<'a, H> {
+    job: &'a Job,
+    handler: &'a H,
+}
+
+impl<H: Handler> Visitor for Alone<'_, H> {
+    fn enter(&mut self, _directory: Item) -> Result<Descend> {
+        Err(EngineError::new(Kind::SourceChanged, "the source became a directory"))
+    }
+
+    fn item(&mut self, item: Item) -> Result<()> {
+        add(&self.job.progress.items_total, 1);
+        add(&self.job.progress.bytes_total, item.size);
+        let scope = self.handler.alone(&item)?;
+        let pending = AtomicUsize::new(1);
+        let node = Node { directory: None, scope, above: None, pending };
+        self.handler.take(&mut self.handler.hand()?, item, Ticket(Arc::new(node)))
+    }
+
+    fn leave(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn failed(&mut self, path: &ItemPath, error: EngineError) -> Result<()> {
+        add(&self.job.progress.items_total, 1);
         self.job.fail(path.as_bytes(), error);
         Ok(())
     }

@@ -61,7 +61,7 @@ impl<'a, S> Publisher<'a, S> {
     /// # Errors
     /// What ends the job. The batch is ended all the same.
     pub fn add(&self, ready: Ready<S>, end: impl Fn(Ticket<S>)) -> Result<()> {
-        let gathers = self.durable == Durable::PowerLoss || self.job.ledger.is_some();
+        let gathers = self.durable == Durable::PowerLoss || self.job.ledger().is_some();
         let batch = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.1 += ready.bytes;
@@ -115,7 +115,7 @@ impl<'a, S> Publisher<'a, S> {
             ended = ended.and(self.report(&item, bytes, &digests, outcome));
             end(ticket);
         }
-        if self.job.ledger.is_some() {
+        if self.job.ledger().is_some() {
             self.job.checkpoint(self.durable == Durable::PowerLoss);
         }
         ended
@@ -123,7 +123,7 @@ impl<'a, S> Publisher<'a, S> {
 
     /// Commits what is about to be published.
     fn promise(&self, batch: &[Ready<S>]) -> Result<()> {
-        let Some(ledger) = &self.job.ledger else {
+        let Some(ledger) = self.job.ledger() else {
             return Ok(());
         };
         let receipts: Vec<_> = batch
