@@ -16,7 +16,7 @@ cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 # a git repository, and the checks need nothing but the package registries.
 if cargo deny --version >/dev/null 2>&1; then
   say "cargo deny: licences, bans, sources"
-  cargo deny --workspace check --config .deny.toml --hide-inclusion-graph licenses bans sources
+  cargo deny --workspace --config .deny.toml check --hide-inclusion-graph licenses bans sources
 else
   say "cargo deny: not installed, left out"
 fi
