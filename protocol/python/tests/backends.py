@@ -1,5 +1,6 @@
 """The servers under test, and a host that knows nothing of the package: pipes and JSON."""
 
+import contextlib
 import json
 import os
 import queue
@@ -89,18 +90,14 @@ class Host:
 
     def send_raw(self, data: bytes) -> None:
         assert self.child.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.child.stdin.write(data)
             self.child.stdin.flush()
-        except BrokenPipeError:
-            pass
 
     def close_input(self) -> None:
         assert self.child.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.child.stdin.close()
-        except BrokenPipeError:
-            pass
 
     def wait_for(self, matches: Callable[[Line], bool]) -> Line:
         """The first line, also among those that came already, for which ``matches`` holds."""

@@ -15,7 +15,7 @@ _DROPPED = {
 }  # fmt: skip
 # When these come depends on time and on how work is batched.
 _DROPPED_TYPES = ("progress", "checkpoint", "log")
-_LEFT_OUT_WHEN_ZERO = ("failures_total", "warnings_total", "failures")
+_LEFT_OUT_WHEN_EMPTY = ("failures_total", "warnings_total", "failures", "digests")
 
 
 def normal(lines: List[Line], directory: str, case: Dict[str, Any]) -> List[Line]:
@@ -47,7 +47,7 @@ def _clean(value: Any, directory: str) -> Any:
         out = {
             name: _clean(item, directory)
             for name, item in value.items()
-            if name not in _DROPPED and not (name in _LEFT_OUT_WHEN_ZERO and not item)
+            if name not in _DROPPED and not (name in _LEFT_OUT_WHEN_EMPTY and not item)
         }
         if "failures" in out:
             out["failures"].sort(key=lambda one: json.dumps(one, sort_keys=True))

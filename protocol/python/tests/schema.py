@@ -1,7 +1,7 @@
 """Lines of output against the published schema."""
 
 import json
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -11,7 +11,7 @@ from .backends import SCHEMA
 LINE_OUT_MAX_BYTES = 32 << 10
 
 
-@lru_cache(maxsize=None)
+@cache
 def _validator() -> Any:
     path = SCHEMA / "events.json"
     if not path.exists():

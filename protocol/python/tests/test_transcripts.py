@@ -5,6 +5,7 @@ compared: for new cases, to be read before they are committed.
 """
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -90,10 +91,8 @@ class ClientPlayer:
             self._came.notify_all()
 
     def send_raw(self, data: bytes) -> None:
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._engine.send_line(data)
-        except BrokenPipeError:
-            pass
 
     def wait_result(self, id_: Any) -> None:
         self._wait("result", id_, None)
@@ -184,9 +183,7 @@ def show(lines: List[Line]) -> List[str]:
     return [json.dumps(line, ensure_ascii=False, sort_keys=True) for line in lines]
 
 
-def write(
-    name: str, case: Dict[str, Any], got: List[Line], code: int, after: List[str]
-) -> None:
+def write(name: str, case: Dict[str, Any], got: List[Line], code: int, after: List[str]) -> None:
     """Keeps what was answered, as the expectation of a new case."""
     where = TRANSCRIPTS / name
     (where / "out.jsonl").write_text("".join(line + "\n" for line in show(got)))

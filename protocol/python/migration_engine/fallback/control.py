@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import fields as f
 from .faults import Fault
@@ -196,15 +196,14 @@ def _listed(job: Job) -> Dict[str, Any]:
     }
 
 
-def stored_job(session: Session, key: Optional[str], token: Optional[str]) -> "tuple[str, str]":
-    """The key and the stored command that ``resume`` means; ``UNKNOWN_JOB`` where none is."""
+def stored_job(
+    session: Session, key: Optional[str], token: Optional[str]
+) -> Tuple[Optional[str], str]:
+    """The key and the stored command that ``resume`` means; no key where none is stored."""
     if token is not None:
         key = session.state.key_of_job(job_of_token(token))
     stored = session.state.command_of(key) if key is not None else None
-    if key is None or stored is None:
-        field = "token" if token is not None else "key"
-        raise Fault("UNKNOWN_JOB", "no command is stored under it", field=field)
-    return key, stored[1]
+    return (None, "") if stored is None else (key, stored[1])
 
 
 RESUME_FIELDS: Dict[str, Field] = {"target": Field(_target), "token": Field(f.text)}

@@ -36,6 +36,17 @@ _DESTINATION_ERRNOS = {
     errno.ENFILE: "HANDLES",
 }
 
+# Faults that would meet every further item too: they end the job.
+ENDS_JOB = (
+    "MEMORY",
+    "HANDLES",
+    "STATE_DIR",
+    "JOURNAL_CORRUPT",
+    "DST_NO_SPACE",
+    "DST_READ_ONLY",
+    "NO_ATOMIC_NOREPLACE",
+)
+
 
 def printable(text: str) -> str:
     """``text`` with control characters escaped and its length bounded."""

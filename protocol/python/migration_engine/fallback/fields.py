@@ -205,11 +205,10 @@ def _exact(value: str, units: Mapping[str, int], field: str) -> int:
     whole, fraction, unit = found.group(1), found.group(2) or "", found.group(3)
     if len(whole) > 16:
         raise invalid(field, "an integer up to %d" % INTEGER_MAX)
-    scaled = int(whole + fraction) * units[unit]
-    amount, rest = divmod(scaled, 10 ** len(fraction))
-    if rest:
+    scaled, power = int(whole + fraction) * units[unit], int("1" + "0" * len(fraction))
+    if scaled % power:
         raise invalid(field, "a whole number of the smallest unit")
-    return amount
+    return scaled // power
 
 
 def local_path(value: Any, field: str) -> bytes:
@@ -271,9 +270,14 @@ def _check_auth(auth: Any, field: str) -> None:
             raise invalid(field, "a secret reference: " + ", ".join(_SECRET_KINDS))
 
 
-def unsupported(value: Any, field: str) -> Any:
-    """A field that is known and not built."""
-    raise Fault("UNSUPPORTED", "%s is known and not built" % field, field=field)
+def not_built(*harmless: Any) -> Check:
+    """A field that is known and not built: only the values that ask for nothing pass."""
+
+    def check(value: Any, field: str) -> None:
+        if not any(value is one or (value == one and value is not True) for one in harmless):
+            raise Fault("UNSUPPORTED", "%s is known and not built" % field, field=field)
+
+    return check
 
 
 def digest_algorithm(*names: str) -> Check:

@@ -21,8 +21,7 @@ class Removed:
     def __init__(self) -> None:
         self.files = 0
         self.bytes = 0
-        self.owners: List[str] = []
-        self.leftovers: List[Tuple[bytes, OSError]] = []
+        self.leftovers: List[bytes] = []
 
 
 def remove_leftovers(job: "Job", name: str, roots: Sequence[Root]) -> None:
@@ -73,9 +72,8 @@ def _remove(
             os.unlink(name, dir_fd=dir_fd)
     except FileNotFoundError:
         return
-    except OSError as error:
-        removed.leftovers.append((path, error))
+    except OSError:
+        removed.leftovers.append(path)
         return
     removed.files += 1
     removed.bytes += size
-    removed.owners.append(owner_of(name))

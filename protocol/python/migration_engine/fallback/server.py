@@ -123,7 +123,7 @@ class Server:
                 "outstanding": OUTSTANDING_MAX,
                 "memory_cap": MEMORY_CAP_BYTES,
             },
-            "ops": sorted([*ops.JOB_OPS, *CONTROL_NAMES]),
+            "ops": sorted({*ops.JOB_OPS, *CONTROL_NAMES}),
         }
 
     # The supervisor: the main thread, where signals arrive.
@@ -338,6 +338,9 @@ class Server:
             message = "give one of target, token and key"
             raise Fault("INVALID_FIELD", message, field="target" if params["target"] else "token")
         key, command = stored_job(self._session, envelope["key"], params["token"])
+        if key is None:
+            self._submit(identity, "resume", dict(envelope, key=None), {})
+            return
         stored = json.loads(command)
         self._submit(identity, stored["op"], dict(envelope, key=key), stored["fields"])
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .job import Job
 
 ATTEMPTS = 3
-_READ_BACK = "crc64nvme"
 
 
 class Rules(NamedTuple):
@@ -191,14 +190,14 @@ def _umask() -> int:
 def _read_back(job: "Job", rules: Rules, staged: Staged) -> None:
     """Reads the temporary file again from the device and compares it with what was written."""
     fd = _open_fd(staged)
-    algorithm = rules.algorithm or _READ_BACK
-    expected = staged.digests.get(algorithm) or _digest_of(job, rules, staged, algorithm)
+    if rules.algorithm is None:
+        raise ValueError("a read back needs a digest")
     try:
         os.fsync(fd)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     except OSError as error:
         raise destination_fault(error, "sync the destination", staged.path) from error
-    if _digest_of(job, rules, staged, algorithm) != expected:
+    if _digest_of(job, rules, staged, rules.algorithm) != staged.digests[rules.algorithm]:
         message = "what was read back is not what was written"
         raise Fault("VERIFY_MISMATCH", message, path=staged.path)
 

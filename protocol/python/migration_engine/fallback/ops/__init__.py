@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple
 
 from ..fields import Field
 from ..job import Job, Outcome
-from . import batch, checksum, cleanup, compress, copy, inspect, monitor, plan, verify
+from . import batch, checksum, cleanup, compress, copy, inspect, monitor, plan, resume, verify
 
 
 class JobOp(NamedTuple):
@@ -30,6 +30,7 @@ JOB_OPS: Dict[str, JobOp] = {
     "inspect": _op(inspect),
     "monitor": _op(monitor),
     "plan": _op(plan),
+    "resume": _op(resume),
     "verify": _op(verify),
 }
 # Known to the protocol's readers, and not built.

@@ -37,7 +37,7 @@ def _item(value: Any, field: str) -> Item:
         raise Fault("MISSING_FIELD", "the command has no op", field=field + ".op")
     if not isinstance(op, str):
         raise f.invalid(field + ".op", "a string")
-    if op in NOT_BUILT or op == "batch":
+    if op in NOT_BUILT or op in ("batch", "resume"):
         raise Fault("UNSUPPORTED", "%s is not built inside a batch" % op, field=field + ".op")
     if op not in JOB_OPS:
         hint = f.suggestion(op, JOB_OPS)

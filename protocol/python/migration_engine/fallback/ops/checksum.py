@@ -47,8 +47,10 @@ def run(job: Job, params: Mapping[str, Any]) -> Outcome:
         return _Digest(job, params, selection).run()
     for field in ("algorithm", "manifest"):
         if params[field] is not None:
-            message = "%s does not go with check" % field
-            raise Fault("INVALID_FIELD", message, field=field)
+            message = "the list says which digests: give no %s" % field
+            raise Fault("INVALID_FIELD", message, field="check")
+    if len(params["src"]) != 1:
+        raise Fault("INVALID_FIELD", "compare with one source at a time", field="check")
     return _Check(job, params, selection).run()
 
 
@@ -183,6 +185,7 @@ class _Check:
         self._manifest: bytes = params["check"]
         self._selection = selection
         self._matched = self._mismatched = self._missing = 0
+        self._algorithm: Optional[str] = None
 
     def run(self) -> Outcome:
         """Compares every entry of the manifest that the selection takes."""
@@ -193,35 +196,39 @@ class _Check:
                 if self._selection.takes(listed.path):
                     self._entry(fd, listed)
         finally:
-            if fd is not None:
-                os.close(fd)
+            os.close(fd)
         check = {
             "matched": self._matched,
             "mismatched": self._mismatched,
             "missing": self._missing,
         }
-        data = {"digests": [], "digests_total": 0, "check": check}
+        data = {"check": check}
+        verified = {
+            "level": "compare",
+            "algorithm": self._algorithm,
+            "items": self._matched,
+            "bytes": self._job.bytes,
+            "mismatches": self._mismatched + self._missing,
+        }
         first = self._job.first_failure
         if first is None:
-            return Outcome(data=data)
+            return Outcome(data=data, verify=verified)
         message = "%d of %d entries failed; the first: %s" % (
             self._job.items_failed,
             self._job.items_done,
             first.message,
         )
         error = Fault(first.code, message, path=first.path)
-        return Outcome(data=data, status="failed", error=error)
+        return Outcome(data=data, verify=verified, status="failed", error=error)
 
-    def _root(self) -> Optional[int]:
-        """The directory that names are relative to; ``None`` for the working directory."""
-        if len(self._sources) != 1 or not os.path.isdir(self._sources[0]):
-            for source in self._sources:
-                if not os.path.lexists(source):
-                    raise Fault("SRC_NOT_FOUND", "failed to find the source", path=source)
-            return None
-        return open_source_directory(self._sources[0])
+    def _root(self) -> int:
+        """The directory that names are relative to."""
+        source = self._sources[0]
+        if os.path.lexists(source) and not os.path.isdir(source):
+            raise Fault("INVALID_FIELD", "a manifest is compared with a directory", field="src")
+        return open_source_directory(source)
 
-    def _entry(self, root: Optional[int], listed: Listed) -> None:
+    def _entry(self, root: int, listed: Listed) -> None:
         job = self._job
         job.begin_item(listed.path, listed.size or 0)
         try:
@@ -235,9 +242,9 @@ class _Check:
         self._matched += 1
         job.item_ok(listed.path, size)
 
-    def _compare(self, root: Optional[int], listed: Listed) -> int:
-        if root is None:
-            return _compare_at(self._job, None, listed.path, listed)
+    def _compare(self, root: int, listed: Listed) -> int:
+        for algorithm in listed.digests:
+            self._algorithm = listed_algorithm(algorithm)
         parts = listed.path.split(b"/")
         if any(part in (b"", b".", b"..") for part in parts):
             raise Fault("NAME_REFUSED", "the name leads out of the source")
@@ -262,8 +269,7 @@ def _compare_at(job: Job, dir_fd: Optional[int], name: bytes, listed: Listed) ->
         if not same:
             raise Fault("VERIFY_MISMATCH", "the link's text differs")
         return 0
-    algorithms = [listed_algorithm(algorithm) for algorithm in listed.digests]
-    _, size, digests = digest_file(job, dir_fd, name, listed.path, algorithms)
+    _, size, digests = digest_file(job, dir_fd, name, listed.path, list(listed.digests))
     if digests != listed.digests or listed.size not in (None, size):
         raise Fault("VERIFY_MISMATCH", "the digest differs")
     return size

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from .. import fields as f
-from ..faults import Fault
 from ..fields import Field
 from ..job import Job, Outcome, Sample
 from ..leftovers import Removed, remove_below
@@ -36,7 +35,7 @@ class _Cleanup:
         self._state = job.session.state
         self._params = params
         self._dry_run: bool = params["dry_run"]
-        self._jobs: Set[str] = set()
+        self._jobs = 0
         self._files = self._bytes = 0
         self._leftovers = Sample()
 
@@ -55,7 +54,7 @@ class _Cleanup:
         job.items_ok = self._files
         job.bytes = 0
         data = {
-            "jobs": len(self._jobs),
+            "jobs": self._jobs,
             "removed": self._files,
             "bytes": self._bytes,
             "leftovers": self._leftovers.entries,
@@ -65,10 +64,7 @@ class _Cleanup:
     def _chosen(self) -> Sequence[JobRecord]:
         target: Optional[str] = self._params["target"]
         if target is not None:
-            records = self._state.jobs(name=job_of_token(target))
-            if not records:
-                raise Fault("UNKNOWN_JOB", "no job of this name or token", field="target")
-            return records
+            return self._state.jobs(name=job_of_token(target))
         if self._job.key is not None:
             return self._state.jobs(key=self._job.key)
         return self._state.jobs()
@@ -77,8 +73,9 @@ class _Cleanup:
         owner = record.name[:8]
         if self._state.alive(owner):
             return
+        self._jobs += 1
         removed = remove_below(record.roots, lambda found: found == owner, self._dry_run)
-        self._take(removed, [record.name])
+        self._take(removed)
         keeps = self._dry_run or removed.leftovers or record.key is not None
         if not keeps or (self._params["forget"] and not self._dry_run):
             self._state.drop_job(record.name)
@@ -91,14 +88,10 @@ class _Cleanup:
                 dead[owner] = not self._state.alive(owner)
             return dead[owner]
 
-        removed = remove_below([Root(location, True)], wanted, self._dry_run)
-        self._take(removed, removed.owners)
+        self._take(remove_below([Root(location, True)], wanted, self._dry_run))
 
-    def _take(self, removed: Removed, names: List[str]) -> None:
-        if removed.files:
-            self._jobs.update(name[:8] for name in names)
+    def _take(self, removed: Removed) -> None:
         self._files += removed.files
         self._bytes += removed.bytes
-        for path, error in removed.leftovers:
-            message = "failed to remove it: %s" % (error.strerror or error)
-            self._leftovers.add(dict(path_fields(path), message=message))
+        for path in removed.leftovers:
+            self._leftovers.add(dict(path_fields(path)))

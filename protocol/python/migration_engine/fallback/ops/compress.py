@@ -14,7 +14,7 @@ from ..local import Directory, identity, kind_of, make_directories, open_source_
 from ..names import path_fields
 from ..publish import Publisher, Staged, create_file, judge
 from ..state import Root
-from ..transfer import ATTEMPTS
+from ..transfer import ATTEMPTS, apply_metadata
 from .copy import ON_EXISTS, refuse_overlap, source_status, target_of
 
 _CHUNK_BYTES = 1 << 20
@@ -32,7 +32,7 @@ FIELDS: Dict[str, Field] = {
     "src": Field(f.local_path, required=True),
     "dst": Field(f.local_path, required=True),
     "format": Field(_format, default="gzip"),
-    "level": Field(f.integer(0, 9), default=6),
+    "level": Field(f.integer(1, 9), default=6),
     "on_exists": Field(f.choice(*ON_EXISTS), default="fail"),
     "limits": f.LIMITS,
 }
@@ -44,10 +44,8 @@ def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     dst = target_of(params)
     status = source_status({"src": src, "symlinks": "follow"})
     kind = kind_of(status.st_mode)
-    if kind == "special":
-        raise Fault("SRC_SPECIAL", "a fifo, socket or device is not opened", path=src)
-    if kind == "directory":
-        raise Fault("UNSUPPORTED", "only one file can be compressed", field="src")
+    if kind != "file":
+        raise Fault("UNSUPPORTED", "only one regular file can be compressed", path=src)
     refuse_overlap(src, dst, status)
     job.phase, job.items_total, job.bytes_total = "compress", 1, status.st_size
     head, slash, name = dst.rpartition(b"/")
@@ -60,30 +58,28 @@ def run(job: Job, params: Mapping[str, Any]) -> Outcome:
         parent.drop()
     try:
         sizes = _Sizes()
-        _one(job, params, directory, name, publisher, sizes)
+        _one(job, params, directory, name, publisher, sizes, dst)
         publisher.flush()
     except BaseException:
         publisher.abort()
         raise
     finally:
         directory.drop()
-    return Outcome(data=sizes.data(dst) if job.items_ok else None)
+    return Outcome(data=sizes.data(dst, bool(job.items_ok)))
 
 
 class _Sizes:
     def __init__(self) -> None:
         self.original = self.stored = 0
 
-    def data(self, dst: bytes) -> Dict[str, Any]:
+    def data(self, dst: bytes, written: bool) -> Dict[str, Any]:
         """What the op answers."""
-        ratio = round(self.stored / self.original, 6) if self.original else 0
-        return {
-            "dst": path_fields(dst),
-            "format": "gzip",
-            "original_bytes": self.original,
-            "stored_bytes": self.stored,
-            "ratio": ratio,
-        }
+        data: Dict[str, Any] = {"dst": path_fields(dst), "format": "gzip"}
+        if written:
+            data["original_bytes"] = self.original
+            data["stored_bytes"] = self.stored
+            data["ratio"] = self.stored / self.original if self.original else 0.0
+        return data
 
 
 def _one(
@@ -93,24 +89,21 @@ def _one(
     name: bytes,
     publisher: Publisher,
     sizes: _Sizes,
+    dst: bytes,
 ) -> None:
-    src: bytes = params["src"]
-    try:
-        decision = judge(directory.fd, name, os.stat(src), None, params["on_exists"])
-        if decision.fault is not None:
-            raise decision.fault
-        if decision.action == "skip":
-            job.item_skipped(src)
-            return
-        staged = create_file(job, directory, name, src)
-        try:
-            _fill(job, params, staged, sizes)
-        except BaseException:
-            staged.discard()
-            raise
-    except Fault as fault:
-        job.item_failed(src, fault)
+    status = os.stat(params["src"])
+    decision = judge(directory.fd, name, status, None, params["on_exists"])
+    if decision.fault is not None:
+        raise decision.fault.at(dst)
+    if decision.action == "skip":
+        job.item_skipped(b"", status.st_size)
         return
+    staged = create_file(job, directory, name, b"")
+    try:
+        _fill(job, params, staged, sizes)
+    except BaseException:
+        staged.discard()
+        raise
     staged.replace = decision.action == "replace"
     staged.size = sizes.original
     publisher.add(staged)
@@ -131,7 +124,7 @@ def _fill(job: Job, params: Mapping[str, Any], staged: Staged, sizes: _Sizes) ->
             os.close(fd)
         if identity(before) == identity(after) and sizes.original == after.st_size:
             if staged.fd is not None:
-                os.fchmod(staged.fd, after.st_mode & 0o777)
+                apply_metadata(staged.fd, frozenset(("mode", "times")), after)
             return
     raise Fault("SRC_CHANGED", "the source changed while it was read", path=src)
 

@@ -7,7 +7,7 @@ import stat
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional
 
 from .. import fields as f
-from ..faults import Fault, destination_fault, source_fault
+from ..faults import ENDS_JOB, Fault, destination_fault, source_fault
 from ..fields import Field
 from ..glob import Selection
 from ..job import Job, Outcome
@@ -52,10 +52,10 @@ FIELDS: Dict[str, Field] = {
     "parallel_files": Field(f.integer(1, 256)),
     "limits": f.LIMITS,
     "dry_run": Field(f.flag, default=False),
-    "delete": Field(f.unsupported),
-    "compress": Field(f.unsupported),
-    "decompress": Field(f.unsupported),
-    "parallel_chunks": Field(f.unsupported),
+    "delete": Field(f.not_built(False)),
+    "compress": Field(f.not_built(False, None)),
+    "decompress": Field(f.not_built(False, None)),
+    "parallel_chunks": Field(f.not_built(1, None)),
 }
 
 
@@ -74,10 +74,7 @@ def target_of(params: Mapping[str, Any]) -> bytes:
     if not dst.endswith(b"/"):
         return dst
     name = base_name(params["src"])
-    if not name:
-        message = "a destination that ends in a slash needs a source with a name"
-        raise Fault("INVALID_FIELD", message, field="dst")
-    return dst + name
+    return dst + name if name else dst
 
 
 def source_status(params: Mapping[str, Any]) -> os.stat_result:
@@ -110,6 +107,16 @@ def refuse_overlap(src: bytes, dst: bytes, source: os.stat_result) -> None:
             raise Fault("OVERLAP", message, path=dst)
 
 
+def _check_together(params: Mapping[str, Any]) -> None:
+    if params["verify"] == "readback" and params["checksum"] == "none":
+        message = "verify readback compares digests, and checksum is none"
+        raise Fault("INVALID_FIELD", message, field="checksum")
+    manifest = params["manifest"]
+    if manifest is not None and not manifest.endswith(b".jsonl"):
+        message = "the manifest of a copy is JSON Lines: let its name end in .jsonl"
+        raise Fault("INVALID_FIELD", message, field="manifest")
+
+
 class _Copy:
     def __init__(self, job: Job, params: Mapping[str, Any]) -> None:
         self._job = job
@@ -119,7 +126,10 @@ class _Copy:
         self._follow = params["symlinks"] == "follow"
         self._on_exists: str = params["on_exists"]
         self._durable = params["durability"] == "power_loss"
+        _check_together(params)
         algorithm = None if params["checksum"] == "none" else params["checksum"]
+        if params["verify"] == "none":
+            algorithm = None
         preserve: FrozenSet[str] = frozenset(params["preserve"])
         self._rules = Rules(algorithm, params["verify"], preserve, params["chunk_bytes"])
         self._publisher = Publisher(job, self._durable, self._on_exists)
@@ -180,22 +190,18 @@ class _Copy:
         return data
 
     def _verify(self) -> Dict[str, Any]:
-        level = self._rules.verify
-        if level == "stream" and self._rules.algorithm is None:
-            level = "none"
         items, count = self._verified
         return {
-            "level": level,
-            "algorithm": None if level == "none" else self._rules.algorithm,
-            "items": 0 if level == "none" else items,
-            "bytes": 0 if level == "none" else count,
+            "level": "size" if self._rules.algorithm is None else self._rules.verify,
+            "algorithm": self._rules.algorithm,
+            "items": items,
+            "bytes": count,
             "mismatches": 0,
         }
 
     # One file or link.
 
     def _single(self, status: os.stat_result) -> None:
-        shown = self._src
         head, slash, name = self._dst.rpartition(b"/")
         directory, touched = make_directories(head or slash or b".")
         for parent in touched:
@@ -205,8 +211,9 @@ class _Copy:
         self._job.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else 0
         try:
             src = os.path.realpath(self._src) if self._follow else self._src
-            source = Source(None, src, shown)
-            self._item(source, kind_of(status.st_mode), status, directory, name, base_name(shown))
+            # The source itself has the empty name; a list beside the copy needs one to show.
+            source, listed = Source(None, src, b""), base_name(self._src)
+            self._item(source, kind_of(status.st_mode), status, directory, name, listed)
         finally:
             directory.drop()
 
@@ -336,6 +343,8 @@ class _Copy:
             staged = self._stage(source, kind, status, directory, name, listed)
         except Fault as fault:
             job.item_failed(source.path, fault)
+            if fault.code in ENDS_JOB:
+                raise
             return
         if staged is not None:
             self._publisher.add(staged)

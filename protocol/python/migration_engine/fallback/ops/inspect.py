@@ -20,6 +20,7 @@ FIELDS: Dict[str, Field] = {
     "src": Field(f.local_path, required=True),
     "include": f.GLOBS,
     "exclude": f.GLOBS,
+    "limits": f.LIMITS,
 }
 
 
@@ -32,7 +33,7 @@ def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     if survey.kind == "directory":
         _tree(job, src, selection, survey)
     else:
-        survey.item(os.path.basename(src.rstrip(b"/")) or src, survey.kind, status.st_size)
+        survey.item(b"", survey.kind, status.st_size)
     job.items_ok = survey.items
     return Outcome(data=survey.data())
 
@@ -61,7 +62,7 @@ class Survey:
         name = path.rpartition(b"/")[2]
         self._not_utf8 += not is_utf8(name)
         self._longest = max(self._longest, len(name))
-        self._deepest = max(self._deepest, path.count(b"/") + 1)
+        self._deepest = max(self._deepest, path.count(b"/") + 1 if path else 0)
 
     def item(self, path: bytes, kind: str, size: int) -> None:
         """Counts an item and its name."""
@@ -103,6 +104,8 @@ def _tree(job: Job, src: bytes, selection: Selection, survey: Survey) -> None:
                 survey.name(entry.path)
             elif entry.what == "failed":
                 survey.unreadable += 1
+                if entry.fault is not None:
+                    job.item_failed(entry.path, entry.fault)
             elif entry.what == "item":
                 survey.item(entry.path, entry.kind, entry.st.st_size)
     finally:

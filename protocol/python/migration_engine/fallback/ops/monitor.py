@@ -9,16 +9,16 @@ from ..fields import Field
 from ..job import Cancelled, Job, Outcome
 from ..measure import Meter
 
-_FIRST_SPAN_S = 0.1
+_FIRST_SPAN_S = 0.2
 _ALERTS = {
     "memory_percent_above": Field(f.number),
     "cpu_percent_above": Field(f.number),
-    "bytes_per_s_below": Field(f.size()),
-    "errors_above": Field(f.integer()),
+    "bytes_per_s_below": Field(f.number),
+    "errors_above": Field(f.number),
 }
 
 FIELDS: Dict[str, Field] = {
-    "interval_ms": Field(f.millis(low=10)),
+    "interval_ms": Field(f.millis(low=200)),
     "count": Field(f.integer(1)),
     "alerts": Field(f.obj(_ALERTS), default={}),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from typing import Any, Dict, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from .. import fields as f
 from ..faults import Fault
@@ -27,16 +27,14 @@ def _command(value: Any, field: str) -> Tuple[str, Dict[str, Any]]:
     op = value.get("op")
     if not isinstance(op, str):
         raise Fault("MISSING_FIELD", "the command has no op", field=field + ".op")
-    if op not in JOB_OPS:
-        hint = f.suggestion(op, _PLANNED)
-        raise Fault("UNKNOWN_OP", "no op of this name", field=field + ".op", hint=hint)
     if op not in _PLANNED:
-        raise Fault("UNSUPPORTED", "there is no plan for %s" % op, field=field + ".op")
+        hint = f.suggestion(op, _PLANNED)
+        raise Fault("UNSUPPORTED", "there is no plan for it", field=field + ".op", hint=hint)
     rest = {name: item for name, item in value.items() if name not in ("op", "id", "labels")}
     return op, f.obj(JOB_OPS[op].fields)(rest, field)
 
 
-FIELDS: Dict[str, Field] = {"command": Field(_command, required=True)}
+FIELDS: Dict[str, Field] = {"command": Field(_command, required=True), "limits": f.LIMITS}
 
 
 def run(job: Job, params: Mapping[str, Any]) -> Outcome:
@@ -54,6 +52,7 @@ def _plan_reading(job: Job, op: str, command: Mapping[str, Any]) -> Dict[str, An
     for source in src if isinstance(src, list) else [src]:
         _survey(job, source, selection, tally)
     data = tally.data(op)
+    del data["digest"]
     data["method"] = "stream"
     data["why"] = "each file is read once, from its beginning to its end"
     return data
@@ -84,7 +83,6 @@ class _Tally:
         self.items = self.bytes = self.directories = 0
         self.actions = {"new": 0, "replace": 0, "skip": 0, "conflict": 0}
         self._losses = {"special_files": 0, "hard_links": 0, "setuid_bits": 0}
-        self._links: Set[Tuple[int, int]] = set()
         # The walk is sorted by whole paths, so feeding in its order is feeding a sorted list.
         self._digest = hashlib.sha256()
 
@@ -92,7 +90,7 @@ class _Tally:
         """Counts one item and what happens to it."""
         self.items += 1
         size = status.st_size if kind == "file" else 0
-        if action not in ("skip", "conflict"):
+        if action not in ("skip", "conflict", "refuse"):
             self.bytes += size
         if action in self.actions:
             self.actions[action] += 1
@@ -104,10 +102,7 @@ class _Tally:
         self._losses["special_files"] += kind == "special"
         if kind != "file":
             return
-        if status.st_nlink > 1:
-            link = (status.st_dev, status.st_ino)
-            self._losses["hard_links"] += link in self._links
-            self._links.add(link)
+        self._losses["hard_links"] += status.st_nlink > 1
         bits = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
         self._losses["setuid_bits"] += bool(status.st_mode & bits) and not keeps_bits
 
@@ -202,9 +197,9 @@ def _plan_item(
     name: bytes,
     path: bytes,
 ) -> None:
-    tally.losses(kind, status, "setuid" in params["preserve"])
-    refused = kind == "special" or is_temporary(name)
-    if refused:
+    if kind == "special" or is_temporary(name):
+        tally.item(path, "special", status, "refuse")
+        tally.losses("special", status, False)
         return
     if kind == "symlink" and params["symlinks"] == "skip":
         tally.item(path, kind, status, "skip")
@@ -213,4 +208,6 @@ def _plan_item(
     if above is not None:
         text = os.readlink(source[1], dir_fd=source[0]) if kind == "symlink" else None
         decision = judge(above, name, status, text, params["on_exists"])
+    if decision.action in ("new", "replace"):
+        tally.losses(kind, status, "setuid" in params["preserve"])
     tally.item(path, kind, status, decision.action)

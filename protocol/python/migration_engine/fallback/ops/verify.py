@@ -12,7 +12,7 @@ from ..fields import Field
 from ..glob import Selection
 from ..job import Job, Outcome
 from ..local import DIRECTORY_FLAGS, kind_of, open_source_directory
-from ..names import is_temporary, join
+from ..names import join
 
 _CHUNK_BYTES = 1 << 20
 
@@ -53,11 +53,11 @@ class _Verify:
 
     def run(self) -> Outcome:
         """The whole comparison."""
-        src, dst = _root(self._src), _root(self._dst)
+        src, dst = _root(self._src), _destination(self._dst)
         if src.kind == "directory" and dst.kind == "directory":
             self._trees()
         else:
-            self._both(os.path.basename(self._src.rstrip(b"/")) or self._src, src, dst)
+            self._both(b"", src, dst)
         data = {
             "matched": self._matched,
             "mismatched": self._mismatched,
@@ -69,7 +69,7 @@ class _Verify:
             "level": "compare" if self._by_content else "size",
             "algorithm": None,
             "items": self._matched,
-            "bytes": self._job.bytes,
+            "bytes": self._job.bytes if self._by_content else 0,
             "mismatches": self._mismatched + self._missing + self._extra,
         }
         return self._outcome(data, verified)
@@ -133,8 +133,7 @@ class _Verify:
         if src is not None and dst is not None and src.kind != dst.kind:
             self._mismatched += 1
             self._fail(path, "the kind differs")
-            return None
-        if self._selection.takes_all and (src is None or dst is None):
+        elif src is None or dst is None:
             self._items(path, src, dst)
         below = _Level(path, _descend(level.src_fd, src), None, covered)
         try:
@@ -146,9 +145,8 @@ class _Verify:
 
     def _items(self, path: bytes, src: Optional["_Side"], dst: Optional["_Side"]) -> None:
         if src is None:
-            if dst is not None and not is_temporary(dst.name):
-                self._extra += 1
-                self._fail(path, "it is extra at the destination")
+            self._extra += 1
+            self._fail(path, "it is extra at the destination")
         elif dst is None:
             self._missing += 1
             self._fail(path, "it is missing at the destination")
@@ -226,6 +224,15 @@ def _root(path: bytes) -> _Side:
     return _Side(kind_of(status.st_mode), status, None, path)
 
 
+def _destination(path: bytes) -> _Side:
+    try:
+        return _root(path)
+    except Fault as fault:
+        if fault.code != "SRC_NOT_FOUND":
+            raise
+        raise Fault("VERIFY_MISMATCH", "the destination does not exist", path=path) from fault
+
+
 class _Level:
     """A directory of either tree or of both, and the names in it that are still to compare."""
 
@@ -273,7 +280,7 @@ def _is_directory(side: Optional[_Side]) -> bool:
 
 
 def _descend(dir_fd: Optional[int], side: Optional[_Side]) -> Optional[int]:
-    if side is None:
+    if side is None or side.kind != "directory":
         return None
     try:
         return os.open(side.name, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=dir_fd)
