@@ -172,3 +172,48 @@ pub fn cache_name(cache: Cache) -> &'static str {
 pub fn best_peer(rows: &[Row], value: impl Fn(&Sample) -> Duration) -> Option<Duration> {
     rows.iter().filter(|row| !row.ours).filter_map(|row| row.median(&value)).min()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::Tools;
+
+    fn sample() -> Sample {
+        Sample { wall: Duration::from_secs(1), synced: None, cpu: Duration::ZERO, rss_bytes: 0 }
+    }
+
+    #[test]
+    fn a_wrong_copy_is_out() {
+        let scratch = tempfile::tempdir().unwrap();
+        let tools = Tools::find(None, None);
+        let course = Course {
+            source: scratch.path().join("source"),
+            target: scratch.path().join("target"),
+            bytes: 3,
+        };
+        let copier = Contender::copier(&tools, "cp", &[], [&course.source, &course.target]);
+        let setting = Setting {
+            tools,
+            scratch: scratch.path().to_path_buf(),
+            runs: 1,
+            cache: Cache::Warm,
+            scale: 1.0,
+        };
+        std::fs::write(&course.source, "abc").unwrap();
+        std::fs::write(&course.target, "abc").unwrap();
+        let right = finish(&setting, &course, &copier, sample(), true).unwrap();
+        assert!(right.synced.unwrap() >= right.wall);
+        std::fs::write(&course.target, "abd").unwrap();
+        let error = finish(&setting, &course, &copier, sample(), true).unwrap_err();
+        assert_eq!(error.to_string(), "wrong copy: content differs at byte 2");
+    }
+
+    #[test]
+    fn who_is_absent_is_sound_and_who_fails_is_not() {
+        let absent = Contender::reader(&Tools::find(None, None), "no-such-program", &[], &[]);
+        let mut row = Row::new(&absent);
+        assert!(row.is_sound());
+        row.outcome = Err("exit status: 1: no space".to_owned());
+        assert!(!row.is_sound());
+    }
+}
