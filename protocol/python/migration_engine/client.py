@@ -492,6 +492,10 @@ class Engine:
             with self._room:
                 self._forget(job)
         job.deliver(line)
+        if line.get("type") == "result":
+            for child in job.children:
+                # The items of a batch that was refused never ran.
+                child.fail(from_wire(line.get("error") or {}, None))
 
     def _forget(self, job: Job[Any]) -> None:
         for each in (job, *job.children):

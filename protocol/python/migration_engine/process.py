@@ -261,6 +261,8 @@ class Process:
         self._handled.wait()
         self._child.wait()
         _LIVE.discard(self)
+        if stream is not None:
+            stream.close()
         if self._on_end is not None:
             self._on_end()
 
@@ -281,14 +283,12 @@ class Process:
         stream = self._child.stderr
         if stream is None:
             return
-        while True:
-            try:
+        with stream:
+            while True:
                 data = os.read(stream.fileno(), 1 << 14)
-            except (OSError, ValueError):
-                return
-            if not data:
-                return
-            self.stderr.add(data)
+                if not data:
+                    return
+                self.stderr.add(data)
 
 
 def _parse(raw: bytes) -> Optional[Dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 
 from .faults import Fault
 from .frame import INTEGER_MAX
+from .glob import checked
 
 Check = Callable[[Any, str], Any]
 
@@ -169,13 +170,20 @@ def obj(fields: Mapping[str, Field]) -> Check:
     def check(value: Any, field: str) -> Dict[str, Any]:
         if not isinstance(value, dict):
             raise invalid(field, "an object")
-        try:
-            return read_fields(value, fields)
-        except Fault as fault:
-            fault.field = "%s.%s" % (field, fault.field)
-            raise
+        return within(field, lambda raw: read_fields(raw, fields), value)
 
     return check
+
+
+def within(
+    field: str, read: Callable[[Mapping[str, Any]], Dict[str, Any]], raw: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """What ``read`` makes of ``raw``; the field of its fault lies within ``field``."""
+    try:
+        return read(raw)
+    except Fault as fault:
+        fault.field = "%s.%s" % (field, fault.field)
+        raise
 
 
 def size(low: int = 0, high: int = INTEGER_MAX) -> Check:
@@ -298,7 +306,7 @@ def digest_algorithm(*names: str) -> Check:
     return check
 
 
-GLOBS = Field(many(text), default=())
+GLOBS = Field(checked, default=())
 LIMITS = Field(
     obj(
         {

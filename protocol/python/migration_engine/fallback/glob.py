@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import List, Pattern, Sequence, Tuple
+from typing import Any, List, Pattern, Sequence, Tuple
 
 from .faults import Fault
 
@@ -58,6 +58,14 @@ class _Glob:
 
     def matches(self, path: bytes, name: bytes) -> bool:
         return self._regex.match(name if self._by_name else path) is not None
+
+
+def checked(values: Any, field: str) -> List[str]:
+    """A list of globs, as a field of a command."""
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise Fault("INVALID_FIELD", "expected a list of globs", field=field)
+    _compile(values, field)
+    return values
 
 
 def compile_glob(pattern: bytes) -> Pattern[bytes]:

@@ -7,7 +7,7 @@ import binascii
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .digest import algorithm_of
 from .faults import Fault, destination_fault, source_fault
@@ -36,14 +36,10 @@ class Listed(NamedTuple):
 class ManifestWriter:
     """Writes a manifest under a temporary name; :meth:`publish` gives it its own."""
 
-    def __init__(self, job: "Job", path: bytes, algorithms: Sequence[str], field: str) -> None:
+    def __init__(self, job: "Job", path: bytes) -> None:
         self.path = path
         self._json = path.endswith(b".jsonl")
-        if not self._json and len(algorithms) != 1:
-            message = "a manifest that is not .jsonl holds exactly one algorithm"
-            raise Fault("INVALID_FIELD", message, field=field)
         self._lines: List[Tuple[bytes, bytes]] = []
-        self._durable = True
         self._staged = _create_beside(job, path)
 
     def file(self, path: bytes, status: os.stat_result, size: int, digests: Dict[str, str]) -> None:

@@ -305,7 +305,7 @@ class Server:
         session, scheduler = self._session, self._session.scheduler
         if self._shutting is not None:
             raise Fault("SHUTTING_DOWN", "the engine is shutting down")
-        params = read_fields(raw, ops.JOB_OPS[op].fields)
+        params = ops.JOB_OPS[op].read(raw)
         for other in envelope["after"]:
             if not scheduler.known(other):
                 raise Fault("UNKNOWN_JOB", "after names an unknown command", field="after")

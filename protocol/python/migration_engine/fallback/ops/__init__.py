@@ -5,20 +5,31 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, Callable, Dict, Mapping, NamedTuple
 
-from ..fields import Field
+from ..fields import Field, read_fields
 from ..job import Job, Outcome
 from . import batch, checksum, cleanup, compress, copy, inspect, monitor, plan, resume, verify
 
 
 class JobOp(NamedTuple):
-    """A job op: its fields, and what does it."""
+    """A job op: its fields, what they may not be together, and what does it."""
 
     fields: Mapping[str, Field]
+    check: Callable[[Mapping[str, Any]], None]
     run: Callable[[Job, Mapping[str, Any]], Outcome]
+
+    def read(self, raw: Mapping[str, Any]) -> Dict[str, Any]:
+        """The command's own fields, checked one by one and together."""
+        params = read_fields(raw, self.fields)
+        self.check(params)
+        return params
 
 
 def _op(module: ModuleType) -> JobOp:
-    return JobOp(module.FIELDS, module.run)
+    return JobOp(module.FIELDS, getattr(module, "check", _any), module.run)
+
+
+def _any(params: Mapping[str, Any]) -> None:
+    """Most ops take their fields in any combination."""
 
 
 JOB_OPS: Dict[str, JobOp] = {

@@ -43,7 +43,7 @@ def _item(value: Any, field: str) -> Item:
         hint = f.suggestion(op, JOB_OPS)
         raise Fault("UNKNOWN_OP", "no job op of this name", field=field + ".op", hint=hint)
     labels = _labels(raw.pop("labels", {}), field + ".labels")
-    return Item(op, f.obj(JOB_OPS[op].fields)(raw, field), raw, labels)
+    return Item(op, f.within(field, JOB_OPS[op].read, raw), raw, labels)
 
 
 def _labels(value: Any, field: str) -> Dict[str, str]:

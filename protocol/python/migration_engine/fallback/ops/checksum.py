@@ -45,13 +45,24 @@ def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     selection = Selection(params["include"], params["exclude"])
     if params["check"] is None:
         return _Digest(job, params, selection).run()
+    return _Check(job, params, selection).run()
+
+
+def check(params: Mapping[str, Any]) -> None:
+    """What fields ask for together."""
+    manifest = params["manifest"]
+    if params["check"] is None:
+        algorithms = set(params["algorithm"] or ["sha256"])
+        if manifest is not None and not manifest.endswith(b".jsonl") and len(algorithms) > 1:
+            message = "that form holds one algorithm; .jsonl holds several"
+            raise Fault("INVALID_FIELD", message, field="manifest")
+        return
     for field in ("algorithm", "manifest"):
         if params[field] is not None:
             message = "the list says which digests: give no %s" % field
             raise Fault("INVALID_FIELD", message, field="check")
     if len(params["src"]) != 1:
         raise Fault("INVALID_FIELD", "compare with one source at a time", field="check")
-    return _Check(job, params, selection).run()
 
 
 class _Found(NamedTuple):
@@ -100,7 +111,7 @@ class _Digest:
         if self._manifest_path is not None:
             root = Root(os.path.dirname(self._manifest_path) or b".", False)
             job.session.note_roots(job, [root])
-            self._manifest = ManifestWriter(job, self._manifest_path, self._algorithms, "manifest")
+            self._manifest = ManifestWriter(job, self._manifest_path)
         try:
             for source in self._sources:
                 self._source(source)

@@ -107,7 +107,8 @@ def refuse_overlap(src: bytes, dst: bytes, source: os.stat_result) -> None:
             raise Fault("OVERLAP", message, path=dst)
 
 
-def _check_together(params: Mapping[str, Any]) -> None:
+def check(params: Mapping[str, Any]) -> None:
+    """What fields ask for together."""
     if params["verify"] == "readback" and params["checksum"] == "none":
         message = "verify readback compares digests, and checksum is none"
         raise Fault("INVALID_FIELD", message, field="checksum")
@@ -126,7 +127,6 @@ class _Copy:
         self._follow = params["symlinks"] == "follow"
         self._on_exists: str = params["on_exists"]
         self._durable = params["durability"] == "power_loss"
-        _check_together(params)
         algorithm = None if params["checksum"] == "none" else params["checksum"]
         if params["verify"] == "none":
             algorithm = None
@@ -173,8 +173,7 @@ class _Copy:
         for name in job.prior_attempts:
             remove_leftovers(job, name, roots)
         if manifest is not None:
-            algorithms = [self._rules.algorithm] if self._rules.algorithm else []
-            self._manifest = ManifestWriter(job, manifest, algorithms, "manifest")
+            self._manifest = ManifestWriter(job, manifest)
 
     def _data(self, kind: str) -> Dict[str, Any]:
         data: Dict[str, Any] = {

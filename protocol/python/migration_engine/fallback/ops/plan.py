@@ -31,7 +31,7 @@ def _command(value: Any, field: str) -> Tuple[str, Dict[str, Any]]:
         hint = f.suggestion(op, _PLANNED)
         raise Fault("UNSUPPORTED", "there is no plan for it", field=field + ".op", hint=hint)
     rest = {name: item for name, item in value.items() if name not in ("op", "id", "labels")}
-    return op, f.obj(JOB_OPS[op].fields)(rest, field)
+    return op, f.within(field, JOB_OPS[op].read, rest)
 
 
 FIELDS: Dict[str, Field] = {"command": Field(_command, required=True), "limits": f.LIMITS}
