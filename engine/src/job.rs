@@ -12,7 +12,7 @@ use crate::journal::state::StateDir;
 use crate::model::digest::Digest;
 use crate::model::secret::{Secret, SecretSource};
 use crate::limits::FAILURES_SHOWN;
-use crate::progress::{Progress, Spent, add};
+use crate::progress::{Progress, Shown, Spent, add};
 use crate::resource::budget::{Budget, Permit};
 use crate::resource::cancel::Switch;
 use crate::resource::limiter::Limiter;
@@ -140,6 +140,7 @@ pub struct Job {
     pub failures: Failures,
     /// Digests of the item done last: the answer of a job about one file.
     pub last_digests: LastDigests,
+    subject: OnceLock<Vec<u8>>,
     key: OnceLock<String>,
     ledger: OnceLock<Ledger>,
     warnings: AtomicU64,
@@ -154,6 +155,7 @@ impl Job {
         let report = engine.state.as_ref().map(|state| state.report(&name));
         Self {
             name,
+            subject: OnceLock::new(),
             key: OnceLock::new(),
             switch: Switch::default(),
             progress: Arc::default(),
@@ -167,6 +169,25 @@ impl Job {
             temps: AtomicU64::new(0),
             checkpoints: AtomicU64::new(0),
         }
+    }
+
+    /// Names the source: an item that is the source itself goes by this name.
+    pub fn set_subject(&self, name: &[u8]) {
+        self.subject.get_or_init(|| name.to_vec());
+    }
+
+    /// The name of an item as it is told.
+    fn named<'a>(&'a self, path: &'a [u8]) -> &'a [u8] {
+        match self.subject.get() {
+            Some(subject) if path.is_empty() => subject,
+            _ => path,
+        }
+    }
+
+    /// Puts a large item on the list of those in hand.
+    #[must_use]
+    pub fn show(&self, path: &[u8], bytes: u64) -> Option<Shown<'_>> {
+        self.progress.show(self.named(path), bytes)
     }
 
     /// The command's key.
@@ -266,6 +287,11 @@ impl Job {
         self.listener.warning(warning);
     }
 
+    /// Tells the host something about an item that does not stop it.
+    pub fn warn_about(&self, warning: EngineError, path: &[u8]) {
+        self.warn(&warning.at(self.named(path)));
+    }
+
     /// Warnings raised so far.
     #[must_use]
     pub fn warnings(&self) -> u64 {
@@ -279,19 +305,20 @@ impl Job {
         if path.is_empty() {
             self.last_digests.set(digests);
         }
-        self.listener.item(path, bytes, Ended::Ok(digests));
+        self.listener.item(self.named(path), bytes, Ended::Ok(digests));
     }
 
     /// Counts an item as left alone by rule.
     pub fn skip(&self, path: &[u8], bytes: u64) {
         add(&self.progress.items_skipped, 1);
         add(&self.progress.bytes_skipped, bytes);
-        self.listener.item(path, bytes, Ended::Skipped);
+        self.listener.item(self.named(path), bytes, Ended::Skipped);
     }
 
     /// Counts an item as failed; the rest goes on.
     pub fn fail(&self, path: &[u8], error: EngineError) {
         add(&self.progress.items_failed, 1);
+        let path = self.named(path);
         let error = error.at(path);
         self.listener.item(path, 0, Ended::Failed(&error));
         self.failures.add(error);

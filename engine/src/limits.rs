@@ -36,8 +36,11 @@ pub const SYNC_ITEMS: usize = 512;
 pub const SYNC_BYTES: u64 = 256 << 20;
 /// Attempts at an item whose source changes under the reader.
 pub const CHANGED_ATTEMPTS: u32 = 3;
-/// Longest item name beneath a root, bytes (PATH_MAX of Linux less its NUL).
-pub const ITEM_PATH_BYTES_MAX: usize = 4095;
+/// Longest item name beneath a root, bytes. Longer than the system's own PATH_MAX, since names are
+/// reached part by part; short enough for a line of output.
+pub const ITEM_PATH_BYTES_MAX: usize = 8 << 10;
+/// Longest name that one system call takes, bytes (PATH_MAX of Linux less its NUL).
+pub const CALL_PATH_BYTES_MAX: usize = 4095;
 /// Items registered as active for progress.
 pub const ACTIVE_SHOWN: usize = 8;
 /// Files shorter than this are not shown as active, bytes.

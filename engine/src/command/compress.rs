@@ -199,6 +199,7 @@ fn failed(error: &std::io::Error) -> EngineError {
 impl Work for Compress {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
         job.progress.set_phase("compress");
+        job.set_subject(self.src.name());
         let source = open_source(&self.src)?;
         let item = source.find(&ItemPath::root())?.filter(|item| item.kind == ItemKind::File);
         let Some(item) = item else {

@@ -214,6 +214,7 @@ impl Copy {
     }
 
     fn transfer(&self, job: &Job) -> Result<(ItemKind, Option<Vec<u8>>)> {
+        job.set_subject(self.src.name());
         let source = open_source(&self.src)?;
         let scheme = endpoint::scheme(&self.dst)?;
         let kind = source.find(&ItemPath::root())?.map_or(ItemKind::Directory, |root| root.kind);

@@ -67,6 +67,7 @@ struct Inspect {
 
 impl Work for Inspect {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
+        job.set_subject(self.src.name());
         let source = open_source(&self.src)?;
         let mut census = Census::new(job);
         source.survey(&self.selection, LinkPolicy::Preserve, &mut census)?;

@@ -101,6 +101,7 @@ struct Counts {
 impl Work for Verify {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
         job.progress.set_phase("verify");
+        job.set_subject(self.src.name());
         let source = open_source(&self.src)?;
         let other = open_source(&self.dst).map_err(|error| match error.kind() {
             Kind::SourceNotFound => {
@@ -255,7 +256,7 @@ impl Comparer<'_> {
         right: &dyn Reader,
         item: &Item,
     ) -> Result<()> {
-        let shown = self.job.progress.show(item.path.as_bytes(), item.size);
+        let shown = self.job.show(item.path.as_bytes(), item.size);
         let mut offset = 0u64;
         loop {
             self.job.take_bytes(CHUNK_BYTES.min(item.size.saturating_sub(offset)))?;

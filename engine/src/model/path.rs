@@ -58,7 +58,7 @@ impl ItemPath {
         }
         bytes.extend_from_slice(part);
         if bytes.len() > ITEM_PATH_BYTES_MAX {
-            return refuse("is longer than 4095 bytes");
+            return refuse("is longer than 8 KiB");
         }
         Ok(Self(bytes))
     }

@@ -52,7 +52,7 @@ pub fn read(
     mut each: impl FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<Content> {
     let (size, _) = reader.facts();
-    let shown = job.progress.show(path, size);
+    let shown = job.show(path, size);
     let mut hashers: Vec<Hasher> = algorithms.iter().map(|a| Hasher::new(*a)).collect();
     let mut offset = 0u64;
     while size == 0 || offset < size {

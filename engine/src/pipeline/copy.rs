@@ -257,7 +257,7 @@ impl Copier<'_> {
                 add(&self.job.progress.retries, 1);
                 let message = "changed while it was read; it is read again";
                 let warning = EngineError::new(Kind::SourceChanged, message);
-                self.job.warn(&warning.at(item.path.as_bytes()));
+                self.job.warn_about(warning, item.path.as_bytes());
             }
         }
         Err(EngineError::new(Kind::SourceChanged, "the source kept changing while it was read"))

@@ -113,9 +113,7 @@ pub fn feed<H: Handler>(
 ) -> Result<()> {
     let root = source.find(&ItemPath::root())?;
     if root.is_some_and(|root| root.kind != ItemKind::Directory) {
-        let surveyed = source.survey(selection, links, &mut Alone { job, handler });
-        job.progress.surveyed.store(true, Ordering::Release);
-        return surveyed;
+        return source.survey(selection, links, &mut Alone { job, handler });
     }
     let (sender, receiver) = crossbeam_channel::bounded(BATCHES_WAITING);
     let stop = Stop::default();
@@ -300,6 +298,7 @@ impl<H: Handler> Visitor for Alone<'_, H> {
     fn item(&mut self, item: Item) -> Result<()> {
         add(&self.job.progress.items_total, 1);
         add(&self.job.progress.bytes_total, item.size);
+        self.job.progress.surveyed.store(true, Ordering::Release);
         let scope = self.handler.alone(&item)?;
         let pending = AtomicUsize::new(1);
         let node = Node { directory: None, scope, above: None, pending };

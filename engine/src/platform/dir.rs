@@ -11,6 +11,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::limits::CALL_PATH_BYTES_MAX;
 use crate::model::item::{Attributes, Identity, ItemKind, Timestamp};
 use crate::model::path::ItemPath;
 
@@ -92,9 +93,15 @@ impl Dir {
     /// # Errors
     /// Whatever the system says.
     pub fn open_dir_beneath(&self, path: &ItemPath) -> Result<Dir, Errno> {
+        if path.as_bytes().len() > CALL_PATH_BYTES_MAX {
+            let mut parts = path.parts();
+            let first = self.open_dir(parts.next().unwrap_or(b"."))?;
+            return parts.try_fold(first, |dir, part| dir.open_dir(part));
+        }
         let name: &[u8] = if path.is_root() { b"." } else { path.as_bytes() };
         let flags = READ | OFlags::DIRECTORY;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         fs::openat2(&self.0, name, flags, Mode::empty(), resolve).map(Dir)
     }
 

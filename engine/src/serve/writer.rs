@@ -168,6 +168,11 @@ fn shorten(event: Event) -> Option<Event> {
             outcome.advice.clear();
             Some(Event::Result(outcome))
         }
+        Event::Result(mut outcome) => {
+            let error = outcome.error.as_mut().filter(|error| error.at.is_some())?;
+            error.at = None;
+            Some(Event::Result(outcome))
+        }
         Event::Progress(mut progress) if !progress.active.is_empty() => {
             progress.active.clear();
             Some(Event::Progress(progress))
