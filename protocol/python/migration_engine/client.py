@@ -23,7 +23,6 @@ from typing import (
     Optional,
     Sequence,
     Set,
-    Tuple,
     Type,
     TypeVar,
     Union,
@@ -78,6 +77,7 @@ Target = Union[Id, "Job[Any]", Mapping[str, str]]
 CONTROL_TIMEOUT_S = 30.0
 # Commands kept free below the engine's bound, so that a cancel always gets through.
 _KEPT_FREE = 64
+_LAST_WORD_S = 1.0
 _DATA: Dict[str, Type[Data]] = {
     "batch": BatchData,
     "checksum": ChecksumData,
@@ -98,6 +98,14 @@ def encode(command: Mapping[str, Any]) -> bytes:
     """A command as a line; ``ValueError`` for what JSON does not hold, such as NaN."""
     text = json.dumps(command, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8") + b"\n"
+
+
+class _Unsent(NamedTuple):
+    """A command that waits to be sent, and its turn."""
+
+    turn: int
+    job: Job[Any]
+    line: bytes
 
 
 class Engine:
@@ -131,9 +139,11 @@ class Engine:
         self._room = threading.Condition(self._lock)
         self._jobs: Dict[Id, Job[Any]] = {}
         self._counted: Set[Id] = set()
-        self._urgent: Deque[bytes] = collections.deque()
-        self._ordinary: Deque[Tuple[Job[Any], bytes]] = collections.deque()
+        self._urgent: Deque[_Unsent] = collections.deque()
+        self._ordinary: Deque[_Unsent] = collections.deque()
+        self._writing = False
         self._numbers = itertools.count(1)
+        self._turns = itertools.count()
         self._closing = False
         self._ended = threading.Event()
         self._calls: "queue.SimpleQueue[Optional[Callable[[], None]]]" = queue.SimpleQueue()
@@ -208,11 +218,11 @@ class Engine:
         with self._lock:
             first = not self._closing
             self._closing = True
-            waiting = [] if drain else [job for job, _ in self._ordinary]
+            unsent = [] if drain else list(self._ordinary)
             if not drain:
                 self._ordinary.clear()
-        for job in waiting:
-            job.fail(cancelled_error(job.id))
+        for one in unsent:
+            one.job.fail(cancelled_error(one.job.id))
         if first and not self.closed:
             self._post_shutdown(drain)
         self._process.end(None if drain else timeout)
@@ -226,9 +236,14 @@ class Engine:
         if drain:
             with self._room:
                 self._room.wait_for(lambda: not self._ordinary or self.closed)
-        self._urge({"op": "shutdown", "id": self._new_id(), "mode": mode})
+        job: Job[Data] = Job(self, self._new_id(), "shutdown", Data)
+        self._queue(job, {"op": "shutdown", "id": job.id, "mode": mode}, urgent=True)
         with self._room:
-            self._room.wait_for(lambda: not self._urgent or self.closed, 1.0)
+            # The end of input must not overtake it.
+            self._room.wait_for(self._all_sent, _LAST_WORD_S)
+
+    def _all_sent(self) -> bool:
+        return self.closed or not (self._urgent or self._ordinary or self._writing)
 
     # Jobs.
 
@@ -372,6 +387,8 @@ class Engine:
 
     def cancel(self, target: Target, reason: Optional[str] = None) -> List[Mapping[str, Any]]:
         """Cancels jobs; the list of those found. One that has ended is no error."""
+        if not isinstance(target, Mapping) and self._withdraw(_target(target)):
+            return []
         fields: Dict[str, Any] = {"target": _target(target)}
         if reason is not None:
             fields["reason"] = reason
@@ -425,17 +442,31 @@ class Engine:
                 Job(self, "%s/%d" % (id_, at), str(item.get("op")), _data_of(item))
                 for at, item in enumerate(command["items"])
             )
-        line = encode(dict({"op": op}, **command))
+        line = dict({"op": op}, **command)
+        encode(line)
         with self._room:
             if self._closing or self.closed:
                 raise MigrationError("the engine is closed", code="CLOSED", class_="config")
             self._register(job)
-            if urgent or op in _CONTROL:
-                self._urgent.append(line)
-            else:
-                self._ordinary.append((job, line))
-            self._room.notify_all()
+            self._queue(job, line, urgent or op in _CONTROL)
         return job
+
+    def _queue(self, job: Job[Any], command: Mapping[str, Any], urgent: bool) -> None:
+        with self._room:
+            unsent = _Unsent(next(self._turns), job, encode(command))
+            (self._urgent if urgent else self._ordinary).append(unsent)
+            self._room.notify_all()
+
+    def _withdraw(self, id_: Id) -> bool:
+        """Takes back a command that was not sent yet; whether there was one."""
+        with self._room:
+            found = [one for one in self._ordinary if one.job.id == id_]
+            for one in found:
+                self._ordinary.remove(one)
+                self._forget(one.job)
+        for one in found:
+            one.job.fail(cancelled_error(id_))
+        return bool(found)
 
     def _register(self, job: Job[Any]) -> None:
         for each in (job, *job.children):
@@ -446,37 +477,38 @@ class Engine:
         for each in (job, *job.children):
             self._jobs[each.id] = each
 
-    def _urge(self, command: Mapping[str, Any]) -> None:
-        with self._room:
-            self._urgent.append(encode(command))
-            self._room.notify_all()
-
     def _send(self) -> None:
         while True:
             with self._room:
                 self._room.wait_for(self._sendable)
                 if self.closed:
                     return
-                line = self._next_line()
+                line = self._next().line
+                self._writing = True
             try:
                 self._process.write(line)
             except (OSError, ValueError):
                 # The reader sees the end of the engine and fails what is open.
                 return
+            finally:
+                with self._room:
+                    self._writing = False
+                    self._room.notify_all()
 
     def _sendable(self) -> bool:
-        if self.closed or self._urgent:
-            return True
+        return self.closed or bool(self._urgent) or self._has_room()
+
+    def _has_room(self) -> bool:
         return bool(self._ordinary) and len(self._counted) < self._bound
 
-    def _next_line(self) -> bytes:
-        if self._urgent:
-            line = self._urgent.popleft()
-        else:
-            job, line = self._ordinary.popleft()
-            self._counted.update(each.id for each in (job, *job.children))
-        self._room.notify_all()
-        return line
+    def _next(self) -> "_Unsent":
+        """In the order they came; what is urgent overtakes only what must wait for room."""
+        urgent = self._urgent[0] if self._urgent else None
+        if urgent is not None and not (self._has_room() and self._ordinary[0].turn < urgent.turn):
+            return self._urgent.popleft()
+        unsent = self._ordinary.popleft()
+        self._counted.update(each.id for each in (unsent.job, *unsent.job.children))
+        return unsent
 
     # Receiving: on the reader thread, which runs no code of the host.
 

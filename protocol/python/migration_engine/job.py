@@ -84,7 +84,8 @@ class Job(Generic[D]):
     def outcome(self, timeout: Optional[float] = None) -> Result[D]:
         """The result whatever its status.
 
-        Raises ``TimeoutError``, and :class:`EngineCrashed` where the engine ended first.
+        Raises ``TimeoutError``, :class:`EngineCrashed` where the engine ended first, and
+        :class:`Cancelled` where the command was taken back before it was sent.
         """
         if not self.wait(timeout):
             raise TimeoutError("%s %s has not ended" % (self.op, self.id))

@@ -7,7 +7,7 @@ import sys
 import venv
 import zipfile
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Set
 
 from build_backend import backend
 
@@ -57,7 +57,7 @@ def test_pip_installs_without_cargo_and_the_fallback_works(tmp_path: Path) -> No
 
 def test_the_package_has_no_dependency_beyond_the_standard_library() -> None:
     """Every import of the package is its own or the standard library's."""
-    names = set()
+    names: Set[str] = set()
     for path in backend.package_files():
         if path.suffix == ".py":
             names.update(imported(ast.parse(path.read_text())))
