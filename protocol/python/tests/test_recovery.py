@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, Dict
 
 import pytest
 
@@ -29,7 +29,13 @@ def temporaries(directory: Path) -> int:
 
 def kill_in_the_middle(make_host: Callable[..., Host], key: bool, after_files: int) -> Host:
     host = make_host()
-    command = {"op": "copy", "id": "c", "src": "in", "dst": "out", "parallel_files": 2}
+    command: Dict[str, Any] = {
+        "op": "copy",
+        "id": "c",
+        "src": "in",
+        "dst": "out",
+        "parallel_files": 2,
+    }
     command.update(limits={"bytes_per_s": "2MiB"}, chunk_bytes="64KiB")
     if key:
         command["key"] = "k"
@@ -37,10 +43,8 @@ def kill_in_the_middle(make_host: Callable[..., Host], key: bool, after_files: i
     host.send(command)
     host.wait_for(
         lambda line: (
-            (line["type"] == "progress"
-            and line["items_done"] >= after_files)
-            or (line["type"] == "result"
-            and line["id"] == "c")
+            (line["type"] == "progress" and line["items_done"] >= after_files)
+            or (line["type"] == "result" and line["id"] == "c")
         )
     )
     host.child.send_signal(signal.SIGKILL)
@@ -88,7 +92,13 @@ def test_kill_then_the_same_key_goes_on(
     kill_in_the_middle(make_host, True, after_files)
     whole(tmp_path)
     host = make_host()
-    command = {"op": "copy", "id": "c", "src": "in", "dst": "out", "parallel_files": 2}
+    command: Dict[str, Any] = {
+        "op": "copy",
+        "id": "c",
+        "src": "in",
+        "dst": "out",
+        "parallel_files": 2,
+    }
     command.update(limits={"bytes_per_s": "2MiB"}, chunk_bytes="64KiB", key="k")
     host.send({"op": "limits", "id": "l"})
     host.send(command)
@@ -130,7 +140,7 @@ def test_a_key_in_use_by_another_process_is_locked(
     make_host: Callable[..., Host], tmp_path: Path
 ) -> None:
     (tmp_path / "big").write_bytes(scratch.pattern(4 << 20))
-    command = {"op": "copy", "id": "c", "src": "big", "dst": "copy", "key": "k"}
+    command: Dict[str, Any] = {"op": "copy", "id": "c", "src": "big", "dst": "copy", "key": "k"}
     command.update(limits={"bytes_per_s": "64KiB"}, chunk_bytes="64KiB")
     first, second = make_host(), make_host()
     first.send(command)
@@ -149,7 +159,7 @@ def test_a_signal_cancels_and_leaves_nothing(
 ) -> None:
     (tmp_path / "big").write_bytes(scratch.pattern(4 << 20))
     host = make_host()
-    command = {"op": "copy", "id": "c", "src": "big", "dst": "copy"}
+    command: Dict[str, Any] = {"op": "copy", "id": "c", "src": "big", "dst": "copy"}
     command.update(limits={"bytes_per_s": "64KiB"}, chunk_bytes="64KiB")
     host.send(command)
     host.state("c", "running")
@@ -178,7 +188,7 @@ def test_a_source_that_changes_is_never_torn(
     path = tmp_path / "a"
     path.write_bytes(b"0" * (1 << 20))
     host = make_host()
-    command = {"op": "copy", "id": "c", "src": "a", "dst": "b"}
+    command: Dict[str, Any] = {"op": "copy", "id": "c", "src": "a", "dst": "b"}
     command.update(limits={"bytes_per_s": "4MiB"}, chunk_bytes="64KiB")
     host.send(command)
     host.state("c", "running")
