@@ -212,8 +212,8 @@ class Engine:
     def close(self, *, drain: bool = False, timeout: Optional[float] = SHUTDOWN_S) -> None:
         """Ends the engine; jobs that are not done are cancelled, or with ``drain`` finished.
 
-        After ``timeout`` seconds (with ``drain``: never) its process group gets TERM, and KILL
-        five seconds later.
+        After ``timeout`` seconds, which with ``drain`` begin once all is finished, its process
+        group gets TERM, and KILL five seconds later.
         """
         self.check_process()
         with self._lock:
@@ -226,7 +226,10 @@ class Engine:
             one.job.fail(cancelled_error(one.job.id))
         if first and not self.closed:
             self._post_shutdown(drain)
-        self._process.end(None if drain else timeout)
+        if drain:
+            # The input stays open: its end would cancel what is being finished.
+            self._process.wait(None)
+        self._process.end(timeout)
         self._ended.wait(1.0)
         self._calls.put(None)
         if threading.current_thread() is not self._caller:

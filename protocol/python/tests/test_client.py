@@ -214,7 +214,7 @@ def test_a_reused_id_is_refused_at_once(engine: Engine, tmp_path: Path) -> None:
         engine.inspect("big", id="x")
     assert refused.value.code == "DUPLICATE_ID"
     job.cancel()
-    assert job.outcome(WAIT_S).status == "cancelled"
+    assert isinstance(job.exception(WAIT_S), Cancelled)
     assert engine.inspect("big", id="x").result(WAIT_S).ok
 
 
