@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::error::{EngineError, Kind, Result};
-use crate::journal::attempt::{Attempt, Root};
+use crate::journal::attempt::Attempt;
 use crate::journal::keyed::Ledger;
 use crate::journal::report::Report;
 use crate::journal::state::StateDir;
-use crate::model::digest::Digest;
-use crate::model::secret::{Secret, SecretSource};
 use crate::limits::FAILURES_SHOWN;
+use crate::model::digest::Digest;
+use crate::model::leftover::Root;
+use crate::model::secret::{Secret, SecretSource};
 use crate::progress::{Progress, Shown, Spent, add};
 use crate::resource::budget::{Budget, Permit};
 use crate::resource::cancel::Switch;
@@ -118,6 +119,8 @@ pub trait Listener: Send + Sync {
     fn item(&self, path: &[u8], bytes: u64, ended: Ended<'_>);
     /// So much will not be done again.
     fn checkpoint(&self, n: u64, durable: bool, items: u64, bytes: u64);
+    /// A failed item as a line of the report, without its end.
+    fn report_line(&self, failure: &EngineError) -> Vec<u8>;
     /// A measurement, with the thresholds it crossed: metric, value, threshold.
     fn sample(&self, metrics: &serde_json::Value, alerts: &[(String, f64, f64)]);
 }
@@ -321,7 +324,7 @@ impl Job {
         let path = self.named(path);
         let error = error.at(path);
         self.listener.item(path, 0, Ended::Failed(&error));
-        self.failures.add(error);
+        self.failures.add(error, |error| self.listener.report_line(error));
     }
 
     /// Tells the host how much will not be done again.
@@ -373,14 +376,14 @@ impl Failures {
         Self(Mutex::new(Collected { first: Vec::new(), total: 0, report }))
     }
 
-    fn add(&self, error: EngineError) {
+    fn add(&self, error: EngineError, line: impl FnOnce(&EngineError) -> Vec<u8>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.total += 1;
         if all.first.len() < FAILURES_SHOWN {
             all.first.push(error.clone());
         }
         if let Some(report) = &mut all.report {
-            report.add(&error);
+            report.add(line(&error));
         }
     }
 
@@ -395,7 +398,8 @@ impl Failures {
     pub fn finish(&self) -> FailureList {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = std::mem::take(&mut all.first);
-        let report = all.report.take().and_then(|report| report.finish(all.total > first.len() as u64));
+        let report =
+            all.report.take().and_then(|report| report.finish(all.total > first.len() as u64));
         FailureList { first, total: all.total, report }
     }
 }

@@ -5,14 +5,12 @@ use migration_protocol::fault::{Code, Fault};
 use migration_protocol::vocabulary as wire;
 use migration_protocol::vocabulary::{BytePath, LocationSpec, SecretRef};
 
-use crate::endpoint::contract::{Carry, Durable};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
+use crate::model::choice::{Carry, Durable, Links, OnExists};
 use crate::model::digest::Algorithm;
 use crate::model::location::Location;
 use crate::model::secret::SecretSource;
-use crate::pipeline::copy::Links;
-use crate::plan::conflict::OnExists;
 use crate::progress::Spent;
 
 /// The code of a kind.
@@ -122,6 +120,19 @@ pub fn sample_up_to<T: serde::Serialize>(
 pub fn location(spec: &LocationSpec, field: &str) -> Result<Location> {
     let auth = spec.auth.iter().map(|(name, secret)| (name.clone(), secret_source(secret)));
     Location::parse(&spec.bytes, auth.collect()).map_err(|error| error.field(field))
+}
+
+/// A location that must be a local file of the operator.
+///
+/// # Errors
+/// `InvalidField`, `Unsupported`.
+pub fn local_path(spec: &LocationSpec, field: &str) -> Result<Vec<u8>> {
+    let location = location(spec, field)?;
+    if location.scheme != "file" {
+        let message = format!("{field} must be a local file");
+        return Err(EngineError::new(Kind::Unsupported, message).field(field));
+    }
+    Ok(location.path)
 }
 
 fn secret_source(secret: &SecretRef) -> SecretSource {

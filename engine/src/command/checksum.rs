@@ -10,24 +10,24 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::command::copy::{local_path, open_source};
-use crate::command::plan::{Planned, survey_totals};
-use crate::command::{Answer, Command, Prepared, Work, fields};
+use crate::command::forecast::survey_totals;
+use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
-use crate::endpoint::contract::{Caps, LinkPolicy, ObjectSource, Reader, Visitor};
+use crate::endpoint::contract::{Caps, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::journal::attempt::Root;
 use crate::limits::{CHANGED_ATTEMPTS, CHUNK_BYTES, PARALLEL_FILES_MAX};
+use crate::model::choice::LinkPolicy;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::item::{Item, ItemKind};
+use crate::model::leftover::Root;
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 use crate::pipeline::content::{self, ChunkBuffer, Content};
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
+use crate::pipeline::leftovers::list_root;
 use crate::pipeline::manifest::{self, Expected, Form, ManifestWriter};
-use crate::platform::operator;
 use crate::progress::{Spent, add};
 use crate::wire;
 
@@ -105,13 +105,17 @@ impl Checksum {
             return invalid("check", "compare with one source at a time");
         }
         let asked = params.algorithm.map(|list| list.0);
-        let mut algorithms: Vec<_> =
-            asked.unwrap_or(vec![words::Algorithm::Sha256]).into_iter().map(wire::algorithm).collect();
+        let mut algorithms: Vec<_> = asked
+            .unwrap_or(vec![words::Algorithm::Sha256])
+            .into_iter()
+            .map(wire::algorithm)
+            .collect();
         if algorithms.is_empty() {
             return invalid("algorithm", "the list is empty");
         }
         algorithms.dedup();
-        let manifest = params.manifest.map(|spec| local_path(&spec, "manifest")).transpose()?;
+        let manifest =
+            params.manifest.map(|spec| wire::local_path(&spec, "manifest")).transpose()?;
         if let Some(path) = &manifest
             && Form::of(path) == Form::Sums
         {
@@ -122,15 +126,15 @@ impl Checksum {
                 return invalid("manifest", "that form cannot tell blake3 from sha256; use .jsonl");
             }
         }
-        let parallel = params.parallel_files.map(|files| {
-            fields::in_range("parallel_files", files, 1, PARALLEL_FILES_MAX as u64)
-        });
+        let parallel = params
+            .parallel_files
+            .map(|files| fields::in_range("parallel_files", files, 1, PARALLEL_FILES_MAX as u64));
         Ok(Self {
             sources,
             algorithms,
             selection: Selection::new(&params.include, &params.exclude)?,
             manifest,
-            check: params.check.map(|spec| local_path(&spec, "check")).transpose()?,
+            check: params.check.map(|spec| wire::local_path(&spec, "check")).transpose()?,
             parallel_files: parallel
                 .transpose()?
                 .map_or_else(fields::default_parallel_files, |files| files as usize),
@@ -138,7 +142,7 @@ impl Checksum {
     }
 
     fn digest_all(&self, job: &Job) -> Result<Answer> {
-        let roots: Vec<Root> = self.manifest.iter().map(|path| manifest_root(path)).collect();
+        let roots: Vec<Root> = self.manifest.iter().map(|path| list_root(path)).collect();
         let attempt = self.manifest.is_some().then(|| job.begin_attempt(&roots)).transpose()?;
         let writer = self.manifest.as_deref().map(|path| ManifestWriter::begin(job, path));
         let writer = writer.transpose()?;
@@ -173,7 +177,7 @@ impl Checksum {
         let alone = self.sources.len() == 1;
         for location in &self.sources {
             let shown = location.shown();
-            let opened = open_source(location)
+            let opened = endpoint::open_source(location)
                 .and_then(|source| Ok((source.find(&ItemPath::root())?, source)));
             let (root, source) = match opened {
                 Ok(both) => both,
@@ -205,7 +209,7 @@ impl Checksum {
         let Some(location) = self.sources.first() else {
             return Err(EngineError::new(Kind::Internal, "no source"));
         };
-        let source = open_source(location)?;
+        let source = endpoint::open_source(location)?;
         let expected = Waiting::default();
         let listed = Listed { source: &*source, list, expected: &expected };
         let digester = Digester {
@@ -232,11 +236,6 @@ impl Checksum {
         };
         Ok(Answer { data: Some(data), verify: Some(verify), strict: true, advice: Vec::new() })
     }
-}
-
-fn manifest_root(path: &[u8]) -> Root {
-    let folder = operator::split(path).map_or(path, |(folder, _)| folder);
-    Root { path: operator::absolute(folder), tree: false }
 }
 
 impl Work for Checksum {
@@ -323,7 +322,9 @@ impl Listed<'_> {
                     self.expected.entries.lock().unwrap_or_else(PoisonError::into_inner);
                 if entries.insert(key, entry).is_some() {
                     let message = "the manifest names the item twice";
-                    return Err(EngineError::new(Kind::ManifestInvalid, message).at(path.as_bytes()));
+                    return Err(
+                        EngineError::new(Kind::ManifestInvalid, message).at(path.as_bytes())
+                    );
                 }
                 drop(entries);
                 visitor.item(item)
@@ -344,7 +345,8 @@ impl ObjectSource for Listed<'_> {
     }
 
     fn survey(&self, _: &Selection, _: LinkPolicy, visitor: &mut dyn Visitor) -> Result<()> {
-        let Some(root) = self.source.find(&ItemPath::root())?.filter(|r| r.kind == ItemKind::Directory)
+        let Some(root) =
+            self.source.find(&ItemPath::root())?.filter(|r| r.kind == ItemKind::Directory)
         else {
             let message = "a manifest is compared with a directory";
             return Err(EngineError::new(Kind::InvalidField, message)

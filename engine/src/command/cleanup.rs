@@ -7,15 +7,14 @@ use migration_protocol::message::CleanupParams;
 use migration_protocol::vocabulary::{BytePath, LimitSpec};
 use serde_json::{Map, Value, json};
 
-use crate::command::copy::local_path;
-use crate::command::plan::Planned;
-use crate::command::{Answer, Command, Prepared, Work, fields};
-use crate::endpoint::local::leftovers::{Leftovers, Owner};
+use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
+use crate::endpoint;
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::journal::attempt::{Attempts, Dead, Root, attempts};
+use crate::journal::attempt::{Attempts, Dead, attempts};
 use crate::journal::keyed;
-use crate::model::path::JOB_TAG_DIGITS;
+use crate::model::leftover::{Owner, Root, Swept};
+use crate::pipeline::leftovers::{sweep, tag};
 use crate::wire;
 
 /// The registry's entry.
@@ -30,8 +29,9 @@ fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
     let params: CleanupParams = fields::read(map)?;
     let locations = params.locations.map(|list| list.0).unwrap_or_default();
     let roots = locations.iter().map(|spec| {
-        let path = local_path(spec, "locations")?;
-        Ok(Root { path, tree: true })
+        let location = wire::location(spec, "locations")?;
+        endpoint::scheme(&location).map_err(|error| error.field("locations"))?;
+        Ok(Root { location, tree: true })
     });
     let roots = roots.collect::<Result<Vec<_>>>().map_err(|error| wire::fault(&error))?;
     let target = params.target.map(|target| job_of_token(&target).to_owned());
@@ -62,15 +62,15 @@ impl Work for Cleanup {
         };
         self.key = job.key().map(str::to_owned);
         let Attempts { dead, live } = attempts(&state.attempts())?;
-        let mut chosen = self.choose(dead, state)?;
-        let mut found = Leftovers::new(job, self.dry_run);
-        for dead in &mut chosen {
+        let chosen = self.choose(dead, state)?;
+        let mut found = Swept::default();
+        for dead in &chosen {
             let owner = Owner::Job(tag(&dead.job));
-            dead.roots.iter().try_for_each(|root| found.sweep(root, &owner))?;
+            sweep(job, &dead.roots, &owner, self.dry_run, &mut found)?;
         }
         let live: BTreeSet<String> = live.iter().map(|job| tag(job)).collect();
         let others = Owner::Others(live);
-        self.roots.iter().try_for_each(|root| found.sweep(root, &others))?;
+        sweep(job, &self.roots, &others, self.dry_run, &mut found)?;
         let jobs = chosen.len();
         if !self.dry_run && found.left.is_empty() {
             chosen.into_iter().for_each(Dead::forget);
@@ -93,7 +93,11 @@ impl Work for Cleanup {
 
 impl Cleanup {
     /// The dead jobs that are meant.
-    fn choose(&self, dead: Vec<Dead>, state: &crate::journal::state::StateDir) -> Result<Vec<Dead>> {
+    fn choose(
+        &self,
+        dead: Vec<Dead>,
+        state: &crate::journal::state::StateDir,
+    ) -> Result<Vec<Dead>> {
         if let Some(target) = &self.target {
             return Ok(dead.into_iter().filter(|dead| dead.job == *target).collect());
         }
@@ -103,31 +107,4 @@ impl Cleanup {
         let jobs = keyed::jobs(&state.keys(), key)?;
         Ok(dead.into_iter().filter(|dead| jobs.contains(&dead.job)).collect())
     }
-}
-
-fn tag(job: &str) -> String {
-    job.get(..JOB_TAG_DIGITS).unwrap_or(job).to_owned()
-}
-
-/// Removes the leftovers of a keyed command's dead attempts, before it goes on.
-///
-/// # Errors
-/// `StateDir`, `JournalCorrupt`, and what keeps a leftover from being removed.
-pub fn clean_earlier(job: &Job) -> Result<()> {
-    let (Some(ledger), Some(state)) = (job.ledger(), &job.engine.state) else {
-        return Ok(());
-    };
-    if !ledger.is_resumed() {
-        return Ok(());
-    }
-    let earlier = ledger.earlier_jobs()?;
-    let mut found = Leftovers::new(job, false);
-    for dead in attempts(&state.attempts())?.dead {
-        if earlier.contains(&dead.job) {
-            let owner = Owner::Job(tag(&dead.job));
-            dead.roots.iter().try_for_each(|root| found.sweep(root, &owner))?;
-            dead.forget();
-        }
-    }
-    Ok(())
 }

@@ -8,22 +8,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::command::copy::open_source;
-use crate::command::plan::{Planned, survey_totals};
-use crate::command::{Answer, Command, Prepared, Work, fields};
-use crate::endpoint::contract::{Carry, Durable, Intake, ObjectSink, Staged, Target};
+use crate::command::forecast::survey_totals;
+use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
+use crate::endpoint::contract::{Intake, ObjectSink, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::journal::attempt::Root;
 use crate::limits::{CHANGED_ATTEMPTS, CHUNK_BYTES};
+use crate::model::choice::{Carry, Durable};
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::{ItemPath, temp_name};
 use crate::model::selection::Selection;
 use crate::pipeline::content::{self, ChunkBuffer};
+use crate::pipeline::leftovers::folder_root;
 use crate::plan::conflict::{Decision, decide};
-use crate::platform::operator;
 use crate::progress::{Spent, add};
 use crate::wire;
 
@@ -101,7 +100,12 @@ struct Compress {
 const CARRY: Carry = Carry { mode: true, times: true, owner: false, setuid: false };
 
 impl Compress {
-    fn transfer(&self, job: &Job, item: &Item, sink: &dyn ObjectSink) -> Result<Option<(u64, u64)>> {
+    fn transfer(
+        &self,
+        job: &Job,
+        item: &Item,
+        sink: &dyn ObjectSink,
+    ) -> Result<Option<(u64, u64)>> {
         let (place, name) = sink.root_place()?;
         let found = sink.found(&place, &name)?;
         let consent = match decide(wire::on_exists(self.on_exists), item, found.as_ref()) {
@@ -112,7 +116,7 @@ impl Compress {
                 return Err(EngineError::new(kind, message).at(self.dst.shown()));
             }
         };
-        let source = open_source(&self.src)?;
+        let source = endpoint::open_source(&self.src)?;
         let mut buffer = ChunkBuffer::new(job, CHUNK_BYTES)?;
         for _ in 0..CHANGED_ATTEMPTS {
             let reader = source.open(item)?;
@@ -121,9 +125,8 @@ impl Compress {
             let target = Target { name: name.clone(), consent, carry: CARRY };
             let (_, attributes) = reader.facts();
             let mut packer = Packer::new(job, &*intake, self.level);
-            let read = content::read(job, &*reader, &mut buffer, &[], b"", |_, chunk| {
-                packer.take(chunk)
-            });
+            let read =
+                content::read(job, &*reader, &mut buffer, &[], b"", |_, chunk| packer.take(chunk));
             let stored = read.and_then(|content| Ok((packer.finish()?, content)));
             match stored {
                 Ok((stored, content)) if content.whole => {
@@ -200,7 +203,7 @@ impl Work for Compress {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
         job.progress.set_phase("compress");
         job.set_subject(self.src.name());
-        let source = open_source(&self.src)?;
+        let source = endpoint::open_source(&self.src)?;
         let item = source.find(&ItemPath::root())?.filter(|item| item.kind == ItemKind::File);
         let Some(item) = item else {
             let message = "the source is no regular file";
@@ -215,9 +218,7 @@ impl Work for Compress {
             let message = "source and destination are the same file";
             return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
         }
-        let folder = operator::split(&self.dst.path).map_or(&b"."[..], |(folder, _)| folder);
-        let root = Root { path: operator::absolute(folder), tree: false };
-        let attempt = job.begin_attempt(&[root])?;
+        let attempt = job.begin_attempt(&[folder_root(&self.dst)])?;
         let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
         let packed = self.transfer(job, &item, &*sink);
         if let Some(attempt) = attempt {

@@ -12,20 +12,22 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::command::plan::{CopyPlan, Planned};
-use crate::command::{Answer, Command, Prepared, Work, fields};
-use crate::endpoint::{self, contract::Durable};
+use crate::command::forecast::CopyPlan;
+use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
+use crate::endpoint;
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::journal::attempt::Root;
 use crate::limits::{CHUNK_BYTES, CHUNK_BYTES_RANGE, PARALLEL_FILES_MAX};
+use crate::model::choice::Durable;
+use crate::model::choice::Links;
 use crate::model::item::ItemKind;
+use crate::model::leftover::Root;
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
-use crate::pipeline::copy::{CopyOptions, Links, copy};
+use crate::pipeline::copy::{CopyOptions, copy};
+use crate::pipeline::leftovers::{folder_root, list_root, sweep_earlier, tree_root};
 use crate::pipeline::manifest::{Form, ManifestWriter};
-use crate::platform::operator;
 use crate::progress::Spent;
 use crate::wire;
 
@@ -120,12 +122,11 @@ fn refuse_unbuilt(params: &CopyParams) -> Result<(), Fault> {
     ];
     match unbuilt.into_iter().find(|(_, asked)| *asked) {
         None => Ok(()),
-        Some((field, _)) => Err(Fault::new(
-            Code::Unsupported,
-            format!("{field} is not built in this version"),
-        )
-        .at_field(field)
-        .hint("leave the field out")),
+        Some((field, _)) => {
+            Err(Fault::new(Code::Unsupported, format!("{field} is not built in this version"))
+                .at_field(field)
+                .hint("leave the field out"))
+        }
     }
 }
 
@@ -148,7 +149,8 @@ impl Copy {
         if dst.is_into() && !src.name().is_empty() {
             dst = dst.child(src.name());
         }
-        let manifest = params.manifest.map(|spec| local_path(&spec, "manifest")).transpose()?;
+        let manifest =
+            params.manifest.map(|spec| wire::local_path(&spec, "manifest")).transpose()?;
         if manifest.as_deref().is_some_and(|path| Form::of(path) != Form::Lines) {
             let message = "the manifest of a copy is JSON Lines";
             return Err(EngineError::new(Kind::InvalidField, message)
@@ -157,9 +159,9 @@ impl Copy {
         }
         let chunk = params.chunk_bytes.map_or(CHUNK_BYTES, |size| size.0);
         let (least, most) = CHUNK_BYTES_RANGE;
-        let parallel = params.parallel_files.map(|files| {
-            fields::in_range("parallel_files", files, 1, PARALLEL_FILES_MAX as u64)
-        });
+        let parallel = params
+            .parallel_files
+            .map(|files| fields::in_range("parallel_files", files, 1, PARALLEL_FILES_MAX as u64));
         let read_back = params.verify == VerifyLevel::Readback;
         let algorithm = params.checksum.algorithm().map(wire::algorithm);
         if read_back && algorithm.is_none() {
@@ -199,31 +201,24 @@ impl Copy {
 
     /// Where temporary files may stand.
     fn roots(&self, kind: ItemKind) -> Vec<Root> {
-        let folder = |path: &[u8]| {
-            let parent = operator::split(path).map_or(path, |(folder, _)| folder);
-            Root { path: operator::absolute(parent), tree: false }
+        let own = match kind {
+            ItemKind::Directory => tree_root(&self.dst),
+            _ => folder_root(&self.dst),
         };
-        let own = if kind == ItemKind::Directory {
-            Root { path: operator::absolute(&self.dst.path), tree: true }
-        } else {
-            folder(&self.dst.path)
-        };
-        let mut roots = vec![own];
-        roots.extend(self.manifest.as_deref().map(folder));
-        roots
+        let list = self.manifest.as_deref().map(list_root);
+        std::iter::once(own).chain(list).collect()
     }
 
     fn transfer(&self, job: &Job) -> Result<(ItemKind, Option<Vec<u8>>)> {
         job.set_subject(self.src.name());
-        let source = open_source(&self.src)?;
+        let source = endpoint::open_source(&self.src)?;
         let scheme = endpoint::scheme(&self.dst)?;
         let kind = source.find(&ItemPath::root())?.map_or(ItemKind::Directory, |root| root.kind);
         if endpoint::overlap(&self.src, &self.dst)? {
             let message = "source and destination are the same or lie inside each other";
             return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
         }
-        let roots = if self.dst.scheme == "file" { self.roots(kind) } else { Vec::new() };
-        let attempt = job.begin_attempt(&roots)?;
+        let attempt = job.begin_attempt(&self.roots(kind))?;
         let sink = (scheme.sink)(&self.dst)?;
         let manifest = self.manifest.as_deref().map(|path| ManifestWriter::begin(job, path));
         let manifest = manifest.transpose()?;
@@ -243,34 +238,13 @@ impl Copy {
     }
 }
 
-/// A location that must be a local file of the operator.
-///
-/// # Errors
-/// `InvalidField`, `Unsupported`.
-pub fn local_path(spec: &LocationSpec, field: &str) -> Result<Vec<u8>> {
-    let location = wire::location(spec, field)?;
-    if location.scheme != "file" {
-        let message = format!("{field} must be a local file");
-        return Err(EngineError::new(Kind::Unsupported, message).field(field));
-    }
-    Ok(location.path)
-}
-
-/// Opens a source; its errors name the location rather than an item in it.
-///
-/// # Errors
-/// Those of the endpoint.
-pub fn open_source(location: &Location) -> Result<Box<dyn endpoint::contract::ObjectSource>> {
-    (endpoint::scheme(location)?.source)(location)
-}
-
 impl Work for Copy {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
         if self.dry_run {
             let planned = self.plan(job)?;
             return Ok(Answer { data: Some(planned.data), ..Answer::default() });
         }
-        crate::command::cleanup::clean_earlier(job)?;
+        sweep_earlier(job)?;
         let (kind, manifest) = self.transfer(job)?;
         let durability = match self.options.durable {
             Durable::PowerLoss => "power_loss",
@@ -308,7 +282,8 @@ impl Work for Copy {
 }
 
 fn advice(job: &Job, options: &CopyOptions) -> Vec<String> {
-    let all = [Spent::SourceRead, Spent::Hash, Spent::DestinationWrite, Spent::Sync, Spent::Throttle];
+    let all =
+        [Spent::SourceRead, Spent::Hash, Spent::DestinationWrite, Spent::Sync, Spent::Throttle];
     let total: f64 = all.iter().map(|on| job.progress.spent(*on).as_secs_f64()).sum();
     let share = |on| job.progress.spent(on).as_secs_f64() / total.max(1e-9);
     let mut advice = Vec::new();

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::command::copy::open_source;
-use crate::command::plan::{Planned, survey_totals};
-use crate::command::{Answer, Command, Prepared, Work, fields};
+use crate::command::forecast::survey_totals;
+use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
-use crate::endpoint::contract::{Caps, Descend, LinkPolicy, Visitor};
+use crate::endpoint::contract::{Caps, Descend, Visitor};
 use crate::error::{EngineError, Result};
 use crate::job::Job;
+use crate::model::choice::LinkPolicy;
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
@@ -68,7 +68,7 @@ struct Inspect {
 impl Work for Inspect {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
         job.set_subject(self.src.name());
-        let source = open_source(&self.src)?;
+        let source = endpoint::open_source(&self.src)?;
         let mut census = Census::new(job);
         source.survey(&self.selection, LinkPolicy::Preserve, &mut census)?;
         job.progress.surveyed.store(true, std::sync::atomic::Ordering::Release);

@@ -6,6 +6,7 @@ pub mod cleanup;
 pub mod compress;
 pub mod copy;
 pub mod fields;
+pub mod forecast;
 pub mod inspect;
 pub mod monitor;
 pub mod plan;
@@ -74,7 +75,14 @@ pub trait Work: Send {
     ///
     /// # Errors
     /// What keeps that from being told.
-    fn plan(self: Box<Self>, job: &Job) -> Result<plan::Planned>;
+    fn plan(self: Box<Self>, job: &Job) -> Result<Planned>;
+}
+
+/// What a command would do.
+#[derive(Debug)]
+pub struct Planned {
+    /// As `plan` answers it.
+    pub data: Value,
 }
 
 /// What a command answers.

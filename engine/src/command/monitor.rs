@@ -9,8 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, Networks, RefreshKind, System};
 
-use crate::command::plan::Planned;
-use crate::command::{Answer, Command, Prepared, Work, fields};
+use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::platform::process;
@@ -119,9 +118,9 @@ impl AlertParams {
     fn crossed(&self, metrics: &Value) -> Vec<(String, f64, f64)> {
         let figure = |pointer: &str| metrics.pointer(pointer).and_then(Value::as_f64);
         let cores = metrics.pointer("/cpu/usage_percent").and_then(Value::as_array);
-        let cpu = cores.filter(|cores| !cores.is_empty()).map(|cores| {
-            cores.iter().filter_map(Value::as_f64).sum::<f64>() / cores.len() as f64
-        });
+        let cpu = cores
+            .filter(|cores| !cores.is_empty())
+            .map(|cores| cores.iter().filter_map(Value::as_f64).sum::<f64>() / cores.len() as f64);
         let checks = [
             ("memory_percent", figure("/memory/used_percent"), self.memory_percent_above, true),
             ("cpu_percent", cpu, self.cpu_percent_above, true),

@@ -10,14 +10,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::command::copy::open_source;
-use crate::command::plan::{Planned, survey_totals};
-use crate::command::{Answer, Command, Prepared, Work, fields};
+use crate::command::forecast::survey_totals;
+use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
-use crate::endpoint::contract::{Descend, LinkPolicy, ObjectSource, Reader, Visitor};
+use crate::endpoint::contract::{Descend, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::CHUNK_BYTES;
+use crate::model::choice::LinkPolicy;
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
@@ -102,8 +102,8 @@ impl Work for Verify {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
         job.progress.set_phase("verify");
         job.set_subject(self.src.name());
-        let source = open_source(&self.src)?;
-        let other = open_source(&self.dst).map_err(|error| match error.kind() {
+        let source = endpoint::open_source(&self.src)?;
+        let other = endpoint::open_source(&self.dst).map_err(|error| match error.kind() {
             Kind::SourceNotFound => {
                 let message = "the destination does not exist";
                 EngineError::new(Kind::VerifyMismatch, message).at(self.dst.shown())
@@ -238,7 +238,8 @@ impl Comparer<'_> {
             return Err(differs("the link's text differs"));
         }
         if other.size != item.size {
-            let message = format!("{} bytes at the source, {} at the destination", item.size, other.size);
+            let message =
+                format!("{} bytes at the source, {} at the destination", item.size, other.size);
             return Err(differs(message));
         }
         if item.kind != ItemKind::File || self.level == CompareLevel::Size {
@@ -260,10 +261,12 @@ impl Comparer<'_> {
         let mut offset = 0u64;
         loop {
             self.job.take_bytes(CHUNK_BYTES.min(item.size.saturating_sub(offset)))?;
-            let read = || Ok::<_, EngineError>((
-                fill(left, offset, &mut sides.left)?,
-                fill(right, offset, &mut sides.right)?,
-            ));
+            let read = || {
+                Ok::<_, EngineError>((
+                    fill(left, offset, &mut sides.left)?,
+                    fill(right, offset, &mut sides.right)?,
+                ))
+            };
             let (a, b) = self.job.progress.timed(Spent::SourceRead, read)?;
             let a = sides.left.get(..a).unwrap_or_default();
             let b = sides.right.get(..b).unwrap_or_default();

@@ -16,7 +16,9 @@
 use std::any::Any;
 
 use crate::error::Result;
-use crate::model::item::{Attributes, Handle, Item, ItemKind, Timestamp};
+use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
+use crate::model::found::{Found, Mark};
+use crate::model::item::{Attributes, Handle, Item};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 
@@ -37,16 +39,6 @@ pub struct Caps {
     pub atomic_noreplace: bool,
     /// Step of modification times, nanoseconds.
     pub mtime_step_ns: u64,
-}
-
-/// What is done with symbolic links while surveying.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LinkPolicy {
-    /// They are items of their own.
-    #[default]
-    Preserve,
-    /// What they lead to takes their place, as long as it lies beneath the root.
-    Follow,
 }
 
 /// Whether a directory's entries are wanted.
@@ -132,47 +124,6 @@ pub trait Reader: Send + Sync {
     fn unchanged(&self) -> Result<bool>;
 }
 
-/// Whether something that stands at the destination may be replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consent {
-    /// Only a free name is taken.
-    New,
-    /// What stands there is replaced as a whole.
-    Replace,
-}
-
-/// What stands at a destination name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Its kind.
-    pub kind: ItemKind,
-    /// Its size.
-    pub size: u64,
-    /// Its modification time.
-    pub mtime: Timestamp,
-    /// What identifies this very thing (device and inode, or a version).
-    pub mark: Mark,
-    /// The text of a link.
-    pub link: Option<Vec<u8>>,
-}
-
-/// Identifies one state of a destination item, so that a resumed job knows its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark(pub u64, pub u64);
-
-/// What is carried over, resolved from the command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Carry {
-    /// Permission bits.
-    pub mode: bool,
-    /// Times.
-    pub times: bool,
-    /// Owner and group.
-    pub owner: bool,
-    /// Set-user-id, set-group-id and sticky.
-    pub setuid: bool,
-}
-
 /// Under which name, and with what, an item is published.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -191,15 +142,6 @@ pub struct Place {
     pub handle: Handle,
     /// Whether this job made it, so that nothing can stand in it yet.
     pub made: bool,
-}
-
-/// How far a publication must be durable when it returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durable {
-    /// Survives a loss of power.
-    PowerLoss,
-    /// Survives the process.
-    Crash,
 }
 
 /// Something written and complete, not yet visible.
@@ -303,12 +245,8 @@ pub trait Intake: Send + Sync {
     ///
     /// # Errors
     /// `DestinationWrite`; the partial file is removed.
-    fn seal(
-        self: Box<Self>,
-        size: u64,
-        attributes: &Attributes,
-        target: &Target,
-    ) -> Result<Staged>;
+    fn seal(self: Box<Self>, size: u64, attributes: &Attributes, target: &Target)
+    -> Result<Staged>;
 
     /// Removes it.
     fn abort(self: Box<Self>);

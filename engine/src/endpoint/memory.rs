@@ -9,11 +9,13 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::endpoint::Scheme;
 use crate::endpoint::contract::{
-    Caps, Carry, Consent, Descend, Durable, Found, Intake, LinkPolicy, Mark, ObjectSink,
-    ObjectSource, Place, Reader, Staged, Target, Visitor,
+    Caps, Descend, Intake, ObjectSink, ObjectSource, Place, Reader, Staged, Target, Visitor,
 };
 use crate::error::{EngineError, Kind, Result};
+use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
+use crate::model::found::{Found, Mark};
 use crate::model::item::{Attributes, Handle, Identity, Item, ItemKind, Timestamp};
+use crate::model::leftover::Swept;
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
@@ -34,6 +36,9 @@ pub const SCHEME: Scheme = Scheme {
     caps: CAPS,
     source: |location| Ok(Box::new(Memory::new(location))),
     sink: |location| Ok(Box::new(Memory::new(location))),
+    overlap: |source, destination| Ok(overlap(source, destination)),
+    // Memory dies with its process, and its unpublished bytes with it.
+    sweep: |_| Ok(Swept::default()),
 };
 
 #[derive(Clone, Debug)]
@@ -59,8 +64,7 @@ struct Memory {
 }
 
 /// Whether two locations hold the same keys.
-#[must_use]
-pub fn overlap(source: &Location, destination: &Location) -> bool {
+fn overlap(source: &Location, destination: &Location) -> bool {
     let (a, b) = (Memory::new(source), Memory::new(destination));
     let inside = |outer: &Memory, inner: &Memory| inner.key.starts_with(&outer.beneath(b""));
     a.key == b.key || inside(&a, &b) || inside(&b, &a)
@@ -137,7 +141,9 @@ impl ObjectSource for Memory {
         });
         if keys.is_empty() {
             let shown = [b"memory://", self.key.as_slice()].concat();
-            return Err(EngineError::new(Kind::SourceNotFound, "the source does not exist").at(shown));
+            return Err(
+                EngineError::new(Kind::SourceNotFound, "the source does not exist").at(shown)
+            );
         }
         let mut walk = Nested { open: Vec::new(), skipped: None, visitor };
         if walk.visitor.enter(Self::directory(ItemPath::root()))? == Descend::Skip {
@@ -298,14 +304,7 @@ impl ObjectSink for Memory {
         Ok(Box::new(MemoryIntake { prefix, bytes }))
     }
 
-    fn link(
-        &self,
-        _: &Place,
-        _: &[u8],
-        _: &[u8],
-        _: &Attributes,
-        _: &Target,
-    ) -> Result<Staged> {
+    fn link(&self, _: &Place, _: &[u8], _: &[u8], _: &Attributes, _: &Target) -> Result<Staged> {
         Err(EngineError::new(Kind::Unsupported, "memory keeps no links"))
     }
 

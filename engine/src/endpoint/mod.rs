@@ -5,6 +5,7 @@ pub mod local;
 pub mod memory;
 
 use crate::error::{EngineError, Kind, Result};
+use crate::model::leftover::{Owner, Root, Swept};
 use crate::model::location::Location;
 use contract::{ObjectSink, ObjectSource};
 
@@ -18,6 +19,22 @@ pub struct Scheme {
     pub source: fn(&Location) -> Result<Box<dyn ObjectSource>>,
     /// Opens a sink; nothing is made yet.
     pub sink: fn(&Location) -> Result<Box<dyn ObjectSink>>,
+    /// Whether two locations of this scheme name the same thing, or one lies inside the other.
+    pub overlap: fn(&Location, &Location) -> Result<bool>,
+    /// Removes temporary things that an owner left beneath a root, or only counts them.
+    pub sweep: fn(&Sweep<'_>) -> Result<Swept>,
+}
+
+/// A search for leftovers.
+pub struct Sweep<'a> {
+    /// Where.
+    pub root: &'a Root,
+    /// Whose.
+    pub owner: &'a Owner,
+    /// Whether nothing is removed.
+    pub dry_run: bool,
+    /// Asked now and then; an error ends the search.
+    pub pass: &'a dyn Fn() -> Result<()>,
 }
 
 /// Every scheme that is built, in alphabetical order.
@@ -25,8 +42,19 @@ pub static SCHEMES: &[Scheme] = &[local::SCHEME, memory::SCHEME];
 
 /// Schemes that the design names and that are not built.
 const PLANNED: [&str; 13] = [
-    "s3", "gs", "az", "http", "https", "sftp", "postgres", "postgresql", "mysql", "mariadb", "sqlite",
-    "mongodb", "mongodb+srv",
+    "s3",
+    "gs",
+    "az",
+    "http",
+    "https",
+    "sftp",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "mariadb",
+    "sqlite",
+    "mongodb",
+    "mongodb+srv",
 ];
 
 /// The scheme of a location.
@@ -44,6 +72,14 @@ pub fn scheme(location: &Location) -> Result<&'static Scheme> {
         .hint(format!("schemes of this version: {}, and plain paths", built.join(", "))))
 }
 
+/// Opens a source.
+///
+/// # Errors
+/// Those of the endpoint.
+pub fn open_source(location: &Location) -> Result<Box<dyn ObjectSource>> {
+    (scheme(location)?.source)(location)
+}
+
 /// Whether two locations name the same thing, or one lies inside the other.
 ///
 /// # Errors
@@ -52,8 +88,5 @@ pub fn overlap(source: &Location, destination: &Location) -> Result<bool> {
     if source.scheme != destination.scheme {
         return Ok(false);
     }
-    match source.scheme.as_str() {
-        "file" => local::overlap(source, destination),
-        _ => Ok(memory::overlap(source, destination)),
-    }
+    (scheme(source)?.overlap)(source, destination)
 }

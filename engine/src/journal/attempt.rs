@@ -11,19 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::journal::state::{lock, unusable};
+use crate::model::leftover::Root;
+use crate::model::location::Location;
 use crate::platform::operator;
 
 /// Longest record, bytes.
 const RECORD_BYTES_MAX: u64 = 1 << 20;
-
-/// A place where a job makes temporary files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Root {
-    /// The directory.
-    pub path: Vec<u8>,
-    /// Whether below it too.
-    pub tree: bool,
-}
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -34,6 +27,7 @@ struct Record {
 
 #[derive(Serialize, Deserialize)]
 struct RootRecord {
+    scheme: String,
     /// Base64 of the path's bytes.
     path: String,
     tree: bool,
@@ -70,7 +64,11 @@ impl Attempt {
             pid: std::process::id(),
             roots: roots
                 .iter()
-                .map(|root| RootRecord { path: BASE64.encode(&root.path), tree: root.tree })
+                .map(|root| RootRecord {
+                    scheme: root.location.scheme.clone(),
+                    path: BASE64.encode(&root.location.path),
+                    tree: root.tree,
+                })
                 .collect(),
         };
         let text = serde_json::to_vec(&record).unwrap_or_default();
@@ -116,7 +114,9 @@ pub fn attempts(folder: &Path) -> Result<Attempts> {
         match hold(&path) {
             Ok(Some((file, record))) => {
                 let roots = record.roots.iter().filter_map(|root| {
-                    Some(Root { path: BASE64.decode(&root.path).ok()?, tree: root.tree })
+                    let path = BASE64.decode(&root.path).ok()?;
+                    let location = Location { scheme: root.scheme.clone(), path, auth: Vec::new() };
+                    Some(Root { location, tree: root.tree })
                 });
                 let attempt = Attempt { path, file };
                 all.dead.push(Dead { job: job.to_owned(), roots: roots.collect(), attempt });
@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn the_living_are_told_from_the_dead() {
         let dir = tempfile::tempdir().unwrap();
-        let root = Root { path: b"/y\xff".to_vec(), tree: true };
+        let location = Location::parse(b"/y\xff", Vec::new()).unwrap();
+        let root = Root { location, tree: true };
         let living = Attempt::begin(dir.path(), "aaaaaaaa00000001", &[]).unwrap();
         let roots = std::slice::from_ref(&root);
         let dead = Attempt::begin(dir.path(), "bbbbbbbb00000001", roots).unwrap();

@@ -12,10 +12,10 @@ use redb::{Database, Durability, ReadableDatabase as _, TableDefinition};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
-use crate::endpoint::contract::Mark;
 use crate::error::{EngineError, Kind, Result};
 use crate::journal::state::unusable;
 use crate::model::digest::{Algorithm, Digest};
+use crate::model::found::Mark;
 use crate::model::item::Item;
 use crate::platform::operator;
 

@@ -3,10 +3,6 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
-use crate::error::EngineError;
 use crate::limits::REPORT_BUFFERED;
 use crate::platform::operator;
 
@@ -25,10 +21,11 @@ impl Report {
         Self { path, waiting: Vec::new(), count: 0, file: None, broken: false }
     }
 
-    /// Adds one failure. A report that cannot be written is given up, and the result names none.
-    pub fn add(&mut self, error: &EngineError) {
+    /// Adds one failure, as a line without its end. A report that cannot be written is given up,
+    /// and the result names none.
+    pub fn add(&mut self, mut line: Vec<u8>) {
         self.count += 1;
-        let line = line(error);
+        line.push(b'\n');
         let written = match &mut self.file {
             Some(file) => file.write_all(&line),
             None if self.count <= REPORT_BUFFERED => {
@@ -58,23 +55,4 @@ impl Report {
         let path = self.path.into_os_string().into_encoded_bytes();
         (flushed && !self.broken).then_some(path)
     }
-}
-
-fn line(error: &EngineError) -> Vec<u8> {
-    let parts = error.parts();
-    let path = parts.path.as_deref().unwrap_or_default();
-    let mut object = serde_json::json!({
-        "path": String::from_utf8_lossy(path),
-        "code": crate::wire::code(parts.kind).name(),
-        "message": parts.message,
-    });
-    if std::str::from_utf8(path).is_err() {
-        object["path_b64"] = BASE64.encode(path).into();
-    }
-    if let Some((call, errno)) = &parts.cause {
-        object["cause"] = serde_json::json!({ "message": call, "errno": errno });
-    }
-    let mut line = object.to_string().into_bytes();
-    line.push(b'\n');
-    line
 }

@@ -4,8 +4,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{EngineError, Kind, Result};
-use crate::journal::attempt::{Attempt, Root};
+use crate::journal::attempt::Attempt;
 use crate::journal::report::Report;
+use crate::model::leftover::Root;
 use crate::platform::operator;
 
 /// A usable state directory. Clones name the same one.

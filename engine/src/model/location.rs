@@ -119,7 +119,10 @@ mod tests {
     fn paths_stay_paths() {
         for text in ["a", "-a", "a:b", "C:\\x", "://x", "1://x", "a b://c"] {
             let location = parse(text).unwrap();
-            assert_eq!((location.scheme.as_str(), location.path.as_slice()), ("file", text.as_bytes()));
+            assert_eq!(
+                (location.scheme.as_str(), location.path.as_slice()),
+                ("file", text.as_bytes())
+            );
         }
     }
 

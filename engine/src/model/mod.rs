@@ -1,7 +1,10 @@
 //! The nouns: what everything else talks about. No I/O, no clock, no threads.
 
+pub mod choice;
 pub mod digest;
+pub mod found;
 pub mod item;
+pub mod leftover;
 pub mod location;
 pub mod path;
 pub mod secret;

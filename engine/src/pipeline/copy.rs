@@ -1,13 +1,13 @@
 //! Copies what a source has into a sink: content digested as it passes, checked against a source
 //! that changes, published whole.
 
-use crate::endpoint::contract::{
-    Carry, Consent, Durable, Found, Intake, LinkPolicy, ObjectSink, ObjectSource, Place, Target,
-};
+use crate::endpoint::contract::{Intake, ObjectSink, ObjectSource, Place, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::CHANGED_ATTEMPTS;
+use crate::model::choice::{Carry, Consent, Durable, Links, OnExists};
 use crate::model::digest::{Algorithm, Digest, Hasher};
+use crate::model::found::Found;
 use crate::model::item::{Attributes, Item, ItemKind};
 use crate::model::path::{temp_name, temp_tag};
 use crate::model::selection::Selection;
@@ -15,27 +15,8 @@ use crate::pipeline::content::{self, ChunkBuffer};
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
 use crate::pipeline::manifest::ManifestWriter;
 use crate::pipeline::publish::{Publisher, Ready};
-use crate::plan::conflict::{Decision, OnExists, decide};
+use crate::plan::conflict::{Decision, decide};
 use crate::progress::{Spent, add};
-
-/// What is done with symbolic links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Links {
-    /// Copied as links.
-    Preserve,
-    /// What they lead to is copied.
-    Follow,
-    /// Left out.
-    Skip,
-}
-
-impl Links {
-    /// How a survey must treat them.
-    #[must_use]
-    pub fn policy(self) -> LinkPolicy {
-        if self == Self::Follow { LinkPolicy::Follow } else { LinkPolicy::Preserve }
-    }
-}
 
 /// A copy, resolved from its command.
 #[derive(Clone, Debug)]
@@ -76,8 +57,7 @@ pub fn copy(
     let copier = Copier { job, source, sink, options, publisher };
     let selection = &options.selection;
     job.progress.set_phase("transfer");
-    let fed =
-        feed(job, source, selection, options.links.policy(), options.parallel_files, &copier);
+    let fed = feed(job, source, selection, options.links.policy(), options.parallel_files, &copier);
     let done = fed.and_then(|()| copier.publisher.flush(|ticket| ticket.end(&copier)));
     if let Err(error) = done {
         copier.publisher.discard();

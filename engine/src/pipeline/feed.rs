@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::endpoint::contract::{Descend, LinkPolicy, ObjectSource, Visitor};
+use crate::endpoint::contract::{Descend, ObjectSource, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::{BATCH_BYTES, BATCH_ITEMS, BATCHES_WAITING};
+use crate::model::choice::LinkPolicy;
 use crate::model::item::{Item, ItemKind};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
@@ -123,7 +124,15 @@ pub fn feed<H: Handler>(
         let Some(sender) = sender else {
             return Ok(());
         };
-        let mut lead = Lead { job, handler, sender, stop: &stop, open: Vec::new(), batch: Vec::new(), bytes: 0 };
+        let mut lead = Lead {
+            job,
+            handler,
+            sender,
+            stop: &stop,
+            open: Vec::new(),
+            batch: Vec::new(),
+            bytes: 0,
+        };
         let surveyed = source.survey(selection, links, &mut lead);
         job.progress.surveyed.store(true, Ordering::Release);
         surveyed

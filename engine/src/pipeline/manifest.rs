@@ -82,7 +82,8 @@ impl ManifestWriter {
         let temp = temp_name(&job.name, job.next_temp());
         let temp = operator::path(folder).join(operator::path(&temp));
         let file = operator::create_private(&temp).map_err(|e| failed(&temp, "open", &e))?;
-        let out = Out { file: BufWriter::new(file), sums: Vec::new(), bytes: 0, permits: Vec::new() };
+        let out =
+            Out { file: BufWriter::new(file), sums: Vec::new(), bytes: 0, permits: Vec::new() };
         Ok(Self { form: Form::of(path), path: target, temp, out: Mutex::new(out) })
     }
 
@@ -183,7 +184,8 @@ fn json_line(item: &Item, name: &[u8], bytes: u64, digests: &[Digest]) -> Vec<u8
         None => {
             object["bytes"] = bytes.into();
             object["mode"] = item.attributes.mode.into();
-            let pairs = digests.iter().map(|d| (d.algorithm.name().to_owned(), d.hex.clone().into()));
+            let pairs =
+                digests.iter().map(|d| (d.algorithm.name().to_owned(), d.hex.clone().into()));
             object["digests"] = serde_json::Value::Object(pairs.collect());
         }
     }

@@ -4,5 +4,6 @@
 pub mod content;
 pub mod copy;
 pub mod feed;
+pub mod leftovers;
 pub mod manifest;
 pub mod publish;

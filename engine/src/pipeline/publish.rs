@@ -5,11 +5,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::endpoint::contract::{Durable, ObjectSink, Staged};
+use crate::endpoint::contract::{ObjectSink, Staged};
 use crate::error::{Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Receipt;
 use crate::limits::{SYNC_BYTES, SYNC_ITEMS};
+use crate::model::choice::Durable;
 use crate::model::digest::Digest;
 use crate::model::item::Item;
 use crate::pipeline::feed::{Ticket, ends_job};

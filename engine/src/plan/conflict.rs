@@ -1,21 +1,9 @@
 //! What an item at the destination means for a copy: the same answer for `plan` and for `copy`.
 
-use crate::endpoint::contract::{Consent, Found};
 use crate::error::Kind;
+use crate::model::choice::{Consent, OnExists};
+use crate::model::found::Found;
 use crate::model::item::{Item, ItemKind};
-
-/// What the command says about things that stand at the destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnExists {
-    /// The item fails.
-    Fail,
-    /// It is left alone.
-    Skip,
-    /// It is left alone when size and time agree, replaced otherwise.
-    Update,
-    /// It is replaced.
-    Replace,
-}
 
 /// What is done about one item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +61,7 @@ fn agrees(item: &Item, found: &Found) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::contract::Mark;
+    use crate::model::found::Mark;
     use crate::model::item::{Attributes, Handle, Identity, Timestamp};
     use crate::model::path::ItemPath;
 

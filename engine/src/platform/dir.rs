@@ -299,10 +299,8 @@ pub fn facts(fd: &impl AsFd) -> Result<Facts, Errno> {
 }
 
 fn timestamps(attributes: &Attributes) -> Timestamps {
-    let spec = |time: Timestamp| Timespec {
-        tv_sec: time.seconds(),
-        tv_nsec: i64::from(time.nanos()),
-    };
+    let spec =
+        |time: Timestamp| Timespec { tv_sec: time.seconds(), tv_nsec: i64::from(time.nanos()) };
     Timestamps { last_access: spec(attributes.atime), last_modification: spec(attributes.mtime) }
 }
 

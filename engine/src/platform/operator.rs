@@ -119,6 +119,14 @@ pub fn read_small(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// Writes a file whole, in place of an older one.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    std::fs::write(path, bytes)
+}
+
 /// The names in a directory.
 ///
 /// # Errors

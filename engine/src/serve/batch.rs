@@ -4,9 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use migration_protocol::event::Outcome;
 use migration_protocol::fault::{Code, Fault};
-use migration_protocol::message::{
-    BatchMode, BatchParams, Envelope, Id, OnError, Request, Status,
-};
+use migration_protocol::message::{BatchMode, BatchParams, Envelope, Id, OnError, Request, Status};
 use serde_json::{Map, Value, json};
 
 use crate::command::{Prepared, fields};
@@ -211,7 +209,13 @@ pub(super) fn item_ended(dispatch: &mut Dispatch, item: &Id, status: Status) -> 
         None => batch.running = batch.running.saturating_sub(1),
     }
     if batch.left == 0 {
-        return dispatch.batches.open.remove(&id).map(|batch| result(&id, &batch)).into_iter().collect();
+        return dispatch
+            .batches
+            .open
+            .remove(&id)
+            .map(|batch| result(&id, &batch))
+            .into_iter()
+            .collect();
     }
     if batch.on_error == OnError::Stop && status != Status::Ok {
         let rest: Vec<Id> = batch.waiting.iter().cloned().collect();

@@ -43,9 +43,8 @@ pub static CONTROLS: &[Control] = &[
 ];
 
 /// What can be relied on beyond the ops.
-pub const FEATURES: [&str; 9] = [
-    "after", "batch", "cancel", "checkpoint", "key", "labels", "limits", "path_b64", "pause",
-];
+pub const FEATURES: [&str; 9] =
+    ["after", "batch", "cancel", "checkpoint", "key", "labels", "limits", "path_b64", "pause"];
 
 /// Most jobs of one page.
 const PAGE: usize = 50;

@@ -220,7 +220,8 @@ impl Dispatch {
         let running = |state| matches!(state, JobState::Running | JobState::Paused);
         for (id, entry) in self.table.iter_mut().filter(|(_, entry)| running(entry.state)) {
             if let Some(started) = entry.started
-                && let Some(progress) = entry.pace.look(id, &entry.job, started, self.progress_every)
+                && let Some(progress) =
+                    entry.pace.look(id, &entry.job, started, self.progress_every)
             {
                 self.output.send(Out::Progress(progress));
             }
@@ -279,7 +280,8 @@ impl Dispatch {
         let op = envelope.op.clone();
         let unknown = envelope.after.iter().find(|after| !self.knows(after));
         if let Some(after) = unknown {
-            let message = format!("after names {}, which is not known", printable(&after.to_string()));
+            let message =
+                format!("after names {}, which is not known", printable(&after.to_string()));
             let fault = Fault::new(Code::UnknownJob, message).at_field("after");
             return self.refuse(id, &printable(&op), fault);
         }
@@ -300,8 +302,7 @@ impl Dispatch {
             _ => match self.prepare(&op, fields) {
                 Ok((prepared, fields)) => {
                     // A cleanup's key says whose leftovers are meant; it stores no result.
-                    let stored =
-                        key.filter(|_| op != "cleanup").map(|_| stored_form(&op, &fields));
+                    let stored = key.filter(|_| op != "cleanup").map(|_| stored_form(&op, &fields));
                     accept(self, Task::Command(prepared.work, stored), Some(prepared.limits));
                 }
                 Err(fault) => self.refuse(id, &printable(&op), fault),
@@ -602,14 +603,22 @@ impl Dispatch {
         let Some(entry) = self.table.get_mut(id) else {
             return;
         };
-        if hold { entry.job.switch.pause() } else { entry.job.switch.resume() }
+        if hold {
+            entry.job.switch.pause()
+        } else {
+            entry.job.switch.resume()
+        }
         let (from, to) = match hold {
             true => (JobState::Running, JobState::Paused),
             false => (JobState::Paused, JobState::Running),
         };
         if entry.state == from {
             entry.state = to;
-            if hold { self.paused += 1 } else { self.paused -= 1 }
+            if hold {
+                self.paused += 1
+            } else {
+                self.paused -= 1
+            }
             self.say_state(id.clone(), to);
             self.launch();
         }
@@ -652,9 +661,7 @@ fn dependency_outcome(id: &Id) -> Outcome {
 fn stored_command(fields: Map<String, Value>, key: Option<&str>) -> Result<Stored, Fault> {
     let params: ResumeParams = fields::read(fields)?;
     match (params.token, key) {
-        (Some(token), None) => {
-            Ok(Stored::Job(command::cleanup::job_of_token(&token).to_owned()))
-        }
+        (Some(token), None) => Ok(Stored::Job(command::cleanup::job_of_token(&token).to_owned())),
         (None, Some(key)) => Ok(Stored::Key(key.to_owned())),
         _ => Err(Fault::new(Code::InvalidField, "give one of target, token and key")),
     }

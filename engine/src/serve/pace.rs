@@ -29,7 +29,13 @@ pub struct Pace {
 
 impl Pace {
     /// Looks at a job; a progress event when it is time for one.
-    pub fn look(&mut self, id: &Id, job: &Job, started: Instant, every: Duration) -> Option<Progress> {
+    pub fn look(
+        &mut self,
+        id: &Id,
+        job: &Job,
+        started: Instant,
+        every: Duration,
+    ) -> Option<Progress> {
         let now = Instant::now();
         let since = now.duration_since(self.last.unwrap_or(started));
         if since < every {

@@ -4,10 +4,10 @@
 use std::io::Read;
 
 use crossbeam_channel::Sender;
+use migration_protocol::LINE_IN_MAX_BYTES;
 use migration_protocol::fault::{Code, Fault};
 use migration_protocol::frame::{self, LineSplitter, Piece};
 use migration_protocol::message::{BadRequest, Request};
-use migration_protocol::LINE_IN_MAX_BYTES;
 
 use crate::limits::ECHOED_LINES_MAX;
 use crate::serve::admission::Admission;

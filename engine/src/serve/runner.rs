@@ -124,7 +124,12 @@ fn execute(id: &Id, op: &str, job: &Job, task: Task, started: Started) -> Outcom
 /// What is to be run, with its op; or the result that a key already has.
 type WorkOrReplay = std::result::Result<(Box<dyn Work>, String), Box<Outcome>>;
 
-fn keyed_command(job: &Job, work: Box<dyn Work>, op: &str, command: &Value) -> Result<WorkOrReplay> {
+fn keyed_command(
+    job: &Job,
+    work: Box<dyn Work>,
+    op: &str,
+    command: &Value,
+) -> Result<WorkOrReplay> {
     let key = job.key().unwrap_or_default();
     let Some(state) = &job.engine.state else {
         let message = "a key needs a state directory";
@@ -295,7 +300,10 @@ impl Listener for JobListener {
             path: BytePath::new(path),
             status,
             bytes,
-            digests: digests.iter().map(|d| (d.algorithm.name().to_owned(), d.hex.clone())).collect(),
+            digests: digests
+                .iter()
+                .map(|d| (d.algorithm.name().to_owned(), d.hex.clone()))
+                .collect(),
             error,
             dropped_before: 0,
         }));
@@ -313,6 +321,10 @@ impl Listener for JobListener {
             bytes_done: bytes,
             token: format!("ck:{}:{n}", self.job),
         }));
+    }
+
+    fn report_line(&self, failure: &EngineError) -> Vec<u8> {
+        serde_json::to_vec(&wire::failure(failure)).unwrap_or_default()
     }
 
     fn sample(&self, metrics: &Value, alerts: &[(String, f64, f64)]) {

@@ -42,7 +42,8 @@ pub fn run(settings: Settings, input: Input, output: Arc<dyn Output>) -> u8 {
     }
     let admission = Arc::new(Admission::new(Arc::clone(&output)));
     let engine = engine(&settings);
-    let mut dispatch = Dispatch::new(settings, engine, output, Arc::clone(&admission), events.clone());
+    let mut dispatch =
+        Dispatch::new(settings, engine, output, Arc::clone(&admission), events.clone());
     dispatch.hello();
     let feed = move || match input {
         Input::Stdin => reader::run(Stdin, &events, &admission),

@@ -70,7 +70,8 @@ impl Writer {
             thread: Mutex::new(None),
         });
         let work = Arc::clone(&writer);
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&out))?;
+        let thread =
+            std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&out))?;
         *writer.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(writer)
     }
@@ -289,7 +290,8 @@ mod tests {
     }
 
     fn result(id: u64) -> Event {
-        let outcome = serde_json::json!({"id": id, "op": "ping", "status": "ok", "backend": "native"});
+        let outcome =
+            serde_json::json!({"id": id, "op": "ping", "status": "ok", "backend": "native"});
         let outcome: Outcome = serde_json::from_value(outcome).unwrap();
         assert_eq!(outcome.status, Status::Ok);
         Event::Result(Box::new(outcome))

@@ -1,12 +1,11 @@
 //! The local filesystem, by directory handles only.
 
 mod error;
-pub mod leftovers;
+mod leftovers;
 mod overlap;
 mod sink;
 mod source;
 
-pub use overlap::overlap;
 pub use sink::LocalSink;
 pub use source::LocalSource;
 
@@ -30,4 +29,6 @@ pub const SCHEME: Scheme = Scheme {
     caps: CAPS,
     source: |location| LocalSource::open(location).map(|source| Box::new(source) as _),
     sink: |location| Ok(Box::new(LocalSink::new(location))),
+    overlap: overlap::overlap,
+    sweep: leftovers::sweep,
 };

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-use crate::endpoint::contract::{
-    Caps, Carry, Consent, Durable, Found, Intake, Mark, ObjectSink, Place, Staged, Target,
-};
+use crate::endpoint::contract::{Caps, Intake, ObjectSink, Place, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
+use crate::model::choice::{Carry, Consent, Durable};
+use crate::model::found::{Found, Mark};
 use crate::model::item::{Attributes, Handle, ItemKind};
 use crate::model::location::Location;
 use crate::platform::dir::{self, Dir, Facts};
@@ -54,8 +54,8 @@ impl LocalSink {
             let errno = Errno::from_io_error(&failure).unwrap_or(Errno::IO);
             error::destination("mkdir", errno).at(path)
         })?;
-        let dir = operator::open_dir(path)
-            .map_err(|errno| error::destination("open", errno).at(path))?;
+        let dir =
+            operator::open_dir(path).map_err(|errno| error::destination("open", errno).at(path))?;
         let place = place(dir, None, !made.is_empty())?;
         for new in &made {
             sync_parent_of(new)?;
@@ -81,9 +81,10 @@ fn place(dir: Dir, parent: Option<Arc<LocalPlace>>, new: bool) -> Result<Arc<Loc
 }
 
 fn local(place: &Place) -> Result<Arc<LocalPlace>> {
-    place.handle.get::<LocalPlace>().ok_or_else(|| {
-        EngineError::new(Kind::Internal, "the place belongs to another endpoint")
-    })
+    place
+        .handle
+        .get::<LocalPlace>()
+        .ok_or_else(|| EngineError::new(Kind::Internal, "the place belongs to another endpoint"))
 }
 
 fn mark(facts: &Facts) -> Mark {
@@ -146,9 +147,8 @@ impl ObjectSink for LocalSink {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(error::destination("stat", errno)),
         };
-        let link = (facts.kind == ItemKind::Symlink)
-            .then(|| place.dir.read_link(name).ok())
-            .flatten();
+        let link =
+            (facts.kind == ItemKind::Symlink).then(|| place.dir.read_link(name).ok()).flatten();
         Ok(Some(Found {
             kind: facts.kind,
             size: facts.size,
@@ -331,8 +331,7 @@ impl Intake for LocalIntake {
             });
         match sealed {
             Ok(facts) => {
-                let written =
-                    Written { place: self.place, temp: self.temp, file: Some(self.file) };
+                let written = Written { place: self.place, temp: self.temp, file: Some(self.file) };
                 let inner = Box::new(written);
                 Ok(Staged {
                     name: target.name.clone(),

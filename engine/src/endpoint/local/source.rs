@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::endpoint::contract::{
-    Caps, Descend, LinkPolicy, ObjectSource, Reader, Visitor,
-};
+use crate::endpoint::contract::{Caps, Descend, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
+use crate::model::choice::LinkPolicy;
 use crate::model::item::{Attributes, Handle, Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
@@ -38,9 +37,7 @@ impl LocalSource {
         let failed = |call| move |errno| error::source(call, errno).at(location.path.clone());
         let (parent, name) = match operator::split(&location.path) {
             Some((dir, name)) => (operator::open_dir(dir).map_err(failed("open"))?, name.to_vec()),
-            None => {
-                (operator::open_dir(&location.path).map_err(failed("open"))?, b".".to_vec())
-            }
+            None => (operator::open_dir(&location.path).map_err(failed("open"))?, b".".to_vec()),
         };
         let facts = parent.facts(&name).map_err(failed("stat"))?;
         let root = match facts.kind {
@@ -250,7 +247,8 @@ impl Walk<'_> {
     ) -> Result<()> {
         let id = (facts.identity.dev, facts.identity.ino);
         if self.above.contains(&id) {
-            let error = EngineError::new(Kind::SourceLink, "the link leads back to a directory above");
+            let error =
+                EngineError::new(Kind::SourceLink, "the link leads back to a directory above");
             return self.visitor.failed(path, error);
         }
         let entry = Entry { dir: Arc::clone(parent), name, follow: None };

@@ -1,0 +1,260 @@
+//! What commands would do: surveys that count and decide, and touch nothing.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use crate::command::Planned;
+use crate::endpoint;
+use crate::endpoint::contract::{Descend, ObjectSource, Visitor};
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::model::choice::{LinkPolicy, OnExists};
+use crate::model::found::{Found, Mark};
+use crate::model::item::{Item, ItemKind};
+use crate::model::location::Location;
+use crate::model::path::{ItemPath, temp_tag};
+use crate::model::selection::Selection;
+use crate::plan::conflict::{Decision, decide};
+use crate::plan::digest::PlanDigest;
+use crate::progress::add;
+
+/// The plan of a command that only reads.
+///
+/// # Errors
+/// What keeps a source from being surveyed.
+pub fn survey_totals(
+    job: &Job,
+    op: &str,
+    method: &str,
+    sources: &[Location],
+    selection: &Selection,
+) -> Result<Planned> {
+    let mut totals = Totals { job, items: 0, bytes: 0, directories: 0 };
+    for location in sources {
+        endpoint::open_source(location)?.survey(selection, LinkPolicy::Preserve, &mut totals)?;
+    }
+    job.progress.surveyed.store(true, Ordering::Release);
+    let data = json!({
+        "op": op,
+        "method": method,
+        "why": "it only reads",
+        "items": totals.items,
+        "bytes": totals.bytes,
+        "directories": totals.directories,
+    });
+    Ok(Planned { data })
+}
+
+struct Totals<'a> {
+    job: &'a Job,
+    items: u64,
+    bytes: u64,
+    directories: u64,
+}
+
+impl Visitor for Totals<'_> {
+    fn enter(&mut self, directory: Item) -> Result<Descend> {
+        self.job.pass()?;
+        self.directories += u64::from(!directory.path.is_root());
+        Ok(Descend::Into)
+    }
+
+    fn item(&mut self, item: Item) -> Result<()> {
+        self.job.pass()?;
+        self.items += 1;
+        self.bytes += item.size;
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn failed(&mut self, path: &ItemPath, error: EngineError) -> Result<()> {
+        add(&self.job.progress.items_total, 1);
+        self.job.fail(path.as_bytes(), error);
+        Ok(())
+    }
+}
+
+/// A copy to be planned.
+pub struct CopyPlan<'a> {
+    /// Where from.
+    pub src: &'a Location,
+    /// Where to.
+    pub dst: &'a Location,
+    /// Which items.
+    pub selection: &'a Selection,
+    /// What stands there.
+    pub on_exists: OnExists,
+    /// Whether links are left out.
+    pub skip_links: bool,
+    /// How links are surveyed.
+    pub links: LinkPolicy,
+    /// Whether set-user-id bits survive.
+    pub keeps_setuid: bool,
+}
+
+impl CopyPlan<'_> {
+    /// Surveys both sides.
+    ///
+    /// # Errors
+    /// What keeps either from being surveyed, `Overlap`.
+    pub fn make(&self, job: &Job) -> Result<Planned> {
+        let source = endpoint::open_source(self.src)?;
+        if endpoint::overlap(self.src, self.dst)? {
+            let message = "source and destination are the same or lie inside each other";
+            return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
+        }
+        let other = match endpoint::open_source(self.dst) {
+            Ok(other) => Some(other),
+            Err(error) if error.kind() == Kind::SourceNotFound => None,
+            Err(error) => return Err(error),
+        };
+        let mut forecast = Forecast::new(job, self, other.as_deref());
+        source.survey(self.selection, self.links, &mut forecast)?;
+        job.progress.surveyed.store(true, Ordering::Release);
+        Ok(Planned { data: forecast.report() })
+    }
+}
+
+struct Forecast<'a> {
+    job: &'a Job,
+    plan: &'a CopyPlan<'a>,
+    other: Option<&'a dyn ObjectSource>,
+    tree: bool,
+    items: u64,
+    bytes: u64,
+    directories: u64,
+    new: u64,
+    replace: u64,
+    skip: u64,
+    conflict: u64,
+    special_files: u64,
+    hard_links: u64,
+    setuid_bits: u64,
+    digest: PlanDigest,
+}
+
+impl<'a> Forecast<'a> {
+    fn new(job: &'a Job, plan: &'a CopyPlan<'a>, other: Option<&'a dyn ObjectSource>) -> Self {
+        Self {
+            job,
+            plan,
+            other,
+            tree: false,
+            items: 0,
+            bytes: 0,
+            directories: 0,
+            new: 0,
+            replace: 0,
+            skip: 0,
+            conflict: 0,
+            special_files: 0,
+            hard_links: 0,
+            setuid_bits: 0,
+            digest: PlanDigest::default(),
+        }
+    }
+
+    fn found(&self, path: &ItemPath) -> Result<Option<Found>> {
+        let Some(other) = self.other else {
+            return Ok(None);
+        };
+        Ok(other.find(path)?.map(|item| Found {
+            kind: item.kind,
+            size: item.size,
+            mtime: item.attributes.mtime,
+            mark: Mark(item.identity.dev, item.identity.ino),
+            link: item.link,
+        }))
+    }
+
+    fn losses(&mut self, item: &Item) {
+        self.hard_links += u64::from(item.kind == ItemKind::File && item.attributes.links > 1);
+        let special_bits = item.kind == ItemKind::File && item.attributes.mode & 0o7000 != 0;
+        self.setuid_bits += u64::from(special_bits && !self.plan.keeps_setuid);
+    }
+
+    fn report(self) -> Value {
+        let losses: Vec<Value> = [
+            ("special_files", self.special_files),
+            ("hard_links", self.hard_links),
+            ("setuid_bits", self.setuid_bits),
+        ]
+        .into_iter()
+        .filter(|(_, items)| *items > 0)
+        .map(|(what, items)| json!({ "what": what, "items": items }))
+        .collect();
+        let (method, why) = if self.tree {
+            ("tree", "a directory: batches of one directory's files, several at once")
+        } else {
+            ("single", "one item: read, digested and written chunk by chunk")
+        };
+        json!({
+            "op": "copy",
+            "method": method,
+            "why": why,
+            "items": self.items,
+            "bytes": self.bytes,
+            "directories": self.directories,
+            "new": self.new,
+            "replace": self.replace,
+            "skip": self.skip,
+            "conflict": self.conflict,
+            "losses": losses,
+            "digest": self.digest.finish(),
+        })
+    }
+}
+
+impl Visitor for Forecast<'_> {
+    fn enter(&mut self, directory: Item) -> Result<Descend> {
+        self.job.pass()?;
+        self.tree = true;
+        if directory.path.is_root() {
+            return Ok(Descend::Into);
+        }
+        self.directories += 1;
+        Ok(Descend::Into)
+    }
+
+    fn item(&mut self, item: Item) -> Result<()> {
+        self.job.take_op()?;
+        self.items += 1;
+        if item.kind == ItemKind::Special || temp_tag(item.path.name()).is_some() {
+            self.special_files += 1;
+            self.digest.add("refuse", &item);
+            return Ok(());
+        }
+        if item.kind == ItemKind::Symlink && self.plan.skip_links {
+            self.skip += 1;
+            self.digest.add("skip", &item);
+            return Ok(());
+        }
+        let found = self.found(&item.path)?;
+        let decision = decide(self.plan.on_exists, &item, found.as_ref());
+        match decision {
+            Decision::Write(_) => {
+                self.bytes += item.size;
+                *if found.is_some() { &mut self.replace } else { &mut self.new } += 1;
+                self.losses(&item);
+            }
+            Decision::Skip => self.skip += 1,
+            Decision::Conflict(_) => self.conflict += 1,
+        }
+        self.digest.add(decision.name(found.is_some()), &item);
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn failed(&mut self, path: &ItemPath, error: EngineError) -> Result<()> {
+        add(&self.job.progress.items_total, 1);
+        self.job.fail(path.as_bytes(), error);
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! What a command may choose, resolved from its fields.
+
+/// What the command says about things that stand at the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExists {
+    /// The item fails.
+    Fail,
+    /// It is left alone.
+    Skip,
+    /// It is left alone when size and time agree, replaced otherwise.
+    Update,
+    /// It is replaced.
+    Replace,
+}
+
+/// Whether something that stands at the destination may be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Only a free name is taken.
+    New,
+    /// What stands there is replaced as a whole.
+    Replace,
+}
+
+/// What is carried over, resolved from the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carry {
+    /// Permission bits.
+    pub mode: bool,
+    /// Times.
+    pub times: bool,
+    /// Owner and group.
+    pub owner: bool,
+    /// Set-user-id, set-group-id and sticky.
+    pub setuid: bool,
+}
+
+/// How far a publication must be durable when it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// Survives a loss of power.
+    PowerLoss,
+    /// Survives the process.
+    Crash,
+}
+
+/// What is done with symbolic links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Copied as links.
+    Preserve,
+    /// What they lead to is copied.
+    Follow,
+    /// Left out.
+    Skip,
+}
+
+impl Links {
+    /// How a survey must treat them.
+    #[must_use]
+    pub fn policy(self) -> LinkPolicy {
+        if self == Self::Follow { LinkPolicy::Follow } else { LinkPolicy::Preserve }
+    }
+}
+
+/// What is done with symbolic links while surveying.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkPolicy {
+    /// They are items of their own.
+    #[default]
+    Preserve,
+    /// What they lead to takes their place, as long as it lies beneath the root.
+    Follow,
+}

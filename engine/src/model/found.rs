@@ -1,0 +1,22 @@
+//! What stands at a destination.
+
+use crate::model::item::{ItemKind, Timestamp};
+
+/// What stands at a destination name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its kind.
+    pub kind: ItemKind,
+    /// Its size.
+    pub size: u64,
+    /// Its modification time.
+    pub mtime: Timestamp,
+    /// What identifies this very thing (device and inode, or a version).
+    pub mark: Mark,
+    /// The text of a link.
+    pub link: Option<Vec<u8>>,
+}
+
+/// Identifies one state of a destination item, so that a resumed job knows its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark(pub u64, pub u64);

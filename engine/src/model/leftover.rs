@@ -1,0 +1,49 @@
+//! Temporary files: where a job makes them, and whose they are.
+
+use std::collections::BTreeSet;
+
+use crate::model::location::Location;
+use crate::model::path::temp_tag;
+
+/// A place where a job makes temporary files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// The directory or prefix.
+    pub location: Location,
+    /// Whether below it too.
+    pub tree: bool,
+}
+
+/// Whose temporary files are meant.
+#[derive(Clone, Debug)]
+pub enum Owner {
+    /// Those with this tag.
+    Job(String),
+    /// Those of everybody but these.
+    Others(BTreeSet<String>),
+}
+
+impl Owner {
+    /// Whether a thing of this name is a temporary file of theirs.
+    #[must_use]
+    pub fn owns(&self, name: &[u8]) -> bool {
+        let Some(tag) = temp_tag(name).and_then(|tag| std::str::from_utf8(tag).ok()) else {
+            return false;
+        };
+        match self {
+            Self::Job(own) => own == tag,
+            Self::Others(live) => !live.contains(tag),
+        }
+    }
+}
+
+/// What a search for leftovers came to.
+#[derive(Clone, Debug, Default)]
+pub struct Swept {
+    /// Files removed, or with a dry run found.
+    pub removed: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Names of those that could not be removed.
+    pub left: Vec<Vec<u8>>,
+}

@@ -1,0 +1,90 @@
+//! What dead attempts left behind, removed through the endpoint that it lies in.
+
+use crate::endpoint::{self, Sweep};
+use crate::error::Result;
+use crate::job::Job;
+use crate::journal::attempt::attempts;
+use crate::model::leftover::{Owner, Root, Swept};
+use crate::model::location::Location;
+use crate::model::path::JOB_TAG_DIGITS;
+use crate::platform::operator;
+
+/// Where the temporary files of a tree at this location stand.
+#[must_use]
+pub fn tree_root(location: &Location) -> Root {
+    Root { location: lasting(location), tree: true }
+}
+
+/// Where the temporary file of a single item at this location stands: beside it.
+#[must_use]
+pub fn folder_root(location: &Location) -> Root {
+    let folder = operator::split(&location.path).map_or(&location.path[..], |(folder, _)| folder);
+    let folder = Location { path: folder.to_vec(), ..location.clone() };
+    Root { location: lasting(&folder), tree: false }
+}
+
+/// Where the temporary file of a list that the operator named stands.
+#[must_use]
+pub fn list_root(path: &[u8]) -> Root {
+    let scheme = "file".to_owned();
+    folder_root(&Location { scheme, path: path.to_vec(), auth: Vec::new() })
+}
+
+/// A location that means the same from any working directory, without its secrets.
+fn lasting(location: &Location) -> Location {
+    let path = match location.scheme.as_str() {
+        "file" => operator::absolute(&location.path),
+        _ => location.path.clone(),
+    };
+    Location { path, auth: Vec::new(), ..location.clone() }
+}
+
+/// The part of a job's name that is in its temporary names.
+#[must_use]
+pub fn tag(job: &str) -> String {
+    job.get(..JOB_TAG_DIGITS).unwrap_or(job).to_owned()
+}
+
+/// Searches the roots for what `owner` left, adding to `found`.
+///
+/// # Errors
+/// What keeps a root from being searched, `Cancelled`.
+pub fn sweep(
+    job: &Job,
+    roots: &[Root],
+    owner: &Owner,
+    dry_run: bool,
+    found: &mut Swept,
+) -> Result<()> {
+    for root in roots {
+        let pass = &|| job.pass();
+        let search = Sweep { root, owner, dry_run, pass };
+        let swept = (endpoint::scheme(&root.location)?.sweep)(&search)?;
+        found.removed += swept.removed;
+        found.bytes += swept.bytes;
+        found.left.extend(swept.left);
+    }
+    Ok(())
+}
+
+/// Removes the leftovers of a keyed command's dead attempts, before it goes on.
+///
+/// # Errors
+/// `StateDir`, `JournalCorrupt`, and what keeps a leftover from being removed.
+pub fn sweep_earlier(job: &Job) -> Result<()> {
+    let (Some(ledger), Some(state)) = (job.ledger(), &job.engine.state) else {
+        return Ok(());
+    };
+    if !ledger.is_resumed() {
+        return Ok(());
+    }
+    let earlier = ledger.earlier_jobs()?;
+    for dead in attempts(&state.attempts())?.dead {
+        if earlier.contains(&dead.job) {
+            let mut found = Swept::default();
+            sweep(job, &dead.roots, &Owner::Job(tag(&dead.job)), false, &mut found)?;
+            dead.forget();
+        }
+    }
+    Ok(())
+}
