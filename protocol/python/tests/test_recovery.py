@@ -143,8 +143,9 @@ def test_a_key_in_use_by_another_process_is_locked(
     command: Dict[str, Any] = {"op": "copy", "id": "c", "src": "big", "dst": "copy", "key": "k"}
     command.update(limits={"bytes_per_s": "64KiB"}, chunk_bytes="64KiB")
     first, second = make_host(), make_host()
+    first.send({"op": "hello", "id": 0, "progress_ms": 50})
     first.send(command)
-    first.state("c", "running")
+    first.wait_for(lambda line: line["type"] == "progress" and line["bytes_done"] > 0)
     second.send(command)
     assert second.result("c")["error"]["code"] == "LOCKED"
     assert second.finish() == 75
@@ -194,10 +195,13 @@ def test_a_source_that_changes_is_never_torn(
     host.state("c", "running")
     for turn in range(4):
         time.sleep(0.1)
-        path.write_bytes(b"%d" % (turn + 1) * (1 << 20))
+        fresh = tmp_path / "fresh"
+        fresh.write_bytes(b"%d" % (turn + 1) * (1 << 20))
+        os.replace(fresh, path)
     result = host.result("c")
     if result["status"] == "ok":
-        assert len(set((tmp_path / "b").read_bytes())) == 1
+        copied = (tmp_path / "b").read_bytes()
+        assert len(copied) == 1 << 20 and len(set(copied)) == 1
     else:
         assert result["error"]["code"] == "SRC_CHANGED"
         assert not (tmp_path / "b").exists()

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Set
+from typing import Any, Dict, List, Mapping, Optional, Set, Union
 
 from . import ops
 from .faults import Fault
@@ -17,7 +17,7 @@ from .job import Cancelled, Id, Job, Outcome
 from .limiter import Limiter
 from .names import path_fields
 from .scheduler import Scheduler
-from .state import JobRecord, Root, State
+from .state import FileLock, JobRecord, Root, State
 from .writer import Writer
 
 BACKEND = "python"
@@ -146,9 +146,11 @@ class Session:
     # Running.
 
     def _run(self, job: Job) -> None:
+        # Before the host hears that it runs: from then on another use of the key is refused.
+        held = self._hold_key(job)
         job.begin()
         try:
-            result = self._attempt(job)
+            result = self._attempt(job, held)
         except Cancelled:
             result = self._result(job, Outcome(status="cancelled", error=_cancelled(job)))
         except Fault as fault:
@@ -158,43 +160,51 @@ class Session:
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
             result = self._failed(job, "INTERNAL", "unexpected %s" % type(error).__name__)
+        finally:
+            if isinstance(held, FileLock):
+                held.release()
         self._conclude(job, result)
+
+    def _hold_key(self, job: Job) -> Union[FileLock, Fault, None]:
+        if job.key is None or job.op == "cleanup":
+            return None
+        try:
+            return self.state.lock_key(job.key)
+        except Fault as fault:
+            return fault
 
     def _failed(self, job: Job, code: str, message: str) -> Dict[str, Any]:
         return self._result(job, Outcome(status="failed", error=Fault(code, message)))
 
-    def _attempt(self, job: Job) -> Dict[str, Any]:
+    def _attempt(self, job: Job, held: Union[FileLock, Fault, None]) -> Dict[str, Any]:
+        if isinstance(held, Fault):
+            raise held
         op = ops.JOB_OPS[job.op]
-        if job.key is None or job.op == "cleanup":
+        if held is None or job.key is None:
             return self._result(job, op.run(job, job.params))
-        with self._claimed(job) as stored:
-            if stored is not None:
-                return dict(stored, id=job.id, replayed=True)
-            try:
-                result = self._result(job, op.run(job, job.params))
-            except Cancelled:
-                result = self._result(job, Outcome(status="cancelled", error=_cancelled(job)))
-            if result["status"] == "ok":
-                self.state.store_result(job.key, result)
-            return result
+        stored = self._open_key(job, job.key)
+        if stored is not None:
+            return dict(stored, id=job.id, replayed=True)
+        result = self._result(job, op.run(job, job.params))
+        if result["status"] == "ok":
+            self.state.store_result(job.key, result)
+        return result
 
-    @contextlib.contextmanager
-    def _claimed(self, job: Job) -> Iterator[Optional[Dict[str, Any]]]:
-        key = job.key or ""
+    def _open_key(self, job: Job, key: str) -> Optional[Dict[str, Any]]:
+        """The stored result of a key that is done; otherwise its earlier attempts are known."""
         command = canonical(job.op, job.raw)
-        with self.state.lock_key(key):
-            stored = self.state.command_of(key)
-            if stored is not None and stored[1] != command:
-                message = "the key was used with a different command"
-                raise Fault("KEY_CONFLICT", message, field="key", detail={"op": stored[0]})
-            if stored is not None and stored[2] is not None:
-                yield json.loads(stored[2])
-                return
-            job.prior_attempts = [
-                record.name for record in self.state.jobs(key=key) if record.name != job.name
-            ]
-            self.state.store_command(key, job.op, command, job.name)
-            yield None
+        stored = self.state.command_of(key)
+        if stored is not None and stored[1] != command:
+            message = "the key was used with a different command"
+            raise Fault("KEY_CONFLICT", message, field="key", detail={"op": stored[0]})
+        if stored is not None and stored[2] is not None:
+            result: Dict[str, Any] = json.loads(stored[2])
+            return result
+        job.prior_attempts = [
+            record.name for record in self.state.jobs(key=key) if record.name != job.name
+        ]
+        self.state.store_command(key, job.op, command, job.name)
+        return None
 
     def _skip(self, job: Job) -> None:
         if job.cancelled:

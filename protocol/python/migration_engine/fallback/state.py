@@ -99,6 +99,13 @@ class FileLock:
             return None
         return cls(fd)
 
+    @classmethod
+    def wait(cls, path: str) -> "FileLock":
+        """The lock, once whoever holds it gave it back."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return cls(fd)
+
     def release(self) -> None:
         """Gives the lock back."""
         os.close(self._fd)
@@ -291,11 +298,14 @@ class State:
 
             with _usable():
                 os.makedirs(self._directory, mode=0o700, exist_ok=True)
+                lock = FileLock.wait(os.path.join(self._directory, "open.lock"))
             path = os.path.join(self._directory, "state.sqlite")
             base = sqlite3.connect(path, timeout=30.0, check_same_thread=False)
             try:
-                base.execute("PRAGMA journal_mode = WAL")
-                base.executescript(_SCHEMA)
+                # The change to WAL is refused while another session makes it, whatever the timeout.
+                with lock:
+                    base.execute("PRAGMA journal_mode = WAL")
+                    base.executescript(_SCHEMA)
             except BaseException:
                 base.close()
                 raise
