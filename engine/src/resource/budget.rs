@@ -50,7 +50,8 @@ impl Budget {
     /// `Memory` when the budget can never hold them, `Cancelled` when the job is stopped meanwhile.
     pub fn take(&self, bytes: u64, switch: &Switch) -> Result<Permit> {
         if bytes > self.total {
-            let message = format!("{bytes} bytes are needed at once, the cap leaves {}", self.total);
+            let message =
+                format!("{bytes} bytes are needed at once, the cap leaves {}", self.total);
             return Err(EngineError::new(Kind::Memory, message));
         }
         let (lock, changed) = &*self.shared;
@@ -98,7 +99,10 @@ mod tests {
                     for round in 0..200 {
                         let bytes = 1 + (worker + round) % 10;
                         let permit = budget.take(bytes, switch).unwrap();
-                        most.fetch_max(out.fetch_add(bytes, Ordering::SeqCst) + bytes, Ordering::SeqCst);
+                        most.fetch_max(
+                            out.fetch_add(bytes, Ordering::SeqCst) + bytes,
+                            Ordering::SeqCst,
+                        );
                         out.fetch_sub(bytes, Ordering::SeqCst);
                         drop(permit);
                     }

@@ -106,9 +106,7 @@ mod tests {
         switch.pause();
         std::thread::scope(|scope| {
             let paused = scope.spawn(|| switch.pass());
-            let sleeping = scope.spawn(|| {
-                while switch.sleep(Duration::from_secs(600)).is_ok() {}
-            });
+            let sleeping = scope.spawn(|| while switch.sleep(Duration::from_secs(600)).is_ok() {});
             switch.cancel();
             assert_eq!(paused.join().unwrap().unwrap_err().kind(), Kind::Cancelled);
             sleeping.join().unwrap();

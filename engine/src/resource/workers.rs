@@ -79,7 +79,9 @@ mod tests {
     fn slots_are_shared_and_come_back() {
         let workers = Workers::new(3);
         let ran = AtomicUsize::new(0);
-        let count = || drop(ran.fetch_add(1, Ordering::SeqCst));
+        let count = || {
+            ran.fetch_add(1, Ordering::SeqCst);
+        };
         workers.run(2, count, || workers.run(2, count, || ()).unwrap()).unwrap();
         assert_eq!(ran.swap(0, Ordering::SeqCst), 3);
         workers.run(9, count, || ()).unwrap();

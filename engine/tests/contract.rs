@@ -1,0 +1,342 @@
+//! The suite every endpoint must pass, its cases chosen by what the endpoint says it can do.
+#![allow(clippy::disallowed_methods, missing_docs, reason = "tests make and judge what they use")]
+
+use std::collections::BTreeSet;
+
+use migration_engine::endpoint::contract::{
+    Descend, ObjectSink, ObjectSource, Place, Staged, Target, Visitor,
+};
+use migration_engine::endpoint::{SCHEMES, Scheme};
+use migration_engine::error::{EngineError, Kind, Result};
+use migration_engine::model::choice::{Carry, Consent, Durable, LinkPolicy};
+use migration_engine::model::item::{Attributes, Item, ItemKind, Timestamp};
+use migration_engine::model::location::Location;
+use migration_engine::model::path::ItemPath;
+use migration_engine::model::selection::Selection;
+use migration_fixtures::Content;
+
+const CARRY: Carry = Carry { mode: true, times: true, owner: false, setuid: false };
+
+/// An endpoint under test, with an empty place of its own.
+struct Bench {
+    scheme: &'static Scheme,
+    root: Location,
+    _scratch: tempfile::TempDir,
+}
+
+/// Runs a case against every endpoint.
+fn each(name: &str, case: impl Fn(&Bench)) {
+    for scheme in SCHEMES {
+        let scratch = tempfile::tempdir().unwrap();
+        let text = match scheme.name {
+            "file" => scratch.path().join("root").to_str().unwrap().to_owned(),
+            other => format!("{other}://contract-{name}/root"),
+        };
+        let root = Location::parse(text.as_bytes(), Vec::new()).unwrap();
+        case(&Bench { scheme, root, _scratch: scratch });
+    }
+}
+
+impl Bench {
+    fn sink(&self) -> Box<dyn ObjectSink> {
+        (self.scheme.sink)(&self.root).unwrap()
+    }
+
+    fn source(&self) -> Result<Box<dyn ObjectSource>> {
+        (self.scheme.source)(&self.root)
+    }
+
+    fn stage(
+        &self,
+        sink: &dyn ObjectSink,
+        place: &Place,
+        name: &str,
+        bytes: &[u8],
+        consent: Consent,
+    ) -> Staged {
+        let intake = sink
+            .begin(place, format!(".mig-00000000-{name}.part").as_bytes(), bytes.len() as u64)
+            .unwrap();
+        for (n, chunk) in bytes.chunks(1000).enumerate().collect::<Vec<_>>().into_iter().rev() {
+            intake.write_at(n as u64 * 1000, chunk).unwrap();
+        }
+        let attributes = Attributes {
+            mode: 0o640,
+            mtime: Timestamp::new(1_000_000_000, 123),
+            ..Attributes::default()
+        };
+        let target = Target { name: name.as_bytes().to_vec(), consent, carry: CARRY };
+        intake.seal(bytes.len() as u64, &attributes, &target).unwrap()
+    }
+
+    fn put(&self, name: &str, bytes: &[u8], consent: Consent) -> Result<()> {
+        let sink = self.sink();
+        let place = sink.root_directory().unwrap();
+        let staged = self.stage(&*sink, &place, name, bytes, consent);
+        sink.publish(vec![staged], Durable::PowerLoss).pop().unwrap()
+    }
+
+    fn get(&self, name: &str) -> Option<Vec<u8>> {
+        let source = self.source().ok()?;
+        let item = source.find(&ItemPath::parse(name.as_bytes()).unwrap()).unwrap()?;
+        Some(read(&*source, &item))
+    }
+}
+
+fn read(source: &dyn ObjectSource, item: &Item) -> Vec<u8> {
+    let reader = source.open(item).unwrap();
+    let mut all = Vec::new();
+    let mut buffer = [0; 777];
+    loop {
+        match reader.read_at(all.len() as u64, &mut buffer).unwrap() {
+            0 => break,
+            count => all.extend_from_slice(&buffer[..count]),
+        }
+    }
+    assert!(reader.unchanged().unwrap());
+    all
+}
+
+fn content(bytes: usize) -> Vec<u8> {
+    let mut all = vec![0; bytes];
+    Content::new(5, bytes as u64).fill(0, &mut all);
+    all
+}
+
+#[derive(Default)]
+struct Seen {
+    items: BTreeSet<Vec<u8>>,
+    entered: Vec<Vec<u8>>,
+    left: usize,
+    skip: Option<Vec<u8>>,
+}
+
+impl Visitor for Seen {
+    fn enter(&mut self, directory: Item) -> Result<Descend> {
+        assert_eq!(directory.kind, ItemKind::Directory);
+        if self.skip.as_deref() == Some(directory.path.as_bytes()) {
+            return Ok(Descend::Skip);
+        }
+        self.entered.push(directory.path.as_bytes().to_vec());
+        Ok(Descend::Into)
+    }
+
+    fn item(&mut self, item: Item) -> Result<()> {
+        let parent = item.path.as_bytes().iter().rposition(|b| *b == b'/').unwrap_or(0);
+        let parent = &item.path.as_bytes()[..parent];
+        assert!(self.entered.iter().any(|dir| dir == parent), "{item:?} before its directory");
+        assert!(self.items.insert(item.path.as_bytes().to_vec()), "{item:?} twice");
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<()> {
+        self.left += 1;
+        Ok(())
+    }
+
+    fn failed(&mut self, path: &ItemPath, error: EngineError) -> Result<()> {
+        panic!("{path:?}: {error}");
+    }
+}
+
+#[test]
+fn what_is_published_is_read_back_exactly_at_every_size() {
+    each("sizes", |bench| {
+        for bytes in [0, 1, 776, 777, 778, 999, 1000, 1001, 1 << 20, (3 << 20) + 17] {
+            let (name, data) = (format!("f{bytes}"), content(bytes));
+            bench.put(&name, &data, Consent::New).unwrap();
+            assert!(bench.get(&name).unwrap() == data, "{} {bytes}", bench.scheme.name);
+        }
+    });
+}
+
+#[test]
+fn nothing_is_seen_before_publication() {
+    each("unseen", |bench| {
+        let sink = bench.sink();
+        let place = sink.root_directory().unwrap();
+        let staged = bench.stage(&*sink, &place, "f", b"new", Consent::New);
+        assert_eq!(bench.get("f"), None);
+        sink.discard(staged);
+        assert_eq!(bench.get("f"), None);
+        let intake = sink.begin(&place, b".mig-00000000-9.part", 3).unwrap();
+        intake.write_at(0, b"new").unwrap();
+        intake.abort();
+        let mut seen = Seen::default();
+        if let Ok(source) = bench.source() {
+            let all = Selection::default();
+            let surveyed = source.survey(&all, LinkPolicy::Preserve, &mut seen);
+            assert!(surveyed.is_ok() || !bench.scheme.caps.directories);
+        }
+        assert_eq!(seen.items, BTreeSet::new(), "{}", bench.scheme.name);
+    });
+}
+
+#[test]
+fn a_taken_name_is_kept_without_consent_and_replaced_whole_with_it() {
+    each("consent", |bench| {
+        assert!(bench.scheme.caps.atomic_noreplace);
+        bench.put("f", b"first and longer", Consent::New).unwrap();
+        let refused = bench.put("f", b"second", Consent::New).unwrap_err();
+        assert_eq!(refused.kind(), Kind::DestinationExists);
+        assert_eq!(bench.get("f").unwrap(), b"first and longer");
+        bench.put("f", b"third", Consent::Replace).unwrap();
+        assert_eq!(bench.get("f").unwrap(), b"third");
+    });
+}
+
+/// The publishing step itself decides: all are staged before any is published.
+#[test]
+fn of_racing_publications_one_wins() {
+    each("race", |bench| {
+        let sink = bench.sink();
+        let place = sink.root_directory().unwrap();
+        let one = |n: u8| {
+            let temp = format!(".mig-00000000-{n}.part");
+            let intake = sink.begin(&place, temp.as_bytes(), 4).unwrap();
+            intake.write_at(0, &[n; 4]).unwrap();
+            let target = Target { name: b"f".to_vec(), consent: Consent::New, carry: CARRY };
+            intake.seal(4, &Attributes::default(), &target).unwrap()
+        };
+        let staged: Vec<Staged> = (0..16).map(one).collect();
+        let results = std::thread::scope(|scope| {
+            let sink = &*sink;
+            let publish = |staged| {
+                scope.spawn(move || sink.publish(vec![staged], Durable::Crash).pop().unwrap())
+            };
+            let threads: Vec<_> = staged.into_iter().map(publish).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+        let bytes = bench.get("f").unwrap();
+        assert!(results[usize::from(bytes[0])].is_ok() && bytes == [bytes[0]; 4]);
+    });
+}
+
+#[test]
+fn a_batch_answers_for_each_in_order() {
+    each("batch", |bench| {
+        bench.put("f3", b"taken", Consent::New).unwrap();
+        let sink = bench.sink();
+        let place = sink.root_directory().unwrap();
+        for (durable, prefix) in [(Durable::PowerLoss, "f"), (Durable::Crash, "g")] {
+            let stage = |n: usize| {
+                bench.stage(&*sink, &place, &format!("{prefix}{n}"), &content(n), Consent::New)
+            };
+            let results = sink.publish((0..40).map(stage).collect(), durable);
+            for (n, result) in results.iter().enumerate() {
+                assert_eq!(result.is_err(), prefix == "f" && n == 3, "{n}: {result:?}");
+            }
+        }
+        sink.settle().unwrap();
+        assert_eq!(bench.get("f39").unwrap(), content(39));
+        assert_eq!(bench.get("f3").unwrap(), b"taken");
+    });
+}
+
+#[test]
+fn a_survey_tells_directories_first_and_everything_once() {
+    each("survey", |bench| {
+        let sink = bench.sink();
+        let root = sink.root_directory().unwrap();
+        let mut expected = BTreeSet::new();
+        for dir in ["a", "b", "a.b"] {
+            let place = sink.enter(&root, dir.as_bytes()).unwrap();
+            let deep = sink.enter(&place, b"deep").unwrap();
+            for (at, name) in [(&place, "x"), (&place, "y"), (&deep, "z")] {
+                let staged = bench.stage(&*sink, at, name, b"1", Consent::New);
+                sink.publish(vec![staged], Durable::Crash).pop().unwrap().unwrap();
+                let below = if std::ptr::eq(at, &deep) { "deep/" } else { "" };
+                expected.insert(format!("{dir}/{below}{name}").into_bytes());
+            }
+        }
+        let source = bench.source().unwrap();
+        let mut seen = Seen::default();
+        source.survey(&Selection::default(), LinkPolicy::Preserve, &mut seen).unwrap();
+        assert_eq!((seen.items, seen.left), (expected.clone(), 7), "{}", bench.scheme.name);
+        let mut some = Seen::default();
+        let only = Selection::new(&["x".into(), "z".into()], &["b".into()]).unwrap();
+        source.survey(&only, LinkPolicy::Preserve, &mut some).unwrap();
+        let names: Vec<_> = some.items.iter().map(|name| String::from_utf8_lossy(name)).collect();
+        assert_eq!(names, ["a.b/deep/z", "a.b/x", "a/deep/z", "a/x"]);
+        let mut without = Seen { skip: Some(b"a".to_vec()), ..Seen::default() };
+        source.survey(&Selection::default(), LinkPolicy::Preserve, &mut without).unwrap();
+        assert_eq!(without.items.len(), 6);
+    });
+}
+
+#[test]
+fn a_replaced_source_is_seen_as_changed() {
+    each("changed", |bench| {
+        bench.put("f", b"old", Consent::New).unwrap();
+        let source = bench.source().unwrap();
+        let item = source.find(&ItemPath::parse(b"f").unwrap()).unwrap().unwrap();
+        let reader = source.open(&item).unwrap();
+        assert!(reader.unchanged().unwrap());
+        bench.put("f", b"new and longer", Consent::Replace).unwrap();
+        let mut buffer = [0; 3];
+        assert_eq!(reader.read_at(0, &mut buffer).unwrap(), 3);
+        // What was opened is read to its end as one state, or said to have changed.
+        assert!(buffer == *b"old" || !reader.unchanged().unwrap());
+    });
+}
+
+#[test]
+fn attributes_are_kept_where_the_endpoint_keeps_them() {
+    each("attributes", |bench| {
+        bench.put("f", b"x", Consent::New).unwrap();
+        let source = bench.source().unwrap();
+        let item = source.find(&ItemPath::parse(b"f").unwrap()).unwrap().unwrap();
+        assert_eq!(item.attributes.mtime, Timestamp::new(1_000_000_000, 123));
+        if bench.scheme.caps.attributes {
+            assert_eq!(item.attributes.mode, 0o640);
+        }
+    });
+}
+
+#[test]
+fn a_written_file_is_read_back_before_publication() {
+    each("readback", |bench| {
+        let sink = bench.sink();
+        let place = sink.root_directory().unwrap();
+        let data = content(2_500_000);
+        let intake = sink.begin(&place, b".mig-00000000-0.part", data.len() as u64).unwrap();
+        intake.write_at(0, &data).unwrap();
+        let mut back = Vec::new();
+        let each = &mut |chunk: &[u8]| {
+            back.extend_from_slice(chunk);
+            Ok(())
+        };
+        intake.read_back(data.len() as u64, each).unwrap();
+        assert!(back == data);
+        intake.abort();
+    });
+}
+
+#[test]
+fn what_does_not_exist_is_said_not_to() {
+    each("missing", |bench| {
+        let source = match bench.source() {
+            Err(error) => return assert_eq!(error.kind(), Kind::SourceNotFound),
+            Ok(source) => source,
+        };
+        let error = source
+            .survey(&Selection::default(), LinkPolicy::Preserve, &mut Seen::default())
+            .unwrap_err();
+        assert_eq!(error.kind(), Kind::SourceNotFound);
+    });
+}
+
+#[test]
+fn a_file_is_no_directory() {
+    each("kinds", |bench| {
+        bench.put("f", b"x", Consent::New).unwrap();
+        let sink = bench.sink();
+        let root = sink.root_directory().unwrap();
+        let error = sink.enter(&root, b"f").unwrap_err();
+        assert_eq!(error.kind(), Kind::DestinationType);
+        let found = sink.found(&root, b"f").unwrap().unwrap();
+        assert_eq!((found.kind, found.size), (ItemKind::File, 1));
+        assert_eq!(sink.found(&root, b"g").unwrap(), None);
+    });
+}

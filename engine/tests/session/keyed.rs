@@ -1,0 +1,139 @@
+//! A key makes a command happen once: replayed when done, resumed when not, refused when changed.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
+
+use migration_fixtures::{Aspects, Sizes, SmallFiles, compare};
+use serde_json::json;
+
+use crate::session::{Place, Session};
+
+fn inodes(dir: &std::path::Path) -> std::collections::BTreeMap<std::path::PathBuf, u64> {
+    let mut open = vec![dir.to_owned()];
+    let mut all = std::collections::BTreeMap::new();
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                open.push(entry.path());
+            } else {
+                all.insert(entry.path(), entry.metadata().unwrap().ino());
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn a_done_command_is_replayed_and_not_done_again() {
+    let place = Place::new();
+    std::fs::write(place.path("a"), "one").unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "a", "dst": "b", "key": "k"});
+    let first = Session::start(&place, &[]).call(&copy);
+    assert_eq!((&first["status"], first.get("replayed")), (&json!("ok"), None));
+    std::fs::remove_file(place.path("b")).unwrap();
+    let second = Session::start(&place, &[]).call(&copy);
+    assert_eq!((&second["status"], &second["replayed"]), (&json!("ok"), &json!(true)));
+    assert_eq!(second["data"], first["data"]);
+    assert!(!place.path("b").exists());
+    let mut other = copy.clone();
+    other["dst"] = "elsewhere".into();
+    let refused = Session::start(&place, &[]).call(&other);
+    assert_eq!(refused["error"]["code"], "KEY_CONFLICT");
+    let mut session = Session::start(&place, &[]);
+    session.call(&json!({"op": "cleanup", "id": "u", "key": "k", "forget": true}));
+    assert_eq!(session.call(&other)["status"], "ok");
+}
+
+#[test]
+fn a_running_key_is_locked_for_others() {
+    let place = Place::new();
+    migration_fixtures::large_file(&place.path("a"), 4 << 20, 1).unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "a", "dst": "b", "key": "k", "limits": {"bytes_per_s": "2MB"}});
+    let mut holder = Session::start(&place, &[]);
+    holder.send(&copy);
+    holder.until(|line| line["type"] == "state");
+    std::thread::sleep(Duration::from_millis(200));
+    let refused = Session::start(&place, &[]).call(&copy);
+    assert_eq!(
+        (&refused["error"]["code"], &refused["error"]["retryable"]),
+        (&json!("LOCKED"), &json!(true))
+    );
+    assert_eq!(holder.result("c")["status"], "ok");
+}
+
+/// Killed again and again, a keyed copy ends up exact, never doubles, and keeps what it finished.
+#[test]
+fn a_killed_command_goes_on_where_it_stopped() {
+    let place = Place::new();
+    SmallFiles { count: 6000, sizes: Sizes::Fixed(700), fan_out: 300, seed: 8 }
+        .build(&place.path("src"))
+        .unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k", "limits": {"ops_per_s": 12000}});
+    let mut kept_over_all = 0;
+    for round in 0..5u64 {
+        let mut session = Session::start(&place, &[]);
+        session.send(&copy);
+        if round % 2 == 0 {
+            session.until(|line| line["type"] == "checkpoint" || line["type"] == "result");
+        } else {
+            session.until(|line| line["type"] == "state");
+            std::thread::sleep(Duration::from_millis(40 * round));
+        }
+        session.kill();
+        let before = inodes(&place.path("dst"));
+        let published = before
+            .keys()
+            .filter(|p| !p.file_name().unwrap().as_encoded_bytes().starts_with(b".mig-"));
+        kept_over_all = kept_over_all.max(published.count());
+    }
+    let before = inodes(&place.path("dst"));
+    let last = Session::start(&place, &[]).call(&copy);
+    assert_eq!(last["status"], "ok", "{last}");
+    assert_eq!(last["metrics"]["items_ok"], 6000);
+    assert_eq!(compare(&place.path("src"), &place.path("dst"), &Aspects::default()).unwrap(), []);
+    assert_eq!(place.leftovers().len(), 0);
+    let after = inodes(&place.path("dst"));
+    let redone =
+        before.iter().filter(|(path, ino)| after.get(*path).is_some_and(|now| now != *ino)).count();
+    assert_eq!(redone, 0, "finished files were written again");
+    assert!(kept_over_all > 0, "no kill came after a checkpoint");
+}
+
+/// What was written by somebody else in the meantime is judged by on_exists, not taken for its own;
+/// a source that changed is copied again over its own older copy.
+#[test]
+fn a_resumed_command_knows_its_own_work() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    for n in 0..20 {
+        std::fs::write(place.path(&format!("src/f{n}")), format!("content {n}")).unwrap();
+    }
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &place.path("src/fifo"),
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k"});
+    let first = Session::start(&place, &[]).call(&copy);
+    assert_eq!(first["status"], "partial");
+    let token = first["resume"].as_str().unwrap().to_owned();
+    std::fs::remove_file(place.path("src/fifo")).unwrap();
+    std::fs::write(place.path("src/f1"), "changed since").unwrap();
+    std::fs::remove_file(place.path("dst/f2")).unwrap();
+    std::fs::write(place.path("dst/f2"), "a stranger's").unwrap();
+    let mut session = Session::start(&place, &[]);
+    let second = session.call(&json!({"op": "resume", "id": "r", "token": token}));
+    assert_eq!((&second["op"], &second["status"]), (&json!("copy"), &json!("partial")), "{second}");
+    assert_eq!(second["failures"][0]["at"]["path"], "f2");
+    assert_eq!(second["failures"][0]["code"], "DST_EXISTS");
+    assert_eq!(std::fs::read(place.path("dst/f1")).unwrap(), b"changed since");
+    assert_eq!(std::fs::read(place.path("dst/f2")).unwrap(), b"a stranger's");
+    std::fs::remove_file(place.path("dst/f2")).unwrap();
+    let third = session.call(&json!({"op": "resume", "id": "r2", "key": "k"}));
+    assert_eq!(third["status"], "ok", "{third}");
+    assert_eq!(compare(&place.path("src"), &place.path("dst"), &Aspects::default()).unwrap(), []);
+}

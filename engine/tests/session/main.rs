@@ -1,0 +1,19 @@
+//! Promises of a session, each broken on purpose against the real binary.
+#![allow(
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "tests make and judge the files they use"
+)]
+
+mod cancel;
+mod control;
+mod hostile_tree;
+mod keyed;
+mod killed;
+mod limits;
+mod malformed;
+mod memory;
+mod races;
+mod secrets;
+mod session;
+mod stalled;

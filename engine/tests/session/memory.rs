@@ -1,0 +1,44 @@
+//! Memory stays below its cap, whatever the size or the count.
+
+use migration_fixtures::{Sizes, SmallFiles};
+use serde_json::json;
+
+use crate::session::{Place, Session};
+
+#[test]
+fn a_hundred_thousand_commands_through_one_pipe_cost_no_memory() {
+    let place = Place::new();
+    let mut session = Session::start(&place, &[]);
+    let mut after_warmup = 0;
+    for round in 0..100 {
+        let block: Vec<String> =
+            (0..1000).map(|n| format!("{{\"op\":\"ping\",\"id\":\"{round}-{n}\"}}")).collect();
+        session.send_bytes(block.join("\n").as_bytes());
+        session.result(&format!("{round}-999"));
+        session.seen.clear();
+        if round == 10 {
+            after_warmup = session.memory("VmHWM:");
+        }
+    }
+    let grown = session.memory("VmHWM:") - after_warmup;
+    assert!(grown < 4 << 20, "{grown} bytes more");
+}
+
+#[test]
+fn big_chunks_and_many_workers_stay_under_a_small_cap() {
+    let place = Place::new();
+    SmallFiles { count: 20_000, sizes: Sizes::Fixed(100), fan_out: 2000, seed: 3 }
+        .build(&place.path("src"))
+        .unwrap();
+    migration_fixtures::large_file(&place.path("src/big"), 300 << 20, 3).unwrap();
+    let mut session = Session::start(&place, &["--memory-cap", "96MiB"]);
+    let result = session.call(&json!({"op": "copy", "id": "c", "src": "src", "dst": "dst",
+        "chunk_bytes": "16MiB", "parallel_files": 64, "durability": "crash"}));
+    assert_eq!(result["status"], "ok", "{result}");
+    let peak = session.memory("VmHWM:");
+    assert!(peak < 96 << 20, "{peak}");
+    let refused = session.call(
+        &json!({"op": "copy", "id": "d", "src": "src/big", "dst": "d", "chunk_bytes": "64MiB"}),
+    );
+    assert_eq!(refused["error"]["code"], "MEMORY", "{refused}");
+}
