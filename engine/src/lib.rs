@@ -3,6 +3,7 @@
 //! Bird's eye in `ARCHITECTURE.md`. The lane of one copy: `serve` → `command` → `pipeline` (feed,
 //! content, publish) → `endpoint`, with `job` at hand all the way.
 
+pub mod cli;
 pub mod command;
 pub mod endpoint;
 pub mod error;
@@ -15,4 +16,6 @@ pub mod plan;
 pub mod platform;
 pub mod progress;
 pub mod resource;
+pub mod serve;
+pub mod settings;
 pub mod wire;

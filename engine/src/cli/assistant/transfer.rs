@@ -1,0 +1,50 @@
+//! `transfer --source S --destination D --method M`.
+
+use serde_json::json;
+
+use crate::cli::assistant::arguments::Ends;
+use crate::cli::assistant::collect;
+use crate::cli::assistant::copy::{answer, not_begun, over, rate};
+use crate::cli::assistant::envelope::{Answer, error_of};
+use crate::cli::context::Context;
+
+/// A copy in concurrent chunks; the network's methods are not built.
+#[must_use]
+pub fn run(context: &Context, ends: &Ends, method: &str) -> Answer {
+    match method {
+        "concurrent" | "chunked" => copy(context, ends, method),
+        "http" | "https" => refused(method, "is not built in this version; use concurrent"),
+        _ => refused(method, "is not known; use http, https, concurrent or chunked"),
+    }
+}
+
+fn refused(method: &str, why: &str) -> Answer {
+    let error = format!("the method {method} {why}");
+    let data = json!({
+        "bytes_transferred": 0,
+        "duration_ms": 0,
+        "transfer_rate_mbps": 0.0,
+        "method": method,
+        "success": false,
+        "error": error,
+    });
+    Answer::failed(data, error)
+}
+
+fn copy(context: &Context, ends: &Ends, method: &str) -> Answer {
+    let (outcome, _) = collect::run_one(context, over("copy", ends).finish());
+    let Some(outcome) = outcome else {
+        return not_begun();
+    };
+    let metrics = outcome.metrics.clone().unwrap_or_default();
+    let error = error_of(&outcome);
+    let data = json!({
+        "bytes_transferred": metrics.bytes,
+        "duration_ms": metrics.elapsed_ms,
+        "transfer_rate_mbps": rate(&metrics),
+        "method": method,
+        "success": error.is_none(),
+        "error": error.as_deref().unwrap_or_default(),
+    });
+    answer(data, error)
+}
