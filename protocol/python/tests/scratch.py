@@ -1,7 +1,9 @@
 """Small trees, described as data: made before a case, listed after it."""
 
 import base64
+import gzip
 import hashlib
+import json
 import os
 import socket
 import stat
@@ -105,7 +107,21 @@ def _listed(path: bytes, name: bytes, meta: bool) -> str:
         return "%s (%s)%s" % (shown, "fifo" if stat.S_ISFIFO(status.st_mode) else "socket", facts)
     with open(path, "rb") as file:
         data = file.read()
+    if name.endswith(b".jsonl"):
+        return "%s lists %s" % (shown, _entries(data))
+    if name.endswith(b".gz"):
+        shown, data = shown + " unpacked", gzip.decompress(data)
     if len(data) <= _SHOWN_BYTES and data.isascii():
         return "%s = %s%s" % (shown, ascii(data.decode()), facts)
     digest = hashlib.sha256(data).hexdigest()[:16]
     return "%s = %d bytes, sha256 %s…%s" % (shown, len(data), digest, facts)
+
+
+def _entries(data: bytes) -> str:
+    """The entries of a manifest, in one order; what only one kind of entry needs is left."""
+    entries = [json.loads(line) for line in data.splitlines()]
+    for entry in entries:
+        if entry["kind"] == "symlink":
+            entry.pop("mtime_ns", None)
+    entries.sort(key=lambda entry: str(entry["path"]))
+    return json.dumps(entries, sort_keys=True)

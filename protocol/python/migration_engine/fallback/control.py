@@ -27,6 +27,7 @@ FEATURES = (
     "pause",
 )
 _PAGE_BYTES = 20 << 10
+_LISTED_MAX = 20
 
 
 def id_(value: Any, field: str) -> Id:
@@ -84,7 +85,7 @@ def _hello(session: Session, params: Mapping[str, Any]) -> Dict[str, Any]:
     missing = [name for name in params["require"] if name not in FEATURES]
     if missing:
         message = "the feature %s is missing" % missing[0]
-        raise Fault("FEATURE_MISSING", message, detail={"missing": missing})
+        raise Fault("FEATURE_MISSING", message, field="require", detail={"missing": missing})
     if params["progress_ms"] is not None:
         session.progress_s = params["progress_ms"] / 1000
     if params["events"] is not None:
@@ -108,7 +109,8 @@ def _chosen(session: Session, target: Any) -> List[Job]:
 
 
 def _states(jobs: List[Job]) -> Dict[str, Any]:
-    return {"jobs": [{"id": job.id, "job": job.name, "state": job.state} for job in jobs[:100]]}
+    listed = [{"id": job.id, "job": job.name, "state": job.state} for job in jobs[:_LISTED_MAX]]
+    return {"jobs": listed, "jobs_total": len(jobs)}
 
 
 def _cancel(session: Session, params: Mapping[str, Any]) -> Dict[str, Any]:

@@ -68,6 +68,7 @@ class Fault(Exception):
         *,
         field: Optional[str] = None,
         path: Optional[bytes] = None,
+        offset: Optional[int] = None,
         hint: Optional[str] = None,
         detail: Optional[Dict[str, Any]] = None,
         cause: Optional[OSError] = None,
@@ -77,6 +78,7 @@ class Fault(Exception):
         self.message = printable(message)
         self.field = field
         self.path = path
+        self.offset = offset
         self.hint = hint
         self.detail = detail
         self.cause = cause
@@ -113,6 +115,8 @@ class Fault(Exception):
             at.update(path_fields(self.path))
         if self.field is not None:
             at["field"] = printable(self.field)
+        if self.offset is not None:
+            at["offset"] = self.offset
         return at
 
 

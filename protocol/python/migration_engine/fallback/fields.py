@@ -140,6 +140,19 @@ def many(inner: Check) -> Check:
     return check
 
 
+def one_or_more(inner: Check) -> Check:
+    """A list with at least one value."""
+    several = many(inner)
+
+    def check(value: Any, field: str) -> List[Any]:
+        items: List[Any] = several(value, field)
+        if not items:
+            raise invalid(field, "at least one")
+        return items
+
+    return check
+
+
 def one_or_many(inner: Check) -> Check:
     """One value or a list with at least one."""
     several = many(inner)
@@ -170,7 +183,15 @@ def obj(fields: Mapping[str, Field]) -> Check:
     def check(value: Any, field: str) -> Dict[str, Any]:
         if not isinstance(value, dict):
             raise invalid(field, "an object")
-        return within(field, lambda raw: read_fields(raw, fields), value)
+        try:
+            return within(field, lambda raw: read_fields(raw, fields), value)
+        except Fault as fault:
+            if fault.code not in ("UNKNOWN_FIELD", "MISSING_FIELD"):
+                raise
+            # These two are about a command's own fields.
+            raise Fault(
+                "INVALID_FIELD", fault.message, field=fault.field, hint=fault.hint
+            ) from fault
 
     return check
 
@@ -271,11 +292,12 @@ def _decode_base64(value: Any, field: str) -> bytes:
 def _check_auth(auth: Any, field: str) -> None:
     if not isinstance(auth, dict):
         raise invalid(field, "an object of secret references in auth")
-    for reference in auth.values():
+    for name, reference in auth.items():
+        where = "%s.auth.%s" % (field, name)
         if not isinstance(reference, dict) or len(reference) != 1:
-            raise invalid(field, "a secret reference, never a value")
+            raise invalid(where, "a secret reference, never a value")
         if next(iter(reference)) not in _SECRET_KINDS:
-            raise invalid(field, "a secret reference: " + ", ".join(_SECRET_KINDS))
+            raise invalid(where, "a secret reference: " + ", ".join(_SECRET_KINDS))
 
 
 def not_built(*harmless: Any) -> Check:

@@ -381,5 +381,11 @@ class Job:
         }
 
 
+def cancelled_fault(job: Job) -> Fault:
+    """Why a cancelled job ended."""
+    detail = {"reason": job.cancel_reason} if job.cancel_reason else None
+    return Fault("CANCELLED", "cancelled before it finished", detail=detail)
+
+
 # Linux and the BSDs count in KiB, Darwin in bytes.
 _MAXRSS_UNIT = 1 if os.uname().sysname == "Darwin" else 1024

@@ -251,7 +251,7 @@ class Server:
         }
         own = {name: fields.pop(name) for name in list(fields) if name in _ENVELOPE}
         identity = self._identity(own)
-        op = own.get("op") if isinstance(own.get("op"), str) else None
+        op = own["op"] if isinstance(own.get("op"), str) else ""
         try:
             envelope = read_fields(own, _ENVELOPE)
             if self._session.scheduler.unfinished(identity):
@@ -259,10 +259,10 @@ class Server:
             self._dispatch(identity, envelope, fields)
         except _Duplicate:
             self._release_room()
-            fault = Fault("DUPLICATE_ID", "the id belongs to an unfinished command", field="id")
+            fault = Fault("DUPLICATE_ID", "the id belongs to an unfinished command")
             raise fault from None
         except Fault as fault:
-            if identity is None or op is None:
+            if "id" not in own and not op:
                 self._release_room()
                 raise
             self._session.refuse(identity, op, fault)
@@ -283,6 +283,8 @@ class Server:
     def _dispatch(self, identity: Id, envelope: Dict[str, Any], raw: Dict[str, Any]) -> None:
         op: str = envelope["op"]
         session = self._session
+        if self._shutting is not None:
+            raise Fault("SHUTTING_DOWN", "the engine is shutting down")
         if op == "shutdown":
             self._shut_down(identity, read_fields(raw, SHUTDOWN_FIELDS))
         elif op == "resume" and (envelope["key"] is not None or "token" in raw):
@@ -303,8 +305,6 @@ class Server:
 
     def _submit(self, identity: Id, op: str, envelope: Dict[str, Any], raw: Dict[str, Any]) -> None:
         session, scheduler = self._session, self._session.scheduler
-        if self._shutting is not None:
-            raise Fault("SHUTTING_DOWN", "the engine is shutting down")
         params = ops.JOB_OPS[op].read(raw)
         for other in envelope["after"]:
             if not scheduler.known(other):
@@ -345,8 +345,6 @@ class Server:
         self._submit(identity, stored["op"], dict(envelope, key=key), stored["fields"])
 
     def _shut_down(self, identity: Id, params: Dict[str, Any]) -> None:
-        if self._shutting is not None:
-            raise Fault("SHUTTING_DOWN", "the engine is shutting down already")
         self._shutting = _Shutdown(identity, params["mode"], params["grace_ms"])
         if params["mode"] == "cancel":
             self._cancel_all("shutdown")
@@ -366,7 +364,7 @@ class _Duplicate(Exception):
 
 def _unknown_op(op: str) -> Fault:
     if op in ops.NOT_BUILT:
-        return Fault("UNSUPPORTED", "%s is known and not built" % op, field="op")
+        return Fault("UNSUPPORTED", "%s is known and not built" % op)
     hint = f.suggestion(op, [*ops.JOB_OPS, *CONTROL_NAMES])
     return Fault("UNKNOWN_OP", "no op of this name", field="op", hint=hint)
 

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Set, Union
 
 from . import ops
 from .faults import Fault
-from .job import Cancelled, Id, Job, Outcome
+from .job import Cancelled, Id, Job, Outcome, cancelled_fault
 from .limiter import Limiter
 from .names import path_fields
 from .scheduler import Scheduler
@@ -61,7 +61,9 @@ class Session:
 
     def answer(self, id_: Id, op: str, data: Dict[str, Any]) -> None:
         """The result of a control op that went well."""
-        fields = {"id": id_, "op": op, "status": "ok", "backend": BACKEND, "data": data}
+        fields: Dict[str, Any] = {"id": id_, "op": op, "status": "ok", "backend": BACKEND}
+        if data:
+            fields["data"] = data
         self.writer.send("result", fields)
 
     def refuse(self, id_: Id, op: str, fault: Fault) -> None:
@@ -152,7 +154,7 @@ class Session:
         try:
             result = self._attempt(job, held)
         except Cancelled:
-            result = self._result(job, Outcome(status="cancelled", error=_cancelled(job)))
+            result = self._result(job, Outcome(status="cancelled", error=cancelled_fault(job)))
         except Fault as fault:
             result = self._result(job, Outcome(status="failed", error=fault))
         except MemoryError:
@@ -208,14 +210,17 @@ class Session:
 
     def _skip(self, job: Job) -> None:
         if job.cancelled:
-            outcome = Outcome(status="cancelled", error=_cancelled(job))
+            outcome = Outcome(status="cancelled", error=cancelled_fault(job))
         else:
             message = "a command named in after did not end as asked for"
             outcome = Outcome(status="skipped", error=Fault("DEPENDENCY", message))
         self._conclude(job, self._result(job, outcome))
 
     def skip_item(self, job: Job) -> None:
-        """Answers an item of a batch that stopped before the item began."""
+        """Answers an item of a batch that ended before the item began."""
+        if job.cancelled:
+            self._skip(job)
+            return
         fault = Fault("DEPENDENCY", "an earlier item of the batch failed")
         self._conclude(job, self._result(job, Outcome(status="skipped", error=fault)))
 
@@ -263,11 +268,6 @@ class Session:
 def canonical(op: str, fields: Mapping[str, Any]) -> str:
     """A command as comparable text, which ``resume`` can read again."""
     return json.dumps({"op": op, "fields": fields}, sort_keys=True)
-
-
-def _cancelled(job: Job) -> Fault:
-    detail = {"reason": job.cancel_reason} if job.cancel_reason else None
-    return Fault("CANCELLED", "cancelled before it finished", detail=detail)
 
 
 def _judge(job: Job, outcome: Outcome) -> "tuple[str, Optional[Fault]]":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Deque, Dict, List, Mapping, NamedTuple
 
 from .. import fields as f
 from ..faults import Fault
 from ..fields import Field
-from ..job import Cancelled, Job, Outcome
+from ..job import Job, Outcome, cancelled_fault
 
 _STATUSES = ("ok", "partial", "failed", "cancelled", "skipped")
 _WAIT_S = 0.05
@@ -32,6 +32,9 @@ def _item(value: Any, field: str) -> Item:
     raw = {
         name: item for name, item in value.items() if name != "_meta" and not name.startswith("x_")
     }
+    for name in ("id", "after", "after_status", "key"):
+        if name in raw:
+            raise f.invalid("%s.%s" % (field, name), "an item of a batch without it")
     op = raw.pop("op", None)
     if op is None:
         raise Fault("MISSING_FIELD", "the command has no op", field=field + ".op")
@@ -56,7 +59,7 @@ FIELDS: Dict[str, Field] = {
     "mode": Field(f.choice("parallel", "sequence"), default="parallel"),
     "max_parallel": Field(f.integer(1, 256)),
     "on_error": Field(f.choice("continue", "stop"), default="continue"),
-    "items": Field(f.many(_item), required=True),
+    "items": Field(f.one_or_more(_item), required=True),
 }
 
 
@@ -91,7 +94,8 @@ class _Batch:
         for child in self._waiting:
             self._answer_waiting(child)
         if self._job.cancelled:
-            raise Cancelled
+            fault = cancelled_fault(self._job)
+            return Outcome(data=dict(self._counts), status="cancelled", error=fault)
         return self._outcome()
 
     def _start(self) -> None:
@@ -142,10 +146,8 @@ class _Batch:
             data=dict(counts), status="failed" if none else "partial", error=self._error(total)
         )
 
-    def _error(self, total: int) -> Optional[Fault]:
+    def _error(self, total: int) -> Fault:
         bad = total - self._counts["ok"]
         message = "%d of %d items of the batch did not end with ok" % (bad, total)
-        for child in self._job.children:
-            if child.fault is not None:
-                return Fault(child.fault.code, message, path=child.fault.path)
-        return Fault("DEPENDENCY", message)
+        hint = "see the results of the items, and mend the first that failed"
+        return Fault("DEPENDENCY", message, hint=hint)

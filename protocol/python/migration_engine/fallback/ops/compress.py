@@ -10,7 +10,15 @@ from .. import fields as f
 from ..faults import Fault, destination_fault
 from ..fields import Field
 from ..job import Job, Outcome
-from ..local import Directory, identity, kind_of, make_directories, open_source_file, read_chunks
+from ..local import (
+    Directory,
+    base_name,
+    identity,
+    kind_of,
+    make_directories,
+    open_source_file,
+    read_chunks,
+)
 from ..names import path_fields
 from ..publish import Publisher, Staged, create_file, judge
 from ..state import Root
@@ -96,9 +104,9 @@ def _one(
     if decision.fault is not None:
         raise decision.fault.at(dst)
     if decision.action == "skip":
-        job.item_skipped(b"", status.st_size)
+        job.item_skipped(base_name(params["src"]), status.st_size)
         return
-    staged = create_file(job, directory, name, b"")
+    staged = create_file(job, directory, name, base_name(params["src"]))
     try:
         _fill(job, params, staged, sizes)
     except BaseException:

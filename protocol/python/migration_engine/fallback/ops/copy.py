@@ -210,9 +210,9 @@ class _Copy:
         self._job.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else 0
         try:
             src = os.path.realpath(self._src) if self._follow else self._src
-            # The source itself has the empty name; a list beside the copy needs one to show.
-            source, listed = Source(None, src, b""), base_name(self._src)
-            self._item(source, kind_of(status.st_mode), status, directory, name, listed)
+            shown = base_name(self._src) or self._src
+            source = Source(None, src, shown)
+            self._item(source, kind_of(status.st_mode), status, directory, name, shown)
         finally:
             directory.drop()
 

@@ -10,7 +10,7 @@ from .. import fields as f
 from ..fields import Field
 from ..glob import Selection
 from ..job import Job, Outcome
-from ..local import Walk, kind_of, open_source_directory, status_of_source
+from ..local import Walk, base_name, kind_of, open_source_directory, status_of_source
 from ..names import is_utf8, path_fields
 
 LARGEST_MAX = 5
@@ -33,7 +33,7 @@ def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     if survey.kind == "directory":
         _tree(job, src, selection, survey)
     else:
-        survey.item(b"", survey.kind, status.st_size)
+        survey.item(base_name(src) or src, survey.kind, status.st_size)
     job.items_ok = survey.items
     return Outcome(data=survey.data())
 

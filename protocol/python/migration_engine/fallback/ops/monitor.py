@@ -26,7 +26,7 @@ FIELDS: Dict[str, Field] = {
 
 def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     """Measures once, or sends samples until the count or a cancel, which ends it with ``ok``."""
-    job.phase = "monitor"
+    job.phase, job.bytes_total = "monitor", 0
     meter = Meter(job.session)
     if params["interval_ms"] is None:
         job.sleep(_FIRST_SPAN_S)

@@ -11,7 +11,7 @@ from ..faults import Fault, source_fault
 from ..fields import Field
 from ..glob import Selection
 from ..job import Job, Outcome
-from ..local import DIRECTORY_FLAGS, kind_of, open_source_directory
+from ..local import DIRECTORY_FLAGS, base_name, kind_of, open_source_directory
 from ..names import join
 
 _CHUNK_BYTES = 1 << 20
@@ -57,7 +57,7 @@ class _Verify:
         if src.kind == "directory" and dst.kind == "directory":
             self._trees()
         else:
-            self._both(b"", src, dst)
+            self._both(base_name(self._src) or self._src, src, dst)
         data = {
             "matched": self._matched,
             "mismatched": self._mismatched,
@@ -83,7 +83,7 @@ class _Verify:
             self._job.items_done,
             first.message,
         )
-        error = Fault("VERIFY_MISMATCH", message, path=first.path)
+        error = Fault("VERIFY_MISMATCH", message, path=first.path, offset=first.offset)
         return Outcome(data=data, verify=verified, status="failed", error=error)
 
     def _trees(self) -> None:
@@ -190,12 +190,21 @@ class _Verify:
         with left, right:
             while True:
                 data = left.read(_CHUNK_BYTES)
-                if data != right.read(_CHUNK_BYTES):
-                    raise Fault("VERIFY_MISMATCH", "the content differs")
+                other = right.read(_CHUNK_BYTES)
+                if data != other:
+                    at = total + _common(data, other)
+                    raise Fault("VERIFY_MISMATCH", "the content differs", offset=at)
                 if not data:
                     return total
                 total += len(data)
                 self._job.read(len(data))
+
+
+def _common(left: bytes, right: bytes) -> int:
+    """How many bytes both begin with."""
+    return next(
+        (at for at, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right))
+    )
 
 
 def _open(side: _Side, path: bytes) -> Any:
