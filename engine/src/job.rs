@@ -397,7 +397,8 @@ impl Failures {
     #[must_use]
     pub fn finish(&self) -> FailureList {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = std::mem::take(&mut all.first);
+        let mut first = std::mem::take(&mut all.first);
+        first.sort_by(|a, b| a.parts().path.cmp(&b.parts().path));
         let report =
             all.report.take().and_then(|report| report.finish(all.total > first.len() as u64));
         FailureList { first, total: all.total, report }

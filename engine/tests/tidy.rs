@@ -209,7 +209,11 @@ fn files_and_functions_stay_readable() {
 #[test]
 fn a_door_holds_no_logic() {
     for source in sources().iter().filter(|s| s.name.ends_with("/mod.rs")) {
-        let bodies = source.code.iter().filter(|line| line.trim_start().starts_with("fn ")).count();
+        let bodies = source
+            .code
+            .iter()
+            .filter(|line| line.trim_start().starts_with("fn ") && !line.ends_with(';'))
+            .count();
         assert_eq!(bodies, 0, "{} has private functions: name a file for them", source.name);
     }
 }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, without_values};
 use crate::vocabulary::{LocationSpec, OneOrMany, Size};
 
 /// Longest id, label, key or reason, in bytes.
@@ -160,17 +160,23 @@ fn read_envelope(fields: Map<String, Value>) -> Result<Envelope, Fault> {
     if !fields.contains_key("op") {
         return Err(Fault::new(Code::MissingField, "the command has no op").at_field("op"));
     }
+    if fields.get("id").is_some_and(Value::is_null) {
+        let message = "null is no id; leave the field out to be given one";
+        return Err(Fault::new(Code::InvalidField, message).at_field("id"));
+    }
     for (name, value) in &fields {
         let probe = Map::from_iter([
             ("op".to_owned(), Value::String(String::new())),
             (name.clone(), value.clone()),
         ]);
         if let Err(error) = Envelope::deserialize(Value::Object(probe)) {
-            return Err(Fault::new(Code::InvalidField, error.to_string()).at_field(name));
+            return Err(
+                Fault::new(Code::InvalidField, without_values(&error.to_string())).at_field(name)
+            );
         }
     }
     let envelope = Envelope::deserialize(Value::Object(fields))
-        .map_err(|error| Fault::new(Code::InvalidField, error.to_string()))?;
+        .map_err(|error| Fault::new(Code::InvalidField, without_values(&error.to_string())))?;
     let too_long = |text: &String| text.is_empty() || text.len() > NAME_MAX_BYTES;
     let bad = |field: &str| {
         let message = format!("must have 1 to {NAME_MAX_BYTES} bytes");
@@ -531,7 +537,9 @@ mod tests {
         let bad = split(r#"{"op":"copy","id":"c1","after":"c0"}"#).unwrap_err();
         assert_eq!(bad.id, Some(Id::Text("c1".into())));
         assert_eq!(bad.fault.at.unwrap().field.as_deref(), Some("after"));
-        for line in [r#"{"id":1}"#, r#"{"op":7}"#, r#"{"op":"x","id":null,"key":""}"#] {
+        for line in
+            [r#"{"id":1}"#, r#"{"op":7}"#, r#"{"op":"x","id":null}"#, r#"{"op":"x","key":""}"#]
+        {
             assert!(split(line).is_err(), "{line}");
         }
         for id in ["9007199254740992", "-1", "1.5", "\"\"", "[]", "true"] {

@@ -163,7 +163,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
             }
 
             fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<Self::Value, E> {
-                T::deserialize(serde::de::value::StrDeserializer::new(v)).map(|v| OneOrMany(vec![v]))
+                T::deserialize(serde::de::value::StrDeserializer::new(v))
+                    .map(|v| OneOrMany(vec![v]))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {

@@ -1,6 +1,6 @@
 //! From a map of fields to a command's own struct, with errors that name the field.
 
-use migration_protocol::fault::{Code, Fault};
+use migration_protocol::fault::{Code, Fault, without_values};
 use migration_protocol::message::ENVELOPE_FIELDS;
 use migration_protocol::vocabulary::LimitSpec;
 use schemars::{JsonSchema, Schema};
@@ -38,7 +38,7 @@ fn explain(
             .at_field(field);
     }
     let path = error.path().to_string();
-    let fault = Fault::new(Code::InvalidField, error.inner().to_string());
+    let fault = Fault::new(Code::InvalidField, without_values(&error.inner().to_string()));
     if path == "." { fault } else { fault.at_field(path) }
 }
 

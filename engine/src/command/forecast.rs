@@ -166,7 +166,7 @@ impl<'a> Forecast<'a> {
             kind: item.kind,
             size: item.size,
             mtime: item.attributes.mtime,
-            mark: Mark(item.identity.dev, item.identity.ino),
+            mark: Mark::default(),
             link: item.link,
         }))
     }

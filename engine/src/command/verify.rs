@@ -22,9 +22,9 @@ use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
+use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
 use crate::progress::{Spent, add};
-use crate::resource::budget::Permit;
 use crate::wire;
 
 /// How far two things are compared.
@@ -154,9 +154,8 @@ struct Comparer<'a> {
 
 /// Two chunks side by side.
 struct Sides {
-    left: Vec<u8>,
-    right: Vec<u8>,
-    _permit: Permit,
+    left: ChunkBuffer,
+    right: ChunkBuffer,
 }
 
 fn differs(message: impl Into<String>) -> EngineError {
@@ -168,9 +167,8 @@ impl Handler for Comparer<'_> {
     type Hand = Sides;
 
     fn hand(&self) -> Result<Sides> {
-        let permit = self.job.take_memory(2 * CHUNK_BYTES)?;
-        let side = || vec![0; CHUNK_BYTES as usize];
-        Ok(Sides { left: side(), right: side(), _permit: permit })
+        let [left, right] = ChunkBuffer::pair(self.job, CHUNK_BYTES)?;
+        Ok(Sides { left, right })
     }
 
     fn enter(&self, above: Option<&()>, directory: &Item) -> Result<()> {
@@ -263,13 +261,14 @@ impl Comparer<'_> {
             self.job.take_bytes(CHUNK_BYTES.min(item.size.saturating_sub(offset)))?;
             let read = || {
                 Ok::<_, EngineError>((
-                    fill(left, offset, &mut sides.left)?,
-                    fill(right, offset, &mut sides.right)?,
+                    fill(left, offset, sides.left.bytes())?,
+                    fill(right, offset, sides.right.bytes())?,
                 ))
             };
             let (a, b) = self.job.progress.timed(Spent::SourceRead, read)?;
-            let a = sides.left.get(..a).unwrap_or_default();
-            let b = sides.right.get(..b).unwrap_or_default();
+            let full = sides.left.bytes().len();
+            let a = sides.left.bytes().get(..a).unwrap_or_default();
+            let b = sides.right.bytes().get(..b).unwrap_or_default();
             if a != b {
                 let same = a.iter().zip(b).take_while(|(a, b)| a == b).count() as u64;
                 return Err(differs("the content differs").offset(offset + same));
@@ -279,7 +278,7 @@ impl Comparer<'_> {
             if let Some(shown) = &shown {
                 shown.add(a.len() as u64);
             }
-            if a.len() < sides.left.len() {
+            if a.len() < full {
                 return Ok(());
             }
         }

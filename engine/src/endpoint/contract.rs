@@ -18,7 +18,7 @@ use std::any::Any;
 use crate::error::Result;
 use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
 use crate::model::found::{Found, Mark};
-use crate::model::item::{Attributes, Handle, Item};
+use crate::model::item::{Attributes, Handle, Item, Timestamp};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 
@@ -142,6 +142,8 @@ pub struct Place {
     pub handle: Handle,
     /// Whether this job made it, so that nothing can stand in it yet.
     pub made: bool,
+    /// When it was made; 0 where that is not known.
+    pub born: Timestamp,
 }
 
 /// Something written and complete, not yet visible.

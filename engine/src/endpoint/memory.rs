@@ -250,9 +250,13 @@ impl Reader for MemoryReader {
     }
 }
 
+fn mark(version: u64) -> Mark {
+    Mark { ino: version, ..Mark::default() }
+}
+
 /// A prefix as a place.
 fn place(prefix: Vec<u8>) -> Place {
-    Place { handle: Handle::new(Arc::new(prefix)), made: false }
+    Place { handle: Handle::new(Arc::new(prefix)), made: false, born: Timestamp::default() }
 }
 
 fn key_in(at: &Place, name: &[u8]) -> Vec<u8> {
@@ -293,7 +297,7 @@ impl ObjectSink for Memory {
             kind: ItemKind::File,
             size: stored.bytes.len() as u64,
             mtime: stored.mtime,
-            mark: Mark(0, stored.version),
+            mark: mark(stored.version),
             link: None,
         }))
     }
@@ -375,7 +379,7 @@ impl Intake for MemoryIntake {
         Ok(Staged {
             name: target.name.clone(),
             consent: target.consent,
-            mark: Mark(0, version),
+            mark: mark(version),
             inner,
         })
     }

@@ -5,6 +5,7 @@
 //! as done if its receipt fits the source as it is now and the mark fits what stands under the
 //! final name. So a crash between the two steps needs no guess: either the mark is there or not.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +17,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::journal::state::unusable;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Mark;
-use crate::model::item::Item;
+use crate::model::item::{Item, Timestamp};
 use crate::platform::operator;
 
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
@@ -34,7 +35,7 @@ pub struct Receipt {
     ctime_ns: i128,
     dev: u64,
     ino: u64,
-    mark: (u64, u64),
+    mark: (u64, u64, i128),
     digest: Option<(String, String)>,
 }
 
@@ -48,7 +49,7 @@ impl Receipt {
             ctime_ns: item.identity.ctime.0,
             dev: item.identity.dev,
             ino: item.identity.ino,
-            mark: (mark.0, mark.1),
+            mark: (mark.dev, mark.ino, mark.born.0),
             digest: digests.first().map(|d| (d.algorithm.name().to_owned(), d.hex.clone())),
         }
     }
@@ -65,7 +66,7 @@ impl Receipt {
     /// Whether this is what it wrote.
     #[must_use]
     pub fn wrote(&self, mark: Mark) -> bool {
-        self.mark == (mark.0, mark.1)
+        self.mark == (mark.dev, mark.ino, mark.born.0)
     }
 
     /// The digest taken then.
@@ -84,6 +85,8 @@ struct Facts {
     command: serde_json::Value,
     /// The job that runs it, and those of dead attempts.
     jobs: Vec<String>,
+    /// When the first of them began, nanoseconds since 1970.
+    begun_ns: i128,
     /// The result, once it is `ok`.
     result: Option<serde_json::Value>,
 }
@@ -94,6 +97,7 @@ pub struct Ledger {
     database: Arc<Database>,
     path: PathBuf,
     resumed: bool,
+    begun: Timestamp,
     /// The facts are small and rewritten whole.
     writing: Arc<Mutex<()>>,
 }
@@ -105,6 +109,11 @@ pub enum Opened {
     Done(serde_json::Value),
     /// To be run, from the start or from where it stopped.
     Run(Ledger),
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp(since.map_or(0, |time| time.as_nanos() as i128))
 }
 
 fn broken(path: &Path, what: impl std::fmt::Display) -> EngineError {
@@ -126,7 +135,9 @@ fn open_database(path: &Path) -> Result<Database> {
         Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
             Err(EngineError::new(Kind::Locked, "the key is in use by another command"))
         }
-        Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))) => {
+        Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
+            if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+        {
             Err(unusable(path, "read", &error))
         }
         Err(error) => Err(broken(path, error)),
@@ -141,7 +152,8 @@ fn open_database(path: &Path) -> Result<Database> {
 pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) -> Result<Opened> {
     let path = file_of(folder, key);
     let database = Arc::new(open_database(&path)?);
-    let mut ledger = Ledger { database, path, resumed: false, writing: Arc::default() };
+    let mut ledger =
+        Ledger { database, path, resumed: false, begun: now(), writing: Arc::default() };
     let facts = match ledger.facts()? {
         Some(facts) if facts.command != *command || facts.key != key => {
             let message = "the key belongs to another command";
@@ -150,6 +162,7 @@ pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) ->
         Some(Facts { result: Some(result), .. }) => return Ok(Opened::Done(result)),
         Some(mut facts) => {
             ledger.resumed = true;
+            ledger.begun = Timestamp(facts.begun_ns);
             facts.jobs.push(job.to_owned());
             facts
         }
@@ -158,6 +171,7 @@ pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) ->
             key: key.to_owned(),
             command: command.clone(),
             jobs: vec![job.to_owned()],
+            begun_ns: ledger.begun.0,
             result: None,
         },
     };
@@ -188,7 +202,8 @@ pub fn stored(
             }
             Err(error) => return Err(error),
         };
-        let ledger = Ledger { database, path, resumed: true, writing: Arc::default() };
+        let ledger =
+            Ledger { database, path, resumed: true, begun: now(), writing: Arc::default() };
         if let Some(facts) = ledger.facts()?
             && matches(&facts.key, &facts.jobs)
         {
@@ -208,7 +223,7 @@ pub fn jobs(folder: &Path, key: &str) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let database = Arc::new(open_database(&path)?);
-    let ledger = Ledger { database, path, resumed: true, writing: Arc::default() };
+    let ledger = Ledger { database, path, resumed: true, begun: now(), writing: Arc::default() };
     Ok(ledger.facts()?.map(|facts| facts.jobs).unwrap_or_default())
 }
 
@@ -236,6 +251,14 @@ impl Ledger {
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.resumed
+    }
+
+    /// Whether an earlier attempt may have made a directory that was born then. Clocks of
+    /// filesystems tick coarsely, so a little before the beginning counts.
+    #[must_use]
+    pub fn may_have_made(&self, born: Timestamp) -> bool {
+        const TICK_NS: i128 = 20_000_000;
+        self.resumed && born.0 >= self.begun.0 - TICK_NS
     }
 
     /// Names of the jobs of earlier attempts.

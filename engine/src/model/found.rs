@@ -17,6 +17,14 @@ pub struct Found {
     pub link: Option<Vec<u8>>,
 }
 
-/// Identifies one state of a destination item, so that a resumed job knows its own.
+/// Identifies one destination item, from before its publication until somebody replaces it, so
+/// that a resumed job knows its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark(pub u64, pub u64);
+pub struct Mark {
+    /// Device; 0 where that means nothing.
+    pub dev: u64,
+    /// Inode, or a version.
+    pub ino: u64,
+    /// When it was made: inode numbers are used again at once.
+    pub born: Timestamp,
+}

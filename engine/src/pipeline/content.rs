@@ -1,15 +1,19 @@
 //! One file's bytes: read, limited, digested, and handed on, chunk by chunk.
 
 use crate::endpoint::contract::Reader;
-use crate::error::Result;
+use memmap2::MmapMut;
+
+use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::progress::{Spent, add};
 use crate::resource::budget::Permit;
 
 /// A worker's chunk buffer and the memory it was granted.
+///
+/// Mapped by itself: an allocator would keep what was freed, thread by thread, above the cap.
 pub struct ChunkBuffer {
-    bytes: Vec<u8>,
+    bytes: MmapMut,
     _permit: Permit,
 }
 
@@ -19,8 +23,30 @@ impl ChunkBuffer {
     /// # Errors
     /// `Memory` or `Cancelled`.
     pub fn new(job: &Job, bytes: u64) -> Result<Self> {
-        let permit = job.take_memory(bytes)?;
-        Ok(Self { bytes: vec![0; bytes as usize], _permit: permit })
+        Self::granted(job.take_memory(bytes)?, bytes)
+    }
+
+    /// Two buffers of `bytes` each, granted at once: nobody waits for the second while holding
+    /// the first.
+    ///
+    /// # Errors
+    /// `Memory` or `Cancelled`.
+    pub fn pair(job: &Job, bytes: u64) -> Result<[Self; 2]> {
+        let (left, right) = job.take_memory(2 * bytes)?.split(bytes);
+        Ok([Self::granted(left, bytes)?, Self::granted(right, bytes)?])
+    }
+
+    fn granted(permit: Permit, bytes: u64) -> Result<Self> {
+        let mapped = MmapMut::map_anon(bytes as usize).map_err(|error| {
+            EngineError::new(Kind::Memory, "the system gives no memory")
+                .because("mmap", error.raw_os_error())
+        })?;
+        Ok(Self { bytes: mapped, _permit: permit })
+    }
+
+    /// The bytes.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 }
 

@@ -100,7 +100,8 @@ impl Handler for Copier<'_> {
             Some(above) => self.sink.enter(&above.place, directory.path.name()),
         })?;
         let replaces = matches!(self.options.on_exists, OnExists::Update | OnExists::Replace);
-        Ok(Scope { dress: place.made || replaces, place, single: None })
+        let own = self.job.ledger().is_some_and(|ledger| ledger.may_have_made(place.born));
+        Ok(Scope { dress: place.made || replaces || own, place, single: None })
     }
 
     fn alone(&self, _item: &Item) -> Result<Scope> {
@@ -203,7 +204,9 @@ impl Copier<'_> {
             return Ok(decided);
         }
         Ok(match ledger.receipt(item.path.as_bytes())? {
-            Some(receipt) if receipt.wrote(found.mark) && receipt.fits(item) => {
+            Some(receipt)
+                if receipt.wrote(found.mark) && receipt.fits(item) && found.size == item.size =>
+            {
                 let digests = receipt.digest().into_iter().collect();
                 add(&self.job.progress.bytes_done, item.size);
                 Judged::Before(Made::Before(item.size, digests))

@@ -6,8 +6,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Timespec,
-    Timestamps,
+    self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Statx, StatxFlags,
+    StatxTimestamp, Timespec, Timestamps,
 };
 use rustix::io::Errno;
 
@@ -33,37 +33,45 @@ pub struct Facts {
     pub attributes: Attributes,
     /// Device, inode, change time.
     pub identity: Identity,
+    /// When the inode was made; 0 where the filesystem does not tell. A reused inode number has
+    /// another one.
+    pub born: Timestamp,
 }
 
-impl From<Stat> for Facts {
-    #[expect(clippy::unnecessary_cast, clippy::cast_lossless, reason = "widths differ by platform")]
-    fn from(stat: Stat) -> Self {
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
+impl From<Statx> for Facts {
+    fn from(stat: Statx) -> Self {
+        let mode = u32::from(stat.stx_mode);
+        let kind = match FileType::from_raw_mode(mode) {
             FileType::RegularFile => ItemKind::File,
             FileType::Directory => ItemKind::Directory,
             FileType::Symlink => ItemKind::Symlink,
             _ => ItemKind::Special,
         };
-        let size = if kind == ItemKind::File { stat.st_size.max(0) as u64 } else { 0 };
+        let time = |time: StatxTimestamp| Timestamp::new(time.tv_sec, time.tv_nsec);
+        let has_birth = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
         Self {
             kind,
-            size,
+            size: if kind == ItemKind::File { stat.stx_size } else { 0 },
             attributes: Attributes {
-                mode: stat.st_mode as u32 & 0o7777,
-                uid: stat.st_uid,
-                gid: stat.st_gid,
-                mtime: Timestamp::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32),
-                atime: Timestamp::new(stat.st_atime as i64, stat.st_atime_nsec as u32),
-                links: stat.st_nlink as u64,
+                mode: mode & 0o7777,
+                uid: stat.stx_uid,
+                gid: stat.stx_gid,
+                mtime: time(stat.stx_mtime),
+                atime: time(stat.stx_atime),
+                links: u64::from(stat.stx_nlink),
             },
             identity: Identity {
-                dev: stat.st_dev as u64,
-                ino: stat.st_ino as u64,
-                ctime: Timestamp::new(stat.st_ctime as i64, stat.st_ctime_nsec as u32),
+                dev: u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor),
+                ino: stat.stx_ino,
+                ctime: time(stat.stx_ctime),
             },
+            born: if has_birth { time(stat.stx_btime) } else { Timestamp::default() },
         }
     }
 }
+
+/// What is asked of every entry.
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
@@ -154,7 +162,7 @@ impl Dir {
     /// # Errors
     /// Whatever the system says.
     pub fn facts(&self, name: &[u8]) -> Result<Facts, Errno> {
-        fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).map(Facts::from)
+        fs::statx(&self.0, name, AtFlags::SYMLINK_NOFOLLOW, WANTED).map(Facts::from)
     }
 
     /// What the directory itself is.
@@ -162,7 +170,7 @@ impl Dir {
     /// # Errors
     /// Whatever the system says.
     pub fn own_facts(&self) -> Result<Facts, Errno> {
-        fs::fstat(&self.0).map(Facts::from)
+        facts(&self.0)
     }
 
     /// The text of a link.
@@ -295,7 +303,15 @@ impl Dir {
 /// # Errors
 /// Whatever the system says.
 pub fn facts(fd: &impl AsFd) -> Result<Facts, Errno> {
-    fs::fstat(fd).map(Facts::from)
+    fs::statx(fd, "", AtFlags::EMPTY_PATH, WANTED).map(Facts::from)
+}
+
+/// What a path of the operator leads to, links followed.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn facts_of_path(path: &[u8]) -> Result<Facts, Errno> {
+    fs::statx(fs::CWD, path, AtFlags::empty(), WANTED).map(Facts::from)
 }
 
 fn timestamps(attributes: &Attributes) -> Timestamps {

@@ -75,6 +75,15 @@ impl Budget {
     }
 }
 
+impl Permit {
+    /// Cuts the permit in two, the first of at most `bytes`.
+    pub fn split(mut self, bytes: u64) -> (Permit, Permit) {
+        let first = bytes.min(self.bytes);
+        self.bytes -= first;
+        (Permit { bytes: first, budget: self.budget.clone() }, self)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let (lock, changed) = &*self.budget.shared;

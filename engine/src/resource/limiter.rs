@@ -95,7 +95,11 @@ mod tests {
         let start = Instant::now();
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..10).for_each(|_| { limiter.take(1500, &switch).unwrap(); }));
+                scope.spawn(|| {
+                    (0..10).for_each(|_| {
+                        limiter.take(1500, &switch).unwrap();
+                    })
+                });
             }
         });
         let per_s = 60_000.0 / start.elapsed().as_secs_f64();

@@ -11,6 +11,7 @@
 mod binary;
 mod doctor;
 mod faces;
+mod interrupt;
 mod jobs;
 mod listing;
 mod settings;

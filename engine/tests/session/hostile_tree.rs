@@ -57,7 +57,7 @@ fn many_failures_are_all_in_the_report() {
     let mut named: Vec<String> = report
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .map(|line| line["path"].as_str().unwrap().to_owned())
+        .map(|line| line["at"]["path"].as_str().unwrap().to_owned())
         .collect();
     named.sort();
     named.dedup();

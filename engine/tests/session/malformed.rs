@@ -168,6 +168,34 @@ fn lines() -> Vec<(Vec<u8>, &'static str)> {
     add(r#"{"op":"hello","protocol":[7]}"#, "PROTOCOL_VERSION");
     add(r#"{"op":"hello","require":["telepathy"]}"#, "FEATURE_MISSING");
     add(r#"{"op":"resume","token":"ck:nothing:1"}"#, "UNKNOWN_JOB");
+    for (op, fields, field) in [
+        ("verify", r#""src":"a""#, "dst"),
+        ("verify", r#""src":"a","dst":"b""#, "level"),
+        ("inspect", "", "src"),
+        ("checksum", "", "src"),
+        ("checksum", r#""src":"a""#, "algorithm"),
+        ("checksum", r#""src":"a""#, "manifest"),
+        ("compress", r#""src":"a","dst":"b""#, "level"),
+        ("compress", r#""src":"a","dst":"b""#, "format"),
+        ("monitor", "", "interval_ms"),
+        ("monitor", "", "alerts"),
+        ("plan", "", "command"),
+        ("batch", "", "items"),
+        ("cleanup", "", "locations"),
+        ("cancel", "", "target"),
+        ("limits", "", "bytes_per_s"),
+        ("jobs", "", "limit"),
+        ("hello", "", "events"),
+        ("shutdown", "", "mode"),
+    ] {
+        let comma = if fields.is_empty() { "" } else { "," };
+        for value in ["-7", "{\"no\":{}}"] {
+            add(
+                &format!("{{\"op\":\"{op}\",{fields}{comma}\"{field}\":{value}}}"),
+                "INVALID_FIELD",
+            );
+        }
+    }
     all.push((b"{\"op\":\"ping\",\"x\":\"\xff\"}".to_vec(), "PARSE"));
     all.push((b"\x00\x01\x02".to_vec(), "PARSE"));
     all.push((vec![b'x'; 2 << 20], "LINE_TOO_LONG"));

@@ -35,21 +35,12 @@ impl Place {
         self.path(".state")
     }
 
-    /// Names of temporary files beneath `root`.
+    /// Temporary files beneath the place; `find` reaches names of any length.
     pub fn leftovers(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut open = vec![self.dir.path().to_owned()];
-        while let Some(dir) = open.pop() {
-            for entry in std::fs::read_dir(dir).unwrap() {
-                let entry = entry.unwrap();
-                if entry.file_type().unwrap().is_dir() {
-                    open.push(entry.path());
-                } else if entry.file_name().as_encoded_bytes().starts_with(b".mig-") {
-                    found.push(entry.path());
-                }
-            }
-        }
-        found
+        let form =
+            [r"-regextype", "posix-extended", "-regex", r".*/\.mig-[0-9a-f]{8}-[0-9]+\.part"];
+        let found = Command::new("find").arg(self.dir.path()).args(form).output().unwrap().stdout;
+        String::from_utf8(found).unwrap().lines().map(PathBuf::from).collect()
     }
 }
 

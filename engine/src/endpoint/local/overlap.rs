@@ -5,7 +5,7 @@ use rustix::io::Errno;
 
 use crate::error::Result;
 use crate::model::location::Location;
-use crate::platform::dir::{Dir, Facts};
+use crate::platform::dir::{self, Dir, Facts};
 use crate::platform::operator;
 
 use super::error;
@@ -36,8 +36,8 @@ fn id(facts: &Facts) -> Id {
 }
 
 fn facts(path: &[u8]) -> Result<Option<Facts>, Errno> {
-    match rustix::fs::stat(path) {
-        Ok(stat) => Ok(Some(Facts::from(stat))),
+    match dir::facts_of_path(path) {
+        Ok(facts) => Ok(Some(facts)),
         Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::ACCESS) => Ok(None),
         Err(error) => Err(error),
     }

@@ -10,7 +10,7 @@ use crate::endpoint::contract::{Caps, Intake, ObjectSink, Place, Staged, Target}
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Consent, Durable};
 use crate::model::found::{Found, Mark};
-use crate::model::item::{Attributes, Handle, ItemKind};
+use crate::model::item::{Attributes, Handle, ItemKind, Timestamp};
 use crate::model::location::Location;
 use crate::platform::dir::{self, Dir, Facts};
 use crate::platform::operator;
@@ -36,6 +36,7 @@ pub struct LocalSink {
 struct LocalPlace {
     dir: Dir,
     device: u64,
+    born: Timestamp,
     /// Whether its own name may not be durable yet, and in which directory that name is.
     unsynced: AtomicBool,
     parent: Option<Arc<LocalPlace>>,
@@ -76,8 +77,12 @@ fn sync_parent_of(path: &std::path::Path) -> Result<()> {
 
 fn place(dir: Dir, parent: Option<Arc<LocalPlace>>, new: bool) -> Result<Arc<LocalPlace>> {
     let facts = dir.own_facts().map_err(|errno| error::destination("stat", errno))?;
-    let device = facts.identity.dev;
-    Ok(Arc::new(LocalPlace { dir, device, unsynced: AtomicBool::new(new), parent }))
+    let (device, born) = (facts.identity.dev, facts.born);
+    Ok(Arc::new(LocalPlace { dir, device, born, unsynced: AtomicBool::new(new), parent }))
+}
+
+fn handed(place: Arc<LocalPlace>, made: bool) -> Place {
+    Place { born: place.born, handle: Handle::new(place), made }
 }
 
 fn local(place: &Place) -> Result<Arc<LocalPlace>> {
@@ -88,7 +93,7 @@ fn local(place: &Place) -> Result<Arc<LocalPlace>> {
 }
 
 fn mark(facts: &Facts) -> Mark {
-    Mark(facts.identity.dev, facts.identity.ino)
+    Mark { dev: facts.identity.dev, ino: facts.identity.ino, born: facts.born }
 }
 
 fn permission_bits(attributes: &Attributes, carry: Carry) -> u32 {
@@ -119,12 +124,12 @@ impl ObjectSink for LocalSink {
             return Err(EngineError::new(Kind::DestinationType, message).at(self.path.clone()));
         };
         let (place, made) = self.open(dir)?;
-        Ok((Place { handle: Handle::new(place), made }, name.to_vec()))
+        Ok((handed(place, made), name.to_vec()))
     }
 
     fn root_directory(&self) -> Result<Place> {
         let (place, made) = self.open(&self.path)?;
-        Ok(Place { handle: Handle::new(place), made })
+        Ok(handed(place, made))
     }
 
     fn enter(&self, at: &Place, name: &[u8]) -> Result<Place> {
@@ -137,7 +142,7 @@ impl ObjectSink for LocalSink {
         let opened = parent.dir.open_dir(name);
         let opened = opened.map_err(|errno| error::destination("open", errno))?;
         let place = place(opened, Some(parent), made)?;
-        Ok(Place { handle: Handle::new(place), made })
+        Ok(handed(place, made))
     }
 
     fn found(&self, at: &Place, name: &[u8]) -> Result<Option<Found>> {
