@@ -263,6 +263,7 @@ class Process:
         _LIVE.discard(self)
         if stream is not None:
             stream.close()
+        self.close_input()
         if self._on_end is not None:
             self._on_end()
 

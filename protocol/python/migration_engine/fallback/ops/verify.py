@@ -133,7 +133,7 @@ class _Verify:
         if src is not None and dst is not None and src.kind != dst.kind:
             self._mismatched += 1
             self._fail(path, "the kind differs")
-        elif src is None or dst is None:
+        elif self._selection.takes_all and (src is None or dst is None):
             self._items(path, src, dst)
         below = _Level(path, _descend(level.src_fd, src), None, covered)
         try:
