@@ -24,6 +24,8 @@ const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 const RECEIPTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("receipts");
 /// Version of the records below; another one is refused.
 const VERSION: u32 = 1;
+/// Longest key, bytes.
+const KEY_BYTES_MAX: u64 = 1 << 10;
 /// Memory of a key's store, bytes.
 const CACHE_BYTES: usize = 1 << 20;
 
@@ -152,8 +154,7 @@ fn open_database(path: &Path) -> Result<Database> {
 pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) -> Result<Opened> {
     let path = file_of(folder, key);
     let database = Arc::new(open_database(&path)?);
-    let mut ledger =
-        Ledger { database, path, resumed: false, begun: now(), writing: Arc::default() };
+    let mut ledger = Ledger::of(database, path, false);
     let facts = match ledger.facts()? {
         Some(facts) if facts.command != *command || facts.key != key => {
             let message = "the key belongs to another command";
@@ -175,42 +176,53 @@ pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) ->
             result: None,
         },
     };
+    note_job(folder, job, key)?;
     ledger.write_facts(&facts)?;
     Ok(Opened::Run(ledger))
 }
 
-/// The command stored under a key, or run by the job of this name; with its key.
+/// The command stored under a key.
 ///
 /// # Errors
 /// `StateDir`, `JournalCorrupt`; `Locked` when another command holds it.
-pub fn stored(
-    folder: &Path,
-    mut matches: impl FnMut(&str, &[String]) -> bool,
-) -> Result<Option<(String, serde_json::Value)>> {
-    let names = operator::names(folder).map_err(|error| unusable(folder, "readdir", &error))?;
-    let mut locked = None;
-    for name in names {
-        let path = folder.join(name);
-        if path.extension().is_none_or(|extension| extension != "redb") {
-            continue;
-        }
-        let database = match open_database(&path) {
-            Ok(database) => Arc::new(database),
-            Err(error) if error.kind() == Kind::Locked => {
-                locked = Some(error);
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let ledger =
-            Ledger { database, path, resumed: true, begun: now(), writing: Arc::default() };
-        if let Some(facts) = ledger.facts()?
-            && matches(&facts.key, &facts.jobs)
-        {
-            return Ok(Some((facts.key, facts.command)));
-        }
+pub fn stored(folder: &Path, key: &str) -> Result<Option<serde_json::Value>> {
+    let path = file_of(folder, key);
+    if !path.exists() {
+        return Ok(None);
     }
-    locked.map_or(Ok(None), Err)
+    let database = Arc::new(open_database(&path)?);
+    let ledger = Ledger::of(database, path, true);
+    Ok(ledger.facts()?.map(|facts| facts.command))
+}
+
+/// The key that the job of this name ran under.
+///
+/// # Errors
+/// `StateDir`.
+pub fn key_of_job(folder: &Path, job: &str) -> Result<Option<String>> {
+    let is_name = job.len() == 16 && job.bytes().all(|b| b.is_ascii_hexdigit());
+    if !is_name {
+        return Ok(None);
+    }
+    let path = job_file(folder, job);
+    match operator::read_small(&path, KEY_BYTES_MAX) {
+        Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unusable(&path, "read", &error)),
+    }
+}
+
+/// A small file that names a job's key, so that its token is found without opening every record.
+fn job_file(folder: &Path, job: &str) -> PathBuf {
+    folder.join(format!("{job}.job"))
+}
+
+fn note_job(folder: &Path, job: &str, key: &str) -> Result<()> {
+    use std::io::Write as _;
+    let path = job_file(folder, job);
+    let written =
+        operator::create_private(&path).and_then(|mut file| file.write_all(key.as_bytes()));
+    written.map_err(|error| unusable(&path, "write", &error))
 }
 
 /// Names of the jobs that ran the command of a key; none for a key that is not there.
@@ -223,7 +235,7 @@ pub fn jobs(folder: &Path, key: &str) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let database = Arc::new(open_database(&path)?);
-    let ledger = Ledger { database, path, resumed: true, begun: now(), writing: Arc::default() };
+    let ledger = Ledger::of(database, path, true);
     Ok(ledger.facts()?.map(|facts| facts.jobs).unwrap_or_default())
 }
 
@@ -237,16 +249,29 @@ pub fn forget(folder: &Path, key: &str) -> Result<bool> {
         return Ok(false);
     }
     let held = match open_database(&path) {
-        Ok(database) => Some(database),
+        Ok(database) => Some(Arc::new(database)),
         Err(error) if error.kind() == Kind::JournalCorrupt => None,
         Err(error) => return Err(error),
     };
+    let jobs = held.clone().and_then(|database| {
+        let path = path.clone();
+        let ledger = Ledger::of(database, path, true);
+        ledger.facts().ok().flatten().map(|facts| facts.jobs)
+    });
+    for job in jobs.unwrap_or_default() {
+        let note = job_file(folder, &job);
+        operator::remove_file(&note).map_err(|error| unusable(&note, "unlink", &error))?;
+    }
     operator::remove_file(&path).map_err(|error| unusable(&path, "unlink", &error))?;
     drop(held);
     Ok(true)
 }
 
 impl Ledger {
+    fn of(database: Arc<Database>, path: PathBuf, resumed: bool) -> Self {
+        Self { database, path, resumed, begun: now(), writing: Arc::default() }
+    }
+
     /// Whether earlier attempts may have done part of it.
     #[must_use]
     pub fn is_resumed(&self) -> bool {

@@ -1,6 +1,8 @@
 //! Copies what a source has into a sink: content digested as it passes, checked against a source
 //! that changes, published whole.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::endpoint::contract::{Intake, ObjectSink, ObjectSource, Place, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
@@ -78,12 +80,39 @@ struct Copier<'a> {
     publisher: Publisher<'a, Scope>,
 }
 
-/// A directory at the destination; for a single item its name there.
-pub struct Scope {
-    place: Place,
-    single: Option<Vec<u8>>,
-    /// Whether its attributes are set at the end.
-    dress: bool,
+/// A directory at the destination.
+pub struct Directory {
+    above: Option<Scope>,
+    /// Its name in the one above; for a single item the item's name in it.
+    name: Vec<u8>,
+    /// Opened with the first item that needs it, so that `include` makes no empty directories.
+    place: Mutex<Option<Place>>,
+}
+
+/// A directory, shared by what is in it.
+pub type Scope = Arc<Directory>;
+
+impl Directory {
+    fn new(above: Option<Scope>, name: &[u8], place: Option<Place>) -> Scope {
+        Arc::new(Self { above, name: name.to_vec(), place: Mutex::new(place) })
+    }
+
+    fn opened(&self) -> Option<Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its place, made where it is absent, those above it first.
+    fn place(&self, sink: &dyn ObjectSink) -> Result<Place> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = &*place {
+            return Ok(place.clone());
+        }
+        let made = match &self.above {
+            None => sink.root_directory()?,
+            Some(above) => sink.enter(&above.place(sink)?, &self.name)?,
+        };
+        Ok(place.insert(made).clone())
+    }
 }
 
 impl Handler for Copier<'_> {
@@ -95,18 +124,17 @@ impl Handler for Copier<'_> {
     }
 
     fn enter(&self, above: Option<&Scope>, directory: &Item) -> Result<Scope> {
-        let place = self.job.progress.timed(Spent::DestinationWrite, || match above {
-            None => self.sink.root_directory(),
-            Some(above) => self.sink.enter(&above.place, directory.path.name()),
-        })?;
-        let replaces = matches!(self.options.on_exists, OnExists::Update | OnExists::Replace);
-        let own = self.job.ledger().is_some_and(|ledger| ledger.may_have_made(place.born));
-        Ok(Scope { dress: place.made || replaces || own, place, single: None })
+        let scope = Directory::new(above.cloned(), directory.path.name(), None);
+        if above.is_none() || self.options.selection.keeps_directories() {
+            let open = || scope.place(self.sink);
+            self.job.progress.timed(Spent::DestinationWrite, open)?;
+        }
+        Ok(scope)
     }
 
     fn alone(&self, _item: &Item) -> Result<Scope> {
         let (place, name) = self.sink.root_place()?;
-        Ok(Scope { place, single: Some(name), dress: false })
+        Ok(Directory::new(None, &name, Some(place)))
     }
 
     fn take(&self, buffer: &mut ChunkBuffer, item: Item, ticket: Ticket<Scope>) -> Result<()> {
@@ -135,11 +163,11 @@ impl Handler for Copier<'_> {
     }
 
     fn leave(&self, directory: &Item, scope: &Scope) {
-        if !scope.dress {
+        let Some(place) = scope.opened().filter(|place| self.dresses(place)) else {
             return;
-        }
+        };
         let (attributes, carry) = (&directory.attributes, self.options.carry);
-        if let Err(error) = self.sink.leave(&scope.place, attributes, carry) {
+        if let Err(error) = self.sink.leave(&place, attributes, carry) {
             add(&self.job.progress.items_total, 1);
             self.job.fail(directory.path.as_bytes(), error);
         }
@@ -157,8 +185,17 @@ enum Made {
 }
 
 impl Copier<'_> {
+    /// Whether a directory gets its attributes: those of somebody else stay, unless what they hold
+    /// may be replaced too.
+    fn dresses(&self, place: &Place) -> bool {
+        let replaces = matches!(self.options.on_exists, OnExists::Update | OnExists::Replace);
+        let made_before =
+            || self.job.ledger().is_some_and(|ledger| ledger.may_have_made(place.born));
+        place.made || replaces || made_before()
+    }
+
     fn item(&self, buffer: &mut ChunkBuffer, item: &Item, scope: &Scope) -> Result<Made> {
-        let name = scope.single.as_deref().unwrap_or_else(|| item.path.name());
+        let name = if item.path.is_root() { &scope.name } else { item.path.name() };
         if temp_tag(name).is_some() {
             let message = "the name has the form kept for temporary files";
             return Err(EngineError::new(Kind::NameRefused, message));
@@ -171,10 +208,8 @@ impl Copier<'_> {
             ItemKind::Symlink if self.options.links == Links::Skip => return Ok(Made::Skipped),
             _ => {}
         }
-        let found = match scope.place.made {
-            true => None,
-            false => self.sink.found(&scope.place, name)?,
-        };
+        let place = scope.place(self.sink)?;
+        let found = if place.made { None } else { self.sink.found(&place, name)? };
         let consent = match self.judge(item, found.as_ref())? {
             Judged::Before(made) => return Ok(made),
             Judged::Decided(Decision::Skip) => return Ok(Made::Skipped),
@@ -189,8 +224,8 @@ impl Copier<'_> {
         };
         let target = Target { name: name.to_vec(), consent, carry: self.options.carry };
         match &item.link {
-            Some(text) => self.link(item, text, &scope.place, &target),
-            None => self.file(buffer, item, &scope.place, &target),
+            Some(text) => self.link(item, text, &place, &target),
+            None => self.file(buffer, item, &place, &target),
         }
     }
 

@@ -174,6 +174,7 @@ pub(super) fn begin(dispatch: &mut Dispatch, id: &Id) -> bool {
     if !dispatch.batches.contains(id) {
         return false;
     }
+    dispatch.begin_batch(id);
     refill(dispatch, id);
     true
 }

@@ -218,7 +218,11 @@ impl Dispatch {
 
     fn progress(&mut self) {
         let running = |state| matches!(state, JobState::Running | JobState::Paused);
-        for (id, entry) in self.table.iter_mut().filter(|(_, entry)| running(entry.state)) {
+        let jobs = self
+            .table
+            .iter_mut()
+            .filter(|(id, entry)| running(entry.state) && !self.batches.contains(id));
+        for (id, entry) in jobs {
             if let Some(started) = entry.started
                 && let Some(progress) =
                     entry.pace.look(id, &entry.job, started, self.progress_every)
@@ -442,6 +446,15 @@ impl Dispatch {
         self.table.insert(id, entry);
     }
 
+    /// A batch runs from here on, though no thread of its own does.
+    pub(super) fn begin_batch(&mut self, id: &Id) {
+        if let Some(entry) = self.table.get_mut(id) {
+            entry.started = Some(Instant::now());
+            entry.state = JobState::Running;
+            self.say_state(id.clone(), JobState::Running);
+        }
+    }
+
     /// Makes a job ready to run as soon as a slot is free.
     pub(super) fn make_ready(&mut self, id: Id) {
         self.ready.push_back(id);
@@ -578,6 +591,9 @@ impl Dispatch {
         }
         let started = entry.started.is_some();
         if self.batches.contains(id) {
+            if let Some(entry) = self.table.get_mut(id) {
+                entry.state = JobState::Cancelling;
+            }
             return crate::serve::batch::cancel(self, id, reason);
         }
         if started {
@@ -612,7 +628,7 @@ impl Dispatch {
             true => (JobState::Running, JobState::Paused),
             false => (JobState::Paused, JobState::Running),
         };
-        if entry.state == from {
+        if entry.state == from && !self.batches.contains(id) {
             entry.state = to;
             if hold {
                 self.paused += 1

@@ -155,11 +155,11 @@ fn resume(job: &Job, stored: Stored) -> Result<WorkOrReplay> {
     let Some(state) = &job.engine.state else {
         return Err(unknown());
     };
-    let matches = |key: &str, jobs: &[String]| match &stored {
-        Stored::Key(wanted) => key == wanted,
-        Stored::Job(wanted) => jobs.contains(wanted),
+    let key = match stored {
+        Stored::Key(key) => key,
+        Stored::Job(job) => keyed::key_of_job(&state.keys(), &job)?.ok_or_else(unknown)?,
     };
-    let (key, command) = keyed::stored(&state.keys(), matches)?.ok_or_else(unknown)?;
+    let command = keyed::stored(&state.keys(), &key)?.ok_or_else(unknown)?;
     let op = command.get("op").and_then(Value::as_str).unwrap_or_default().to_owned();
     let fields: Map<String, Value> =
         command.get("fields").and_then(Value::as_object).cloned().unwrap_or_default();
