@@ -591,8 +591,9 @@ impl Dispatch {
         }
         let started = entry.started.is_some();
         if self.batches.contains(id) {
-            if let Some(entry) = self.table.get_mut(id) {
+            if let Some(entry) = self.table.get_mut(id).filter(|_| started) {
                 entry.state = JobState::Cancelling;
+                self.say_state(id.clone(), JobState::Cancelling);
             }
             return crate::serve::batch::cancel(self, id, reason);
         }
