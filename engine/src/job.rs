@@ -180,7 +180,8 @@ impl Job {
     }
 
     /// The name of an item as it is told.
-    fn named<'a>(&'a self, path: &'a [u8]) -> &'a [u8] {
+    #[must_use]
+    pub fn named<'a>(&'a self, path: &'a [u8]) -> &'a [u8] {
         match self.subject.get() {
             Some(subject) if path.is_empty() => subject,
             _ => path,

@@ -1,5 +1,11 @@
 //! The suite every endpoint must pass, its cases chosen by what the endpoint says it can do.
-#![allow(clippy::disallowed_methods, missing_docs, reason = "tests make and judge what they use")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "tests make and judge the files they use"
+)]
 
 use std::collections::BTreeSet;
 

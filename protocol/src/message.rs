@@ -132,7 +132,7 @@ pub struct BadRequest {
     /// The id, where it could be read.
     pub id: Option<Id>,
     /// Why.
-    pub fault: Fault,
+    pub fault: Box<Fault>,
 }
 
 impl Request {
@@ -151,7 +151,7 @@ impl Request {
         }
         match read_envelope(envelope) {
             Ok(envelope) => Ok(Self { envelope, fields: line }),
-            Err(fault) => Err(BadRequest { id, fault }),
+            Err(fault) => Err(BadRequest { id, fault: Box::new(fault) }),
         }
     }
 }
@@ -536,7 +536,7 @@ mod tests {
     fn a_bad_envelope_names_its_field_and_keeps_the_id() {
         let bad = split(r#"{"op":"copy","id":"c1","after":"c0"}"#).unwrap_err();
         assert_eq!(bad.id, Some(Id::Text("c1".into())));
-        assert_eq!(bad.fault.at.unwrap().field.as_deref(), Some("after"));
+        assert_eq!(bad.fault.at.clone().unwrap().field.as_deref(), Some("after"));
         for line in
             [r#"{"id":1}"#, r#"{"op":7}"#, r#"{"op":"x","id":null}"#, r#"{"op":"x","key":""}"#]
         {
@@ -544,7 +544,7 @@ mod tests {
         }
         for id in ["9007199254740992", "-1", "1.5", "\"\"", "[]", "true"] {
             let bad = split(&format!(r#"{{"op":"x","id":{id}}}"#)).unwrap_err();
-            assert_eq!(bad.fault.at.unwrap().field.as_deref(), Some("id"), "{id}");
+            assert_eq!(bad.fault.at.clone().unwrap().field.as_deref(), Some("id"), "{id}");
         }
     }
 

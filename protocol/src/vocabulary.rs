@@ -404,7 +404,7 @@ pub enum Checksum {
     Blake3,
     /// MD5.
     Md5,
-    /// No digest; the result then says `verify.level: "none"`.
+    /// No digest; the result then says `verify.level: "size"`.
     None,
 }
 

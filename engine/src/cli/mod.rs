@@ -16,7 +16,6 @@ mod screen;
 mod session;
 mod settings;
 mod start;
-mod sums;
 mod verb;
 mod view;
 

@@ -11,7 +11,7 @@ use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::journal::attempt::{Attempts, Dead, attempts};
+use crate::journal::attempt::{Attempts, Dead, attempts, live_sessions};
 use crate::journal::keyed;
 use crate::model::leftover::{Owner, Root, Swept};
 use crate::pipeline::leftovers::{sweep, tag};
@@ -68,7 +68,8 @@ impl Work for Cleanup {
             let owner = Owner::Job(tag(&dead.job));
             sweep(job, &dead.roots, &owner, self.dry_run, &mut found)?;
         }
-        let live: BTreeSet<String> = live.iter().map(|job| tag(job)).collect();
+        let mut live: BTreeSet<String> = live.iter().map(|job| tag(job)).collect();
+        live.extend(live_sessions(&state.python_sessions()));
         let others = Owner::Others(live);
         sweep(job, &self.roots, &others, self.dry_run, &mut found)?;
         let jobs = chosen.len();

@@ -33,7 +33,7 @@ fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
     let params: PlanParams = fields::read(map)?;
     fields::check_limits(&params.limits)?;
     let request = migration_protocol::message::Request::split(params.command)
-        .map_err(|bad| within(bad.fault))?;
+        .map_err(|bad| within(*bad.fault))?;
     let op = request.envelope.op;
     let Some(found) = command::find(&op).filter(|command| command.op != "plan") else {
         let message = format!("{} cannot be planned", migration_protocol::fault::printable(&op));

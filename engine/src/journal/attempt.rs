@@ -130,6 +130,20 @@ pub fn attempts(folder: &Path) -> Result<Attempts> {
     Ok(all)
 }
 
+/// Tags of sessions of the Python server that run on the same state: it holds a lock file named
+/// by its tag for as long as it lives.
+#[must_use]
+pub fn live_sessions(folder: &Path) -> Vec<String> {
+    let names = operator::names(folder).unwrap_or_default();
+    let tags = names.iter().filter_map(|name| name.to_str()?.strip_suffix(".lock"));
+    let live = tags.filter(|tag| {
+        let path = folder.join(format!("{tag}.lock"));
+        let file = operator::open_file(path.as_os_str().as_encoded_bytes());
+        file.and_then(|file| lock(&file)).is_ok_and(|free| !free)
+    });
+    live.map(str::to_owned).collect()
+}
+
 /// Locks a record; `None` when its job lives. A record torn by a crash names no roots.
 fn hold(path: &Path) -> std::io::Result<Option<(File, Record)>> {
     let file = operator::open_file(path.as_os_str().as_encoded_bytes())?;

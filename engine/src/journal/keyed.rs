@@ -421,10 +421,11 @@ mod tests {
         let command = json!({"op": "copy"});
         drop(open(dir.path(), "k", &command, "j1").unwrap());
         let path = file_of(dir.path(), "k");
-        let mut bytes = std::fs::read(&path).unwrap();
+        let mut bytes = operator::read_small(&path, 1 << 30).unwrap();
         let len = bytes.len();
         bytes.iter_mut().take(len).step_by(7).for_each(|b| *b ^= 0x5a);
-        std::fs::write(&path, bytes).unwrap();
+        let file = operator::open_private(&path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
         let error = open(dir.path(), "k", &command, "j2").unwrap_err();
         assert_eq!(error.kind(), Kind::JournalCorrupt);
         assert!(forget(dir.path(), "k").unwrap());

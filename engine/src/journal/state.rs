@@ -41,6 +41,12 @@ impl StateDir {
         self.0.join("attempts")
     }
 
+    /// Where the Python server records its sessions.
+    #[must_use]
+    pub fn python_sessions(&self) -> PathBuf {
+        self.0.join("python").join("sessions")
+    }
+
     /// Where keyed commands are recorded.
     #[must_use]
     pub fn keys(&self) -> PathBuf {

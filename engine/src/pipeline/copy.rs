@@ -145,6 +145,7 @@ impl Handler for Copier<'_> {
                 return self.publisher.add(ready, |ticket| ticket.end(self));
             }
             Ok(Made::Before(bytes, digests)) => {
+                self.publisher.list(&item, bytes, &digests)?;
                 self.job.done(item.path.as_bytes(), bytes, &digests);
             }
             Ok(Made::Skipped) => self.job.skip(item.path.as_bytes(), item.size),

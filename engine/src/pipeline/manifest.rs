@@ -87,12 +87,12 @@ impl ManifestWriter {
         Ok(Self { form: Form::of(path), path: target, temp, out: Mutex::new(out) })
     }
 
-    /// Adds an item that is done, in the JSON Lines form.
+    /// Adds an item that is done under its name, in the JSON Lines form.
     ///
     /// # Errors
     /// As [`ManifestWriter::begin`].
-    pub fn add(&self, item: &Item, bytes: u64, digests: &[Digest]) -> Result<()> {
-        self.write(&json_line(item, item.path.as_bytes(), bytes, digests))
+    pub fn add(&self, item: &Item, name: &[u8], bytes: u64, digests: &[Digest]) -> Result<()> {
+        self.write(&json_line(item, name, bytes, digests))
     }
 
     /// Adds a file under another name than its path, in whichever form this is.
@@ -194,8 +194,10 @@ fn json_line(item: &Item, name: &[u8], bytes: u64, digests: &[Digest]) -> Vec<u8
     line
 }
 
-/// A line of coreutils' form: a leading backslash says that the name is escaped.
-fn sums_line(name: &[u8], hex: &str) -> Vec<u8> {
+/// A line of coreutils' form, its newline included: a leading backslash says that the name is
+/// escaped.
+#[must_use]
+pub fn sums_line(name: &[u8], hex: &str) -> Vec<u8> {
     let mut line = Vec::with_capacity(hex.len() + name.len() + 4);
     if name.iter().any(|b| matches!(b, b'\\' | b'\n' | b'\r')) {
         line.push(b'\\');
@@ -358,6 +360,12 @@ mod tests {
         fn any_line_gives_an_answer(line in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = parse(&line);
         }
+    }
+
+    #[test]
+    fn names_are_escaped_as_coreutils_do() {
+        assert_eq!(sums_line(b"plain \xff", "00"), b"00  plain \xff\n");
+        assert_eq!(sums_line(b"a\\b\nc\r", "00"), b"\\00  a\\\\b\\nc\\r\n");
     }
 
     #[test]

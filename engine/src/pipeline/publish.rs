@@ -95,6 +95,15 @@ impl<'a, S> Publisher<'a, S> {
         }
     }
 
+    /// Lists an item that is done.
+    ///
+    /// # Errors
+    /// What keeps the manifest from being written.
+    pub fn list(&self, item: &Item, bytes: u64, digests: &[Digest]) -> Result<()> {
+        let name = self.job.named(item.path.as_bytes());
+        self.manifest.map_or(Ok(()), |manifest| manifest.add(item, name, bytes, digests))
+    }
+
     fn publish(&self, batch: Vec<Ready<S>>, end: impl Fn(Ticket<S>)) -> Result<()> {
         if let Err(error) = self.promise(&batch) {
             batch.into_iter().for_each(|ready| self.sink.discard(ready.staged));
@@ -147,7 +156,7 @@ impl<'a, S> Publisher<'a, S> {
         match outcome {
             Ok(()) => {
                 self.job.done(item.path.as_bytes(), bytes, digests);
-                self.manifest.map_or(Ok(()), |manifest| manifest.add(item, bytes, digests))
+                self.list(item, bytes, digests)
             }
             Err(error) if error.kind() == Kind::DestinationExists && self.skip_taken => {
                 self.job.skip(item.path.as_bytes(), item.size);

@@ -110,7 +110,7 @@ fn check(
         if dispatch.table.contains_key(&child) {
             return Err(Fault::new(Code::DuplicateId, format!("the id {child} is in use")));
         }
-        let request = Request::split(item.clone()).map_err(|bad| bad.fault)?;
+        let request = Request::split(item.clone()).map_err(|bad| *bad.fault)?;
         let own = request.envelope;
         if own.id.is_some() || !own.after.is_empty() || own.key.is_some() {
             let message = "an item of a batch has neither id, after nor key";

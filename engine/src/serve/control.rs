@@ -27,8 +27,11 @@ pub struct Control {
     pub op: &'static str,
     /// The schema of its fields.
     pub schema: fn() -> Schema,
-    run: fn(&mut Dispatch, &Id, Map<String, Value>) -> Result<Value, Fault>,
+    run: Answer,
 }
+
+/// Answers a control op at once: its data, or why it is refused.
+type Answer = fn(&mut Dispatch, &Id, Map<String, Value>) -> Result<Value, Fault>;
 
 /// Every control op, in alphabetical order. `resume` is one where it has a `target`.
 pub static CONTROLS: &[Control] = &[
@@ -110,7 +113,7 @@ pub(super) fn hello_line(dispatch: &Dispatch) -> Hello {
     Hello {
         protocol: VERSION,
         protocol_min: VERSION_MIN,
-        session: crate::serve::names::Names::new().next(),
+        session: crate::serve::names::Names::new().make(),
         pid: std::process::id(),
         engine: EngineInfo {
             name: "migration-engine".to_owned(),

@@ -58,8 +58,8 @@ impl Line {
         match Request::split(map) {
             Ok(request) => Self::Request(Box::new(request)),
             Err(bad) => match bad.id {
-                Some(id) => Self::Refused(id, bad.fault),
-                None => Self::Broken(bad.fault),
+                Some(id) => Self::Refused(id, *bad.fault),
+                None => Self::Broken(*bad.fault),
             },
         }
     }
@@ -349,7 +349,7 @@ impl Dispatch {
         task: Option<Task>,
         envelope: &migration_protocol::message::Envelope,
     ) -> Entry {
-        let name = self.names.next();
+        let name = self.names.make();
         let listener = JobListener {
             id: id.clone(),
             job: name.clone(),

@@ -18,7 +18,7 @@ impl Names {
 
     /// The next name. The first 8 digits alone tell jobs apart, so the counter is mixed over the
     /// whole word (SplitMix64).
-    pub fn next(&mut self) -> String {
+    pub fn make(&mut self) -> String {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

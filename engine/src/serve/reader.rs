@@ -69,8 +69,8 @@ impl Lines<'_> {
                     self.echoed = if echo { self.echoed + 1 } else { 0 };
                     match Request::split(map) {
                         Ok(request) => Line::Request(Box::new(request)),
-                        Err(BadRequest { id: Some(id), fault }) => Line::Refused(id, fault),
-                        Err(BadRequest { id: None, fault }) => Line::Broken(fault),
+                        Err(BadRequest { id: Some(id), fault }) => Line::Refused(id, *fault),
+                        Err(BadRequest { id: None, fault }) => Line::Broken(*fault),
                     }
                 }
                 Err(fault) => Line::Broken(fault),

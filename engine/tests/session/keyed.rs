@@ -111,7 +111,7 @@ fn a_resumed_command_knows_its_own_work() {
     }
     rustix::fs::mknodat(
         rustix::fs::CWD,
-        &place.path("src/fifo"),
+        place.path("src/fifo"),
         rustix::fs::FileType::Fifo,
         0o600.into(),
         0,

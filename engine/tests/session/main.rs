@@ -1,6 +1,8 @@
 //! Promises of a session, each broken on purpose against the real binary.
 #![allow(
     clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
     missing_docs,
     reason = "tests make and judge the files they use"
 )]

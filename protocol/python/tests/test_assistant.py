@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import subprocess
-import tarfile
 from pathlib import Path
 from typing import Any, Dict
 
@@ -120,14 +119,16 @@ def test_compress_to_gzip(assistant: Assistant, tmp_path: Path, name: str) -> No
     assert data["method"] == "gzip" and data["success"] is True
 
 
-def test_compress_of_a_directory_is_an_archive(assistant: Assistant, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["in.tar.gz", "in.tar", "in.tar.zst", "a.zst"])
+def test_archives_are_refused_in_words(assistant: Assistant, tmp_path: Path, name: str) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a").write_text("alpha")
-    assistant.ask("compress", "--source", "in", "--destination", "in.tar.gz")
-    with tarfile.open(tmp_path / "in.tar.gz") as archive:
-        names = [name for name in archive.getnames() if name.endswith("a")]
-        member = archive.extractfile(names[0])
-        assert member is not None and member.read() == b"alpha"
+    source = "in/a" if name == "a.zst" else "in"
+    ran = assistant.spawn("compress", "--source", source, "--destination", name)
+    answer = json.loads(ran.stdout)
+    assert answer["success"] is False and "not built" in answer["error"]
+    assert ran.returncode != 0 and ran.stderr
+    assert not (tmp_path / name).exists()
 
 
 def test_monitor(assistant: Assistant) -> None:

@@ -5,8 +5,8 @@
 
 use migration_protocol::event::{Item, ItemStatus};
 
-use crate::cli::sums;
 use crate::model::digest::{Algorithm, Hasher};
+use crate::pipeline::manifest::sums_line;
 
 /// Digests of a tree's files, in the order of their ends.
 #[derive(Debug, Default)]
@@ -27,8 +27,7 @@ impl TreeDigest {
         self.0.sort_unstable();
         let mut hasher = Hasher::new(Algorithm::Sha256);
         for (name, hex) in &self.0 {
-            hasher.update(&sums::line(hex, name));
-            hasher.update(b"\n");
+            hasher.update(&sums_line(name, hex));
         }
         hasher.finish().hex
     }

@@ -125,7 +125,7 @@ impl Drop for Scratch {
 
 /// Names of the form of temporary files, so that `cleanup` knows them after a kill.
 fn names() -> [Vec<u8>; 2] {
-    let job = crate::serve::names::Names::new().next();
+    let job = crate::serve::names::Names::new().make();
     [temp_name(&job, 0), temp_name(&job, 1)]
 }
 

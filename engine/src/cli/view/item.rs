@@ -4,8 +4,8 @@ use migration_protocol::event::{Item, ItemStatus};
 use migration_protocol::fault::printable;
 
 use crate::cli::screen::{Colour, Screen};
-use crate::cli::sums;
 use crate::cli::view::{fault, words};
+use crate::pipeline::manifest::sums_line;
 
 /// What is printed beside results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,5 +68,7 @@ fn digest_line(screen: &Screen, listing: Listing, item: &Item) -> Vec<u8> {
     if screen.out_is_terminal() {
         return format!("{digests}  {}", words::name(&item.path)).into_bytes();
     }
-    sums::line(&digests, &item.path.bytes().unwrap_or_default())
+    let mut line = sums_line(&item.path.bytes().unwrap_or_default(), &digests);
+    line.pop();
+    line
 }

@@ -169,17 +169,13 @@ impl ObjectSink for LocalSink {
         let file = file.map_err(|errno| error::destination("open", errno))?;
         let intake = LocalIntake { place, temp: temp.to_vec(), file };
         if size >= RESERVE_BYTES_MIN {
-            match rustix::fs::fallocate(
-                &intake.file,
-                rustix::fs::FallocateFlags::KEEP_SIZE,
-                0,
-                size,
-            ) {
-                Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
-                    Box::new(intake).abort();
-                    return Err(error::destination("fallocate", errno));
-                }
-                Ok(()) | Err(_) => {}
+            let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
+            // A filesystem that cannot reserve is no error; one without room is told now.
+            if let Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) =
+                rustix::fs::fallocate(&intake.file, flags, 0, size)
+            {
+                Box::new(intake).abort();
+                return Err(error::destination("fallocate", errno));
             }
         }
         Ok(Box::new(intake))

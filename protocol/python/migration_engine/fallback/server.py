@@ -37,7 +37,7 @@ from .state import State
 from .writer import Writer
 
 OUTSTANDING_MAX = 1024
-BAD_LINES_MAX = 100
+ECHOED_LINES_MAX = 100
 MEMORY_CAP_BYTES = 256 << 20
 _TICK_S = 0.05
 _READ_BYTES = 64 << 10
@@ -85,7 +85,7 @@ class Server:
         self._outstanding = 0
         self._room = threading.Condition()
         self._line = 0
-        self._bad_in_a_row = 0
+        self._echoed = 0
         self._shutting: Optional[_Shutdown] = None
         self._signals: List[int] = []
         out = _take_over_stdout()
@@ -213,7 +213,7 @@ class Server:
                 return
 
     def _take(self, line: Optional[bytes]) -> bool:
-        """Handles one line; false once too many bad ones came in a row."""
+        """Handles one line; false once too many in a row were events of an engine."""
         self._line += 1
         try:
             if line is None:
@@ -222,15 +222,14 @@ class Server:
             command = parse(line)
             if command is None:
                 return True
+            echo = "type" in command and "seq" in command
+            self._echoed = self._echoed + 1 if echo else 0
             self._wait_for_room()
             self._command(command)
         except Fault as fault:
             self._wait_for_room()
             self._session.bad_line(self._line, fault)
-            self._bad_in_a_row += 1
-            return self._bad_in_a_row < BAD_LINES_MAX
-        self._bad_in_a_row = 0
-        return True
+        return self._echoed < ECHOED_LINES_MAX
 
     def _wait_for_room(self) -> None:
         with self._room:

@@ -187,6 +187,28 @@ class State:
         lock.release()
         return False
 
+    def native_alive(self, job8: str) -> bool:
+        """Whether the binary runs a job whose name begins with ``job8`` on the same state."""
+        attempts = os.path.join(os.path.dirname(self._directory), "attempts")
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(attempts):
+                if name.startswith(job8) and self._is_held(os.path.join(attempts, name)):
+                    return True
+        return False
+
+    def _is_held(self, path: str) -> bool:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
     def report_path(self, job: str) -> str:
         """Where the list of all failures of ``job`` goes."""
         with _usable():

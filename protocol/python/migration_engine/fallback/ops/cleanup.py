@@ -85,7 +85,7 @@ class _Cleanup:
 
         def wanted(owner: str) -> bool:
             if owner not in dead:
-                dead[owner] = not self._state.alive(owner)
+                dead[owner] = not (self._state.alive(owner) or self._state.native_alive(owner))
             return dead[owner]
 
         self._take(remove_below([Root(location, True)], wanted, self._dry_run))
