@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::fault::{Code, Fault, without_values};
-use crate::vocabulary::{LocationSpec, OneOrMany, Size};
+use crate::vocabulary::{LocationSpec, OneOrMany, Size, object};
 
 /// Longest id, label, key or reason, in bytes.
 pub const NAME_MAX_BYTES: usize = 128;
@@ -270,7 +270,7 @@ pub struct HelloParams {
     #[serde(default)]
     pub protocol: Vec<u32>,
     /// Who is asking; only logged.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "client_info")]
     pub client: Option<ClientInfo>,
     /// Feature names without which the host cannot work; a missing one fails this hello.
     #[serde(default)]
@@ -290,6 +290,10 @@ pub struct HelloParams {
     /// Values for fields that later commands leave out, by field name.
     #[serde(default)]
     pub defaults: Map<String, Value>,
+}
+
+fn client_info<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ClientInfo>, D::Error> {
+    object(deserializer).map(Some)
 }
 
 /// The host's name and version.

@@ -148,6 +148,17 @@ impl BytePath {
     }
 }
 
+/// Reads a nested object, and only an object: a list would fill its fields by their order.
+///
+/// # Errors
+/// For anything but an object, and those of its fields.
+pub fn object<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let fields = serde_json::Map::deserialize(deserializer)?;
+    T::deserialize(serde_json::Value::Object(fields)).map_err(D::Error::custom)
+}
+
 /// One value or a list of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OneOrMany<T>(pub Vec<T>);
@@ -517,6 +528,21 @@ mod tests {
         assert!(serde_json::from_str::<LocationSpec>(r#"{"b64":"a","url":"b"}"#).is_err());
         assert!(serde_json::from_str::<LocationSpec>(r#"{"ulr":"b"}"#).is_err());
         assert!(serde_json::from_str::<LocationSpec>("{}").is_err());
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        #[derive(Deserialize)]
+        struct Outer {
+            #[serde(default, deserialize_with = "object")]
+            limits: LimitSpec,
+        }
+        let read = |text: &str| serde_json::from_str::<Outer>(text).map(|outer| outer.limits);
+        assert_eq!(read(r#"{"limits":{"ops_per_s":1}}"#).unwrap().ops_per_s, Some(1));
+        assert_eq!(read("{}").unwrap(), LimitSpec::default());
+        for bad in ["[]", "[1]", "7", r#"{"bogus":1}"#] {
+            assert!(read(&format!("{{\"limits\":{bad}}}")).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use migration_protocol::event::{SAMPLE_MAX, Verified};
 use migration_protocol::fault::Fault;
-use migration_protocol::vocabulary::{self as words, BytePath, LimitSpec, LocationSpec, OneOrMany};
+use migration_protocol::vocabulary::{
+    self as words, BytePath, LimitSpec, LocationSpec, OneOrMany, object,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -56,7 +58,7 @@ pub struct ChecksumParams {
     #[serde(default)]
     pub parallel_files: Option<u64>,
     /// Rates of this command. Default: none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub limits: LimitSpec,
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use migration_protocol::fault::{Code, Fault};
-use migration_protocol::vocabulary::{BytePath, LimitSpec, LocationSpec, OnExists};
+use migration_protocol::vocabulary::{BytePath, LimitSpec, LocationSpec, OnExists, object};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -59,7 +59,7 @@ pub struct CompressParams {
     #[serde(default)]
     pub on_exists: OnExists,
     /// Rates of this command. Default: none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub limits: LimitSpec,
 }
 

@@ -6,7 +6,7 @@ use migration_protocol::event::Verified;
 use migration_protocol::fault::{Code, Fault};
 use migration_protocol::vocabulary::{
     BytePath, Checksum, Durability, LimitSpec, LocationSpec, OnExists, Preserve, Size, Symlinks,
-    VerifyLevel,
+    VerifyLevel, object,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -73,7 +73,7 @@ pub struct CopyParams {
     #[serde(default)]
     pub parallel_files: Option<u64>,
     /// Rates of this command. Default: none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub limits: LimitSpec,
     /// Only plan. Default: false.
     #[serde(default)]

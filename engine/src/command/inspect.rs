@@ -1,7 +1,7 @@
 //! `inspect`: what is there, without reading any content.
 
 use migration_protocol::fault::Fault;
-use migration_protocol::vocabulary::{BytePath, LimitSpec, LocationSpec};
+use migration_protocol::vocabulary::{BytePath, LimitSpec, LocationSpec, object};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -36,7 +36,7 @@ pub struct InspectParams {
     #[serde(default)]
     pub exclude: Vec<String>,
     /// Rates of this command. Default: none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub limits: LimitSpec,
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use migration_protocol::fault::{Code, Fault};
-use migration_protocol::vocabulary::{LimitSpec, Millis};
+use migration_protocol::vocabulary::{LimitSpec, Millis, object};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -46,7 +46,7 @@ pub struct MonitorParams {
     #[serde(default)]
     pub count: Option<u64>,
     /// Bounds. Default: none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub alerts: AlertParams,
 }
 

@@ -1,7 +1,7 @@
 //! `plan`: what a command would do, found out without touching anything.
 
 use migration_protocol::fault::{Code, Fault};
-use migration_protocol::vocabulary::LimitSpec;
+use migration_protocol::vocabulary::{LimitSpec, object};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ pub struct PlanParams {
     /// The command, as it would be sent.
     pub command: Map<String, Value>,
     /// Rates of this command. Default: none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub limits: LimitSpec,
 }
 

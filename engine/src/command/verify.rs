@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use migration_protocol::event::Verified;
 use migration_protocol::fault::Fault;
-use migration_protocol::vocabulary::{LimitSpec, LocationSpec};
+use migration_protocol::vocabulary::{LimitSpec, LocationSpec, object};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -56,7 +56,7 @@ pub struct VerifyParams {
     #[serde(default)]
     pub exclude: Vec<String>,
     /// Rates of this command. Default: none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub limits: LimitSpec,
 }
 
@@ -111,11 +111,18 @@ impl Work for Verify {
             _ => error,
         })?;
         let counts = Counts::default();
-        let comparer =
-            Comparer { job, source: &*source, other: &*other, level: self.level, counts: &counts };
+        let directories = self.selection.keeps_directories();
+        let comparer = Comparer {
+            job,
+            source: &*source,
+            other: &*other,
+            level: self.level,
+            directories,
+            counts: &counts,
+        };
         let parallel = fields::default_parallel_files();
         feed(job, &*source, &self.selection, LinkPolicy::Preserve, parallel, &comparer)?;
-        let mut extras = Extras { job, source: &*source, counts: &counts };
+        let mut extras = Extras { job, source: &*source, directories, counts: &counts };
         other.survey(&self.selection, LinkPolicy::Preserve, &mut extras)?;
         let level = match self.level {
             CompareLevel::Content => "content",
@@ -149,6 +156,8 @@ struct Comparer<'a> {
     source: &'a dyn ObjectSource,
     other: &'a dyn ObjectSource,
     level: CompareLevel,
+    /// Whether directories count by themselves: with `include` only what is in them does.
+    directories: bool,
     counts: &'a Counts,
 }
 
@@ -179,7 +188,7 @@ impl Handler for Comparer<'_> {
                 self.counts.mismatched.fetch_add(1, Relaxed);
                 differs(format!("a directory at the source, a {} at the destination", kind.name()))
             }
-            None if !self.other.caps().directories => return Ok(()),
+            None if !self.directories || !self.other.caps().directories => return Ok(()),
             None => {
                 self.counts.missing.fetch_add(1, Relaxed);
                 differs("missing at the destination")
@@ -301,6 +310,7 @@ fn fill(reader: &dyn Reader, offset: u64, buffer: &mut [u8]) -> Result<usize> {
 struct Extras<'a> {
     job: &'a Job,
     source: &'a dyn ObjectSource,
+    directories: bool,
     counts: &'a Counts,
 }
 
@@ -316,7 +326,7 @@ impl Visitor for Extras<'_> {
     fn enter(&mut self, directory: Item) -> Result<Descend> {
         self.job.pass()?;
         let found = self.source.find(&directory.path)?;
-        if found.is_some() || !self.source.caps().directories {
+        if found.is_some() || !self.directories || !self.source.caps().directories {
             return Ok(Descend::Into);
         }
         self.extra(&directory.path);
