@@ -119,6 +119,8 @@ pub trait Listener: Send + Sync {
     fn item(&self, path: &[u8], bytes: u64, ended: Ended<'_>);
     /// So much will not be done again.
     fn checkpoint(&self, n: u64, durable: bool, items: u64, bytes: u64);
+    /// A line for the log.
+    fn log(&self, message: &str);
     /// A failed item as a line of the report, without its end.
     fn report_line(&self, failure: &EngineError) -> Vec<u8>;
     /// A measurement, with the thresholds it crossed: metric, value, threshold.

@@ -49,3 +49,12 @@ pub const ACTIVE_BYTES_MIN: u64 = 8 << 20;
 pub const FAILURES_SHOWN: usize = 20;
 /// Failures after which the report file is begun.
 pub const REPORT_BUFFERED: usize = 20;
+/// Stack of a job's thread, bytes, touched only as far as a tree is deep: a walk goes down as many
+/// levels as a name of `ITEM_PATH_BYTES_MAX` has.
+pub const JOB_STACK_BYTES: usize = 64 << 20;
+/// Deepest directory that is searched for leftovers, in levels.
+pub const DEPTH_MAX: usize = ITEM_PATH_BYTES_MAX / 2;
+/// Bytes that the memory endpoint holds in all.
+pub const MEMORY_STORE_BYTES_MAX: u64 = 64 << 20;
+/// Share of the open-file limit that one batch of written files may hold.
+pub const STAGED_HANDLES_SHARE: u64 = 8;

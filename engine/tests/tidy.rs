@@ -25,10 +25,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "platform", "progress", "resource", "wire",
         ],
     ),
-    ("endpoint", &["error", "job", "journal", "limits", "model", "platform"]),
+    ("endpoint", &["error", "limits", "model", "platform"]),
     ("error", &[]),
     ("job", &["error", "journal", "limits", "model", "platform", "progress", "resource"]),
-    ("journal", &["endpoint", "error", "limits", "model", "platform", "wire"]),
+    ("journal", &["error", "limits", "model", "platform"]),
     ("limits", &[]),
     ("model", &["error", "limits"]),
     (
@@ -38,25 +38,25 @@ const LAYERS: &[(&str, &[&str])] = &[
             "progress", "resource",
         ],
     ),
-    ("plan", &["endpoint", "error", "limits", "model"]),
+    ("plan", &["error", "limits", "model"]),
     ("platform", &["error", "limits", "model"]),
     ("progress", &["limits"]),
     ("resource", &["error", "limits"]),
     (
         "serve",
         &[
-            "command", "error", "job", "journal", "limits", "platform", "progress", "resource",
-            "settings", "wire",
+            "command", "error", "job", "journal", "limits", "pipeline", "platform", "progress",
+            "resource", "settings", "wire",
         ],
     ),
     ("settings", &["limits"]),
-    ("wire", &["endpoint", "error", "job", "model", "pipeline", "plan", "platform", "progress"]),
+    ("wire", &["error", "job", "model", "platform", "progress"]),
 ];
 
 /// Rooms that may name the protocol.
 const SPEAKS_PROTOCOL: [&str; 5] = ["cli", "command", "serve", "settings", "wire"];
 /// Rooms of the engine that may name an endpoint beyond its contract: its registry is one line.
-const NAMES_ENDPOINTS: [&str; 2] = ["command/cleanup.rs", "endpoint/mod.rs"];
+const NAMES_ENDPOINTS: [&str; 1] = ["endpoint/mod.rs"];
 /// Words that stand for work not done, or for another place.
 const BANNED: [&str; 7] =
     ["TODO", "FIXME", "XXX", "todo!(", "unimplemented!(", "#[ignore", "dbg!("];

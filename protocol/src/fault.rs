@@ -332,7 +332,15 @@ pub fn without_values(text: &str) -> String {
     text.to_owned()
 }
 
-/// `text` with control characters escaped and its length bounded.
+/// Whether a character acts on what is shown instead of being shown: control characters, and those
+/// that turn the direction of text or break its lines.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `text` with hidden characters escaped and its length bounded.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(TEXT_MAX_CHARS));
@@ -341,7 +349,7 @@ pub fn printable(text: &str) -> String {
             out.push('…');
             break;
         }
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_hidden(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }

@@ -15,6 +15,9 @@ use crate::vocabulary::{LocationSpec, OneOrMany, Size, object};
 /// Longest id, label, key or reason, in bytes.
 pub const NAME_MAX_BYTES: usize = 128;
 
+/// Most labels of a command.
+pub const LABELS_MAX: usize = 16;
+
 /// A command's id: a string of at most 128 bytes, or an integer up to 2^53 - 1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(untagged)]
@@ -185,6 +188,10 @@ fn read_envelope(fields: Map<String, Value>) -> Result<Envelope, Fault> {
     if envelope.key.as_ref().is_some_and(too_long) {
         return bad("key");
     }
+    if envelope.labels.len() > LABELS_MAX {
+        let message = format!("at most {LABELS_MAX} labels");
+        return Err(Fault::new(Code::InvalidField, message).at_field("labels"));
+    }
     if envelope.labels.iter().any(|(name, value)| too_long(name) || too_long(value)) {
         return bad("labels");
     }
@@ -347,9 +354,6 @@ pub struct ResumeParams {
     /// The token of a checkpoint or of a result's `resume`.
     #[serde(default)]
     pub token: Option<String>,
-    /// Not with `target` or `token`: the key is the envelope's.
-    #[serde(skip)]
-    pub key: Option<String>,
 }
 
 /// A change of one bound: absent leaves it, `null` lifts it, a number sets it.
@@ -428,7 +432,7 @@ pub struct JobsParams {
     /// Only these.
     #[serde(default)]
     pub target: Option<Target>,
-    /// At most this many, 1 to 100. Default 100.
+    /// At most this many, 1 to 100. Default 50.
     #[serde(default)]
     pub limit: Option<u32>,
     /// Where the last page ended.

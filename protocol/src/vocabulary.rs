@@ -152,11 +152,22 @@ impl BytePath {
 ///
 /// # Errors
 /// For anything but an object, and those of its fields.
-pub fn object<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    let fields = serde_json::Map::deserialize(deserializer)?;
-    T::deserialize(serde_json::Value::Object(fields)).map_err(D::Error::custom)
+    struct Seen<T>(std::marker::PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Seen<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Seen(std::marker::PhantomData))
 }
 
 /// One value or a list of them.

@@ -29,7 +29,9 @@ use crate::model::selection::Selection;
 use crate::pipeline::content::{self, ChunkBuffer, Content};
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
 use crate::pipeline::leftovers::list_root;
-use crate::pipeline::manifest::{self, Expected, Form, ManifestWriter};
+use crate::pipeline::manifest::{
+    self, Expected, Form, ManifestWriter, refuse_as_manifest, with_manifest,
+};
 use crate::progress::{Spent, add};
 use crate::wire;
 
@@ -144,20 +146,15 @@ impl Checksum {
     }
 
     fn digest_all(&self, job: &Job) -> Result<Answer> {
+        if let Some(path) = &self.manifest {
+            self.sources.iter().try_for_each(|source| refuse_as_manifest(path, source))?;
+        }
         let roots: Vec<Root> = self.manifest.iter().map(|path| list_root(path)).collect();
         let attempt = self.manifest.is_some().then(|| job.begin_attempt(&roots)).transpose()?;
-        let writer = self.manifest.as_deref().map(|path| ManifestWriter::begin(job, path));
-        let writer = writer.transpose()?;
         let listing = Listing::default();
-        let done = self.each_source(job, writer.as_ref(), &listing);
-        let listed = match (done, writer) {
-            (Ok(()), Some(writer)) => writer.finish().map(Some),
-            (Ok(()), None) => Ok(None),
-            (Err(error), writer) => {
-                writer.into_iter().for_each(ManifestWriter::discard);
-                Err(error)
-            }
-        };
+        let listed = with_manifest(job, self.manifest.as_deref(), |writer| {
+            self.each_source(job, writer, &listing)
+        });
         if let Some(attempt) = attempt.flatten() {
             attempt.end();
         }
@@ -213,7 +210,8 @@ impl Checksum {
         };
         let source = endpoint::open_source(location)?;
         let expected = Waiting::default();
-        let listed = Listed { source: &*source, list, expected: &expected };
+        let listed =
+            Listed { source: &*source, list, selection: &self.selection, expected: &expected };
         let digester = Digester {
             job,
             source: &*source,
@@ -308,6 +306,7 @@ impl Waiting {
 struct Listed<'a> {
     source: &'a dyn ObjectSource,
     list: &'a [u8],
+    selection: &'a Selection,
     expected: &'a Waiting,
 }
 
@@ -317,6 +316,9 @@ impl Listed<'_> {
             Ok(path) => path,
             Err(error) => return visitor.failed(&ItemPath::root(), error),
         };
+        if !self.selection.takes(&path) {
+            return Ok(());
+        }
         match self.source.find(&path) {
             Ok(Some(item)) => {
                 let key = path.as_bytes().to_vec();
@@ -431,7 +433,8 @@ impl Digester<'_> {
     }
 
     fn digest(&self, buffer: &mut ChunkBuffer, item: &Item, name: &[u8]) -> Result<()> {
-        if item.kind == ItemKind::Symlink {
+        let is_manifest = self.writer.is_some_and(|writer| writer.is(item));
+        if item.kind == ItemKind::Symlink || is_manifest {
             self.job.skip(name, 0);
             return Ok(());
         }
@@ -468,6 +471,10 @@ impl Digester<'_> {
         }
         let mut bytes = 0;
         if entry.kind == ItemKind::File {
+            if entry.digests.is_empty() {
+                let message = "the manifest has no digest of it";
+                return Err(EngineError::new(Kind::ManifestInvalid, message));
+            }
             let algorithms: Vec<_> = entry.digests.iter().map(|digest| digest.algorithm).collect();
             let content = self.content(buffer, item, &algorithms)?;
             if entry.bytes.is_some_and(|bytes| bytes != content.bytes) {

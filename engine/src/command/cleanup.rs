@@ -1,7 +1,5 @@
 //! `cleanup`: removes what dead jobs left behind.
 
-use std::collections::BTreeSet;
-
 use migration_protocol::fault::Fault;
 use migration_protocol::message::CleanupParams;
 use migration_protocol::vocabulary::{BytePath, LimitSpec};
@@ -11,7 +9,7 @@ use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::journal::attempt::{Attempts, Dead, attempts, live_sessions};
+use crate::journal::attempt::{Dead, attempts, is_live, live_sessions};
 use crate::journal::keyed;
 use crate::model::leftover::{Owner, Root, Swept};
 use crate::pipeline::leftovers::{sweep, tag};
@@ -61,16 +59,18 @@ impl Work for Cleanup {
                 .hint("give --state-dir, or name the places in locations"));
         };
         self.key = job.key().map(str::to_owned);
-        let Attempts { dead, live } = attempts(&state.attempts())?;
+        let dead = attempts(&state.attempts())?;
         let chosen = self.choose(dead, state)?;
         let mut found = Swept::default();
         for dead in &chosen {
             let owner = Owner::Job(tag(&dead.job));
             sweep(job, &dead.roots, &owner, self.dry_run, &mut found)?;
         }
-        let mut live: BTreeSet<String> = live.iter().map(|job| tag(job)).collect();
-        live.extend(live_sessions(&state.python_sessions()));
-        let others = Owner::Others(live);
+        let is_at_work = |tag: &str| {
+            is_live(&state.attempts(), tag)
+                || live_sessions(&state.python_sessions()).contains(&tag.to_owned())
+        };
+        let others = Owner::Dead(&is_at_work);
         sweep(job, &self.roots, &others, self.dry_run, &mut found)?;
         let jobs = chosen.len();
         if !self.dry_run && found.left.is_empty() {

@@ -14,6 +14,7 @@ use crate::endpoint;
 use crate::endpoint::contract::{Intake, ObjectSink, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
+use crate::journal::keyed::Receipt;
 use crate::limits::{CHANGED_ATTEMPTS, CHUNK_BYTES};
 use crate::model::choice::{Carry, Durable};
 use crate::model::item::{Item, ItemKind};
@@ -108,6 +109,13 @@ impl Compress {
     ) -> Result<Option<(u64, u64)>> {
         let (place, name) = sink.root_place()?;
         let found = sink.found(&place, &name)?;
+        if let (Some(found), Some(ledger)) = (&found, job.ledger())
+            && let Some(receipt) = ledger.receipt(b"")?
+            && receipt.wrote(found.mark)
+            && receipt.fits(item)
+        {
+            return Ok(Some((item.size, found.size)));
+        }
         let consent = match decide(wire::on_exists(self.on_exists), item, found.as_ref()) {
             Decision::Skip => return Ok(None),
             Decision::Write(consent) => consent,
@@ -131,6 +139,10 @@ impl Compress {
             match stored {
                 Ok((stored, content)) if content.whole => {
                     let staged = intake.seal(stored, &attributes, &target)?;
+                    if let Some(ledger) = job.ledger() {
+                        let receipt = Receipt::new(item, staged.mark, &[]);
+                        ledger.commit(&[(Vec::new(), receipt)])?;
+                    }
                     publish(job, sink, staged)?;
                     return Ok(Some((content.bytes, stored)));
                 }
@@ -219,8 +231,8 @@ impl Work for Compress {
             return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
         }
         let attempt = job.begin_attempt(&[folder_root(&self.dst)])?;
-        let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
-        let packed = self.transfer(job, &item, &*sink);
+        let opened = (endpoint::scheme(&self.dst)?.sink)(&self.dst);
+        let packed = opened.and_then(|sink| self.transfer(job, &item, &*sink));
         if let Some(attempt) = attempt {
             attempt.end();
         }

@@ -26,8 +26,8 @@ use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 use crate::pipeline::copy::{CopyOptions, copy};
-use crate::pipeline::leftovers::{folder_root, list_root, sweep_earlier, tree_root};
-use crate::pipeline::manifest::{Form, ManifestWriter};
+use crate::pipeline::leftovers::{folder_root, list_root, tree_root};
+use crate::pipeline::manifest::{Form, with_manifest};
 use crate::progress::Spent;
 use crate::wire;
 
@@ -133,6 +133,7 @@ fn refuse_unbuilt(params: &CopyParams) -> Result<(), Fault> {
 /// A copy, ready to run.
 #[derive(Debug)]
 struct Copy {
+    level: VerifyLevel,
     src: Location,
     dst: Location,
     manifest: Option<Vec<u8>>,
@@ -146,7 +147,13 @@ impl Copy {
         let mut dst = wire::location(&params.dst, "dst")?;
         endpoint::scheme(&src).map_err(|error| error.field("src"))?;
         endpoint::scheme(&dst).map_err(|error| error.field("dst"))?;
-        if dst.is_into() && !src.name().is_empty() {
+        if dst.is_into() {
+            if src.name().is_empty() {
+                let message = "the source has no name of its own to go by under dst";
+                return Err(EngineError::new(Kind::InvalidField, message)
+                    .field("dst")
+                    .hint("leave out the slash at the end of dst, or name the source"));
+            }
             dst = dst.child(src.name());
         }
         let manifest =
@@ -171,7 +178,7 @@ impl Copy {
         let options = CopyOptions {
             selection: Selection::new(&params.include, &params.exclude)?,
             on_exists: wire::on_exists(params.on_exists),
-            algorithm: algorithm.filter(|_| params.verify != VerifyLevel::None),
+            algorithm,
             read_back,
             carry: wire::carry(&params.preserve),
             links: wire::links(params.symlinks),
@@ -181,14 +188,14 @@ impl Copy {
                 .transpose()?
                 .map_or_else(fields::default_parallel_files, |files| files as usize),
         };
-        Ok(Self { src, dst, manifest, options, dry_run: params.dry_run })
+        Ok(Self { level: params.verify, src, dst, manifest, options, dry_run: params.dry_run })
     }
 
     fn verified(&self, job: &Job) -> Verified {
-        let level = match (self.options.algorithm, self.options.read_back) {
-            (None, _) => "size",
-            (Some(_), false) => "stream",
-            (Some(_), true) => "readback",
+        let level = match (self.level, self.options.algorithm) {
+            (VerifyLevel::None, _) | (_, None) => "size",
+            (VerifyLevel::Stream, Some(_)) => "stream",
+            (VerifyLevel::Readback, Some(_)) => "readback",
         };
         Verified {
             level: level.to_owned(),
@@ -209,6 +216,23 @@ impl Copy {
         std::iter::once(own).chain(list).collect()
     }
 
+    /// A manifest in the source or in the copy would replace, or be taken for, one of its items.
+    fn refuse_manifest_inside(&self) -> Result<()> {
+        let Some(path) = &self.manifest else {
+            return Ok(());
+        };
+        let manifest = Location { scheme: "file".to_owned(), path: path.clone(), auth: Vec::new() };
+        for side in [&self.src, &self.dst] {
+            if endpoint::overlap(side, &manifest)? {
+                let message = "the manifest lies in the source or in the copy";
+                return Err(EngineError::new(Kind::Overlap, message)
+                    .field("manifest")
+                    .hint("name a file outside of both"));
+            }
+        }
+        Ok(())
+    }
+
     fn transfer(&self, job: &Job) -> Result<(ItemKind, Option<Vec<u8>>)> {
         job.set_subject(self.src.name());
         let source = endpoint::open_source(&self.src)?;
@@ -218,19 +242,12 @@ impl Copy {
             let message = "source and destination are the same or lie inside each other";
             return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
         }
+        self.refuse_manifest_inside()?;
         let attempt = job.begin_attempt(&self.roots(kind))?;
-        let sink = (scheme.sink)(&self.dst)?;
-        let manifest = self.manifest.as_deref().map(|path| ManifestWriter::begin(job, path));
-        let manifest = manifest.transpose()?;
-        let copied = copy(job, &*source, &*sink, &self.options, manifest.as_ref());
-        let listed = match (copied, manifest) {
-            (Ok(()), Some(manifest)) => manifest.finish().map(Some),
-            (Ok(()), None) => Ok(None),
-            (Err(error), manifest) => {
-                manifest.into_iter().for_each(ManifestWriter::discard);
-                Err(error)
-            }
-        };
+        let listed = with_manifest(job, self.manifest.as_deref(), |manifest| {
+            let sink = (scheme.sink)(&self.dst)?;
+            copy(job, &*source, &*sink, &self.options, manifest)
+        });
         if let Some(attempt) = attempt {
             attempt.end();
         }
@@ -244,7 +261,6 @@ impl Work for Copy {
             let planned = self.plan(job)?;
             return Ok(Answer { data: Some(planned.data), ..Answer::default() });
         }
-        sweep_earlier(job)?;
         let (kind, manifest) = self.transfer(job)?;
         let durability = match self.options.durable {
             Durable::PowerLoss => "power_loss",

@@ -78,6 +78,10 @@ impl Visitor for Totals<'_> {
     }
 }
 
+/// Size below which a file's missing blocks are no holes worth telling: filesystems store small
+/// files within the inode.
+const HOLES_BYTES_MIN: u64 = 64 << 10;
+
 /// A copy to be planned.
 pub struct CopyPlan<'a> {
     /// Where from.
@@ -134,6 +138,7 @@ struct Forecast<'a> {
     special_files: u64,
     hard_links: u64,
     setuid_bits: u64,
+    holes: u64,
     digest: PlanDigest,
 }
 
@@ -154,6 +159,7 @@ impl<'a> Forecast<'a> {
             special_files: 0,
             hard_links: 0,
             setuid_bits: 0,
+            holes: 0,
             digest: PlanDigest::default(),
         }
     }
@@ -173,6 +179,8 @@ impl<'a> Forecast<'a> {
 
     fn losses(&mut self, item: &Item) {
         self.hard_links += u64::from(item.kind == ItemKind::File && item.attributes.links > 1);
+        let sparse = item.kind == ItemKind::File && item.attributes.allocated < item.size;
+        self.holes += u64::from(sparse && item.size >= HOLES_BYTES_MIN);
         let special_bits = item.kind == ItemKind::File && item.attributes.mode & 0o7000 != 0;
         self.setuid_bits += u64::from(special_bits && !self.plan.keeps_setuid);
     }
@@ -182,6 +190,7 @@ impl<'a> Forecast<'a> {
             ("special_files", self.special_files),
             ("hard_links", self.hard_links),
             ("setuid_bits", self.setuid_bits),
+            ("holes", self.holes),
         ]
         .into_iter()
         .filter(|(_, items)| *items > 0)
@@ -213,8 +222,21 @@ impl Visitor for Forecast<'_> {
     fn enter(&mut self, directory: Item) -> Result<Descend> {
         self.job.pass()?;
         self.tree = true;
+        let found = self.found(&directory.path)?;
+        let in_the_way = found.is_some_and(|found| found.kind != ItemKind::Directory);
         if directory.path.is_root() {
+            if in_the_way {
+                let message = "another kind of thing stands at the destination";
+                let error = EngineError::new(Kind::DestinationType, message);
+                return Err(error.at(self.plan.dst.shown()));
+            }
             return Ok(Descend::Into);
+        }
+        if in_the_way {
+            self.items += 1;
+            self.conflict += 1;
+            self.digest.add("conflict", &directory);
+            return Ok(Descend::Skip);
         }
         self.directories += 1;
         Ok(Descend::Into)

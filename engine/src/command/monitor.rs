@@ -110,7 +110,7 @@ fn wait(job: &Job, time: Duration) -> Result<()> {
     while let Some(left) = end.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) {
         job.switch.sleep(left)?;
     }
-    Ok(())
+    job.pass()
 }
 
 impl AlertParams {

@@ -12,6 +12,7 @@ use crate::endpoint::contract::{
     Caps, Descend, Intake, ObjectSink, ObjectSource, Place, Reader, Staged, Target, Visitor,
 };
 use crate::error::{EngineError, Kind, Result};
+use crate::limits::MEMORY_STORE_BYTES_MAX;
 use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
 use crate::model::found::{Found, Mark};
 use crate::model::item::{Attributes, Handle, Identity, Item, ItemKind, Timestamp};
@@ -55,6 +56,10 @@ static VERSIONS: AtomicU64 = AtomicU64::new(1);
 
 fn with_keys<T>(work: impl FnOnce(&mut Keys) -> T) -> T {
     work(&mut STORES.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn stored_bytes() -> u64 {
+    with_keys(|keys| keys.values().map(|stored| stored.bytes.len() as u64).sum())
 }
 
 /// One key, or the keys beneath one prefix.
@@ -111,7 +116,14 @@ impl Memory {
 
 fn attributes(stored: &Stored) -> Attributes {
     let time = stored.mtime;
-    Attributes { mode: 0o644, mtime: time, atime: time, links: 1, ..Attributes::default() }
+    Attributes {
+        mode: 0o644,
+        mtime: time,
+        atime: time,
+        links: 1,
+        allocated: stored.bytes.len() as u64,
+        ..Attributes::default()
+    }
 }
 
 fn now() -> Timestamp {
@@ -348,6 +360,10 @@ struct MemoryIntake {
 
 impl Intake for MemoryIntake {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        if offset + bytes.len() as u64 + stored_bytes() > MEMORY_STORE_BYTES_MAX {
+            let message = "memory:// holds no more than 64 MiB";
+            return Err(EngineError::new(Kind::DestinationNoSpace, message).offset(offset));
+        }
         let mut all = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let end = offset as usize + bytes.len();
         if all.len() < end {

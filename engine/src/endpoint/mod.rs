@@ -30,7 +30,7 @@ pub struct Sweep<'a> {
     /// Where.
     pub root: &'a Root,
     /// Whose.
-    pub owner: &'a Owner,
+    pub owner: &'a Owner<'a>,
     /// Whether nothing is removed.
     pub dry_run: bool,
     /// Asked now and then; an error ends the search.

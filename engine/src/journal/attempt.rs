@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::journal::state::{lock, unusable};
+use crate::journal::state::{lock, lock_own, unusable};
 use crate::model::leftover::Root;
 use crate::model::location::Location;
 use crate::platform::operator;
@@ -58,7 +58,7 @@ impl Attempt {
             move |error| unusable(&path, call, &error)
         };
         let mut file = operator::create_private(&path).map_err(failed("open"))?;
-        lock(&file).map_err(failed("flock"))?;
+        lock_own(&file).map_err(failed("flock"))?;
         let record = Record {
             job: job.to_owned(),
             pid: std::process::id(),
@@ -90,21 +90,12 @@ impl Dead {
     }
 }
 
-/// What the attempts of a state directory say.
-#[derive(Debug, Default)]
-pub struct Attempts {
-    /// Jobs whose process is gone.
-    pub dead: Vec<Dead>,
-    /// Tags of jobs that still run.
-    pub live: Vec<String>,
-}
-
-/// Reads every attempt, and takes hold of the dead ones.
+/// Takes hold of the records of dead jobs.
 ///
 /// # Errors
 /// `StateDir` when the folder cannot be read.
-pub fn attempts(folder: &Path) -> Result<Attempts> {
-    let mut all = Attempts::default();
+pub fn attempts(folder: &Path) -> Result<Vec<Dead>> {
+    let mut all = Vec::new();
     let names = operator::names(folder).map_err(|error| unusable(folder, "readdir", &error))?;
     for name in names {
         let Some(job) = name.to_str().and_then(|name| name.strip_suffix(".json")) else {
@@ -119,15 +110,23 @@ pub fn attempts(folder: &Path) -> Result<Attempts> {
                     Some(Root { location, tree: root.tree })
                 });
                 let attempt = Attempt { path, file };
-                all.dead.push(Dead { job: job.to_owned(), roots: roots.collect(), attempt });
+                all.push(Dead { job: job.to_owned(), roots: roots.collect(), attempt });
             }
-            Ok(None) => all.live.push(job.to_owned()),
+            Ok(None) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(unusable(&path, "open", &error)),
         }
     }
-    all.dead.sort_by(|a, b| a.job.cmp(&b.job));
+    all.sort_by(|a, b| a.job.cmp(&b.job));
     Ok(all)
+}
+
+/// Whether a job with this tag is at work.
+#[must_use]
+pub fn is_live(folder: &Path, tag: &str) -> bool {
+    let names = operator::names(folder).unwrap_or_default();
+    let own = names.iter().filter(|name| name.as_encoded_bytes().starts_with(tag.as_bytes()));
+    own.into_iter().any(|name| matches!(hold(&folder.join(name)), Ok(None)))
 }
 
 /// Tags of sessions of the Python server that run on the same state: it holds a lock file named
@@ -169,9 +168,8 @@ mod tests {
         let roots = std::slice::from_ref(&root);
         let dead = Attempt::begin(dir.path(), "bbbbbbbb00000001", roots).unwrap();
         drop(dead);
-        let mut found = attempts(dir.path()).unwrap();
-        assert_eq!(found.live, ["aaaaaaaa00000001"]);
-        let dead = found.dead.pop().unwrap();
+        let dead = attempts(dir.path()).unwrap().pop().unwrap();
+        assert!(is_live(dir.path(), "aaaaaaaa") && !is_live(dir.path(), "cccccccc"));
         assert_eq!((dead.job.as_str(), dead.roots.as_slice()), ("bbbbbbbb00000001", roots));
         dead.forget();
         living.end();

@@ -37,7 +37,7 @@ pub struct Receipt {
     ctime_ns: i128,
     dev: u64,
     ino: u64,
-    mark: (u64, u64, i128),
+    mark: (u64, u64, i128, u64, i128),
     digest: Option<(String, String)>,
 }
 
@@ -51,7 +51,7 @@ impl Receipt {
             ctime_ns: item.identity.ctime.0,
             dev: item.identity.dev,
             ino: item.identity.ino,
-            mark: (mark.dev, mark.ino, mark.born.0),
+            mark: flat(mark),
             digest: digests.first().map(|d| (d.algorithm.name().to_owned(), d.hex.clone())),
         }
     }
@@ -68,7 +68,7 @@ impl Receipt {
     /// Whether this is what it wrote.
     #[must_use]
     pub fn wrote(&self, mark: Mark) -> bool {
-        self.mark == (mark.dev, mark.ino, mark.born.0)
+        self.mark == flat(mark)
     }
 
     /// The digest taken then.
@@ -77,6 +77,10 @@ impl Receipt {
         let (algorithm, hex) = self.digest.as_ref()?;
         Some(Digest { algorithm: Algorithm::from_name(algorithm)?, hex: hex.clone() })
     }
+}
+
+fn flat(mark: Mark) -> (u64, u64, i128, u64, i128) {
+    (mark.dev, mark.ino, mark.born.0, mark.size, mark.mtime.0)
 }
 
 #[derive(Serialize, Deserialize)]

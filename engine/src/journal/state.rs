@@ -1,6 +1,5 @@
 //! The state directory: private, owned by this user, one folder for each kind of record.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{EngineError, Kind, Result};
@@ -86,12 +85,10 @@ pub fn lock(file: &std::fs::File) -> std::io::Result<bool> {
     }
 }
 
-/// Whether the open file is still the one of this name, and not one removed or replaced meanwhile.
-#[must_use]
-pub fn is_current(file: &std::fs::File, path: &Path) -> bool {
-    let by_name = operator::open_private(path).and_then(|file| file.metadata());
-    match (file.metadata(), by_name) {
-        (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
-        _ => false,
-    }
+/// Takes the lock of a record just made: whoever holds it now only looks whether it is held.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn lock_own(file: &std::fs::File) -> std::io::Result<()> {
+    Ok(rustix::fs::flock(file, rustix::fs::FlockOperation::LockExclusive)?)
 }

@@ -27,4 +27,8 @@ pub struct Mark {
     pub ino: u64,
     /// When it was made: inode numbers are used again at once.
     pub born: Timestamp,
+    /// Its size as published: what was written to since is no longer this.
+    pub size: u64,
+    /// Its modification time as published.
+    pub mtime: Timestamp,
 }

@@ -83,6 +83,8 @@ pub struct Attributes {
     pub atime: Timestamp,
     /// Names of this inode.
     pub links: u64,
+    /// Bytes of storage it takes; fewer than its size where it has holes.
+    pub allocated: u64,
 }
 
 /// What an endpoint keeps with an item for itself: a directory handle, a key, a version.

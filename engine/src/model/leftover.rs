@@ -1,7 +1,5 @@
 //! Temporary files: where a job makes them, and whose they are.
 
-use std::collections::BTreeSet;
-
 use crate::model::location::Location;
 use crate::model::path::temp_tag;
 
@@ -15,15 +13,14 @@ pub struct Root {
 }
 
 /// Whose temporary files are meant.
-#[derive(Clone, Debug)]
-pub enum Owner {
+pub enum Owner<'a> {
     /// Those with this tag.
     Job(String),
-    /// Those of everybody but these.
-    Others(BTreeSet<String>),
+    /// Those of everybody whose tag this does not know to be at work now.
+    Dead(&'a dyn Fn(&str) -> bool),
 }
 
-impl Owner {
+impl Owner<'_> {
     /// Whether a thing of this name is a temporary file of theirs.
     #[must_use]
     pub fn owns(&self, name: &[u8]) -> bool {
@@ -32,7 +29,7 @@ impl Owner {
         };
         match self {
             Self::Job(own) => own == tag,
-            Self::Others(live) => !live.contains(tag),
+            Self::Dead(is_at_work) => !is_at_work(tag),
         }
     }
 }

@@ -240,9 +240,7 @@ impl Copier<'_> {
             return Ok(decided);
         }
         Ok(match ledger.receipt(item.path.as_bytes())? {
-            Some(receipt)
-                if receipt.wrote(found.mark) && receipt.fits(item) && found.size == item.size =>
-            {
+            Some(receipt) if receipt.wrote(found.mark) && receipt.fits(item) => {
                 let digests = receipt.digest().into_iter().collect();
                 add(&self.job.progress.bytes_done, item.size);
                 Judged::Before(Made::Before(item.size, digests))
@@ -294,7 +292,7 @@ impl Copier<'_> {
         let reader = progress.timed(Spent::SourceRead, || self.source.open(item))?;
         let (size, attributes) = reader.facts();
         let temp = temp_name(&self.job.name, self.job.next_temp());
-        let begin = || self.sink.begin(place, &temp, size);
+        let begin = || self.sink.begin(place, &temp, size.min(attributes.allocated));
         let intake = progress.timed(Spent::DestinationWrite, begin)?;
         let algorithms = self.options.algorithm.as_slice();
         let path = item.path.as_bytes();

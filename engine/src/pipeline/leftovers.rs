@@ -52,7 +52,7 @@ pub fn tag(job: &str) -> String {
 pub fn sweep(
     job: &Job,
     roots: &[Root],
-    owner: &Owner,
+    owner: &Owner<'_>,
     dry_run: bool,
     found: &mut Swept,
 ) -> Result<()> {
@@ -79,7 +79,7 @@ pub fn sweep_earlier(job: &Job) -> Result<()> {
         return Ok(());
     }
     let earlier = ledger.earlier_jobs()?;
-    for dead in attempts(&state.attempts())?.dead {
+    for dead in attempts(&state.attempts())? {
         if earlier.contains(&dead.job) {
             let mut found = Swept::default();
             sweep(job, &dead.roots, &Owner::Job(tag(&dead.job)), false, &mut found)?;

@@ -14,6 +14,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::item::{Item, ItemKind};
+use crate::model::location::Location;
 use crate::model::path::temp_name;
 use crate::platform::operator;
 use crate::resource::budget::Permit;
@@ -45,6 +46,8 @@ pub struct ManifestWriter {
     form: Form,
     path: PathBuf,
     temp: PathBuf,
+    /// Device and inode of the file being written, and of the one it replaces.
+    own: [Option<(u64, u64)>; 2],
     out: Mutex<Out>,
 }
 
@@ -63,6 +66,7 @@ fn failed(path: &std::path::Path, call: &'static str, error: &std::io::Error) ->
             Kind::DestinationNoSpace
         }
         std::io::ErrorKind::PermissionDenied => Kind::DestinationPermission,
+        std::io::ErrorKind::NotADirectory => Kind::DestinationType,
         _ => Kind::DestinationWrite,
     };
     EngineError::new(kind, message).because(call, error.raw_os_error())
@@ -79,12 +83,14 @@ impl ManifestWriter {
             let message = "the manifest's path names no file";
             return Err(EngineError::new(Kind::InvalidField, message).field("manifest"));
         };
+        operator::make_dirs(folder, 0o777).map_err(|e| failed(&target, "mkdir", &e))?;
         let temp = temp_name(&job.name, job.next_temp());
         let temp = operator::path(folder).join(operator::path(&temp));
-        let file = operator::create_private(&temp).map_err(|e| failed(&temp, "open", &e))?;
+        let file = operator::create_private(&temp).map_err(|e| failed(&target, "open", &e))?;
         let out =
             Out { file: BufWriter::new(file), sums: Vec::new(), bytes: 0, permits: Vec::new() };
-        Ok(Self { form: Form::of(path), path: target, temp, out: Mutex::new(out) })
+        let own = [file_id(temp.as_os_str().as_encoded_bytes()), file_id(path)];
+        Ok(Self { form: Form::of(path), path: target, temp, own, out: Mutex::new(out) })
     }
 
     /// Adds an item that is done under its name, in the JSON Lines form.
@@ -117,8 +123,11 @@ impl ManifestWriter {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.bytes += (line.len() + name.len() + 64) as u64;
         while out.bytes > out.permits.len() as u64 * SORT_STEP_BYTES {
-            let permit = job.take_memory(SORT_STEP_BYTES).map_err(|error| {
-                error.hint("name the manifest .jsonl: that form is not sorted in memory")
+            // Never waits: the worker holds a buffer that others may wait for.
+            let permit = job.engine.budget.try_take(SORT_STEP_BYTES).ok_or_else(|| {
+                let message = "the sorted manifest does not fit into memory";
+                EngineError::new(Kind::Memory, message)
+                    .hint("name the manifest .jsonl, which is not sorted, or raise --memory-cap")
             })?;
             out.permits.push(permit);
         }
@@ -129,6 +138,13 @@ impl ManifestWriter {
     fn write(&self, line: &[u8]) -> Result<()> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.file.write_all(line).map_err(|error| failed(&self.path, "write", &error))
+    }
+
+    /// Whether an item is this manifest: the one being written, or the older one it replaces.
+    #[must_use]
+    pub fn is(&self, item: &Item) -> bool {
+        let own = (item.identity.dev, item.identity.ino);
+        self.own.contains(&Some(own))
     }
 
     /// Publishes the manifest, replacing an older one. Returns its path.
@@ -154,7 +170,8 @@ impl ManifestWriter {
         }
         out.file.flush().map_err(step("write"))?;
         let file = out.file.get_ref();
-        crate::platform::dir::set_mode(file, 0o644).map_err(|e| step("fchmod")(e.into()))?;
+        crate::platform::dir::set_mode(file, 0o666 & !crate::platform::process::umask())
+            .map_err(|e| step("fchmod")(e.into()))?;
         file.sync_all().map_err(step("fsync"))?;
         operator::rename(&self.temp, &self.path).map_err(step("rename"))
     }
@@ -163,6 +180,48 @@ impl ManifestWriter {
     pub fn discard(self) {
         drop(operator::remove_file(&self.temp));
     }
+}
+
+/// Does `work` with the manifest that is asked for, if any, and publishes it after. Returns its
+/// path.
+///
+/// # Errors
+/// Those of `work`, and of the manifest; what was written of it is removed.
+pub fn with_manifest(
+    job: &Job,
+    path: Option<&[u8]>,
+    work: impl FnOnce(Option<&ManifestWriter>) -> Result<()>,
+) -> Result<Option<Vec<u8>>> {
+    let Some(path) = path else {
+        return work(None).map(|()| None);
+    };
+    let writer = ManifestWriter::begin(job, path)?;
+    match work(Some(&writer)) {
+        Ok(()) => writer.finish().map(Some),
+        Err(error) => {
+            writer.discard();
+            Err(error)
+        }
+    }
+}
+
+/// Refuses a manifest that would replace the very thing at `location`.
+///
+/// # Errors
+/// `Overlap`.
+pub fn refuse_as_manifest(path: &[u8], location: &Location) -> Result<()> {
+    let same = location.scheme == "file"
+        && file_id(path).is_some_and(|manifest| file_id(&location.path) == Some(manifest));
+    if !same {
+        return Ok(());
+    }
+    let message = "the manifest would replace the file it is about";
+    Err(EngineError::new(Kind::Overlap, message).field("manifest").hint("name another file"))
+}
+
+fn file_id(path: &[u8]) -> Option<(u64, u64)> {
+    let facts = crate::platform::dir::facts_of_path(path).ok()?;
+    Some((facts.identity.dev, facts.identity.ino))
 }
 
 fn json_line(item: &Item, name: &[u8], bytes: u64, digests: &[Digest]) -> Vec<u8> {

@@ -9,12 +9,13 @@ use crate::endpoint::contract::{ObjectSink, Staged};
 use crate::error::{Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Receipt;
-use crate::limits::{SYNC_BYTES, SYNC_ITEMS};
+use crate::limits::{STAGED_HANDLES_SHARE, SYNC_BYTES, SYNC_ITEMS};
 use crate::model::choice::Durable;
 use crate::model::digest::Digest;
 use crate::model::item::Item;
 use crate::pipeline::feed::{Ticket, ends_job};
 use crate::pipeline::manifest::ManifestWriter;
+use crate::platform::process;
 use crate::progress::Spent;
 
 /// An item that is written and not yet published.
@@ -39,6 +40,8 @@ pub struct Publisher<'a, S> {
     manifest: Option<&'a ManifestWriter>,
     /// Whether a name taken meanwhile is left alone rather than failing the item.
     skip_taken: bool,
+    /// Items of a batch: each holds an open file.
+    items_max: usize,
     waiting: Mutex<(Vec<Ready<S>>, u64)>,
 }
 
@@ -53,7 +56,9 @@ impl<'a, S> Publisher<'a, S> {
         skip_taken: bool,
     ) -> Self {
         let waiting = Mutex::new((Vec::new(), 0));
-        Self { job, sink, durable, manifest, skip_taken, waiting }
+        let handles = process::open_files_max().unwrap_or(u64::MAX) / STAGED_HANDLES_SHARE;
+        let items_max = (handles as usize).clamp(1, SYNC_ITEMS);
+        Self { job, sink, durable, manifest, skip_taken, items_max, waiting }
     }
 
     /// Takes an item; publishes a batch once enough are waiting. `end` is called with the ticket
@@ -67,7 +72,7 @@ impl<'a, S> Publisher<'a, S> {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.1 += ready.bytes;
             waiting.0.push(ready);
-            let full = waiting.0.len() >= SYNC_ITEMS || waiting.1 >= SYNC_BYTES || !gathers;
+            let full = waiting.0.len() >= self.items_max || waiting.1 >= SYNC_BYTES || !gathers;
             if !full {
                 return Ok(());
             }

@@ -59,6 +59,7 @@ impl From<Statx> for Facts {
                 mtime: time(stat.stx_mtime),
                 atime: time(stat.stx_atime),
                 links: u64::from(stat.stx_nlink),
+                allocated: stat.stx_blocks * 512,
             },
             identity: Identity {
                 dev: u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor),
@@ -133,6 +134,24 @@ impl Dir {
     /// `XDEV` when it leads out, `LOOP` when it is circular, and whatever the system says.
     pub fn follow_file(&self, path: &ItemPath) -> Result<OwnedFd, Errno> {
         self.follow(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+    }
+
+    /// Opens a regular file that a link of this name leads to, wherever that is: for names the
+    /// operator gave.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn open_file_beyond(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        fs::openat(&self.0, name, flags, Mode::empty())
+    }
+
+    /// What a link of this name leads to, wherever that is.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn facts_beyond(&self, name: &[u8]) -> Result<Facts, Errno> {
+        fs::statx(&self.0, name, AtFlags::empty(), WANTED).map(Facts::from)
     }
 
     /// Opens a directory that a link of this name leads to, as [`Dir::follow_file`] does.

@@ -52,7 +52,8 @@ pub fn absolute(bytes: &[u8]) -> Vec<u8> {
     absolute.map_or_else(|_| bytes.to_vec(), std::ffi::OsString::into_encoded_bytes)
 }
 
-/// Makes a directory and its parents. Returns the directories it made, outermost first.
+/// Makes a directory of this mode, and its parents with the usual one, less the umask. Returns the
+/// directories it made, outermost first.
 ///
 /// # Errors
 /// Whatever the system says.
@@ -64,14 +65,17 @@ pub fn make_dirs(bytes: &[u8], mode: u32) -> io::Result<Vec<PathBuf>> {
         missing.push(dir.to_owned());
         at = dir.parent();
     }
-    missing.reverse();
-    for dir in &missing {
-        match std::fs::DirBuilder::new().mode(mode).create(dir) {
+    let mut made = Vec::new();
+    while let Some(dir) = missing.pop() {
+        // The target itself is shown to others only once its own mode is known.
+        let mode = if missing.is_empty() { mode } else { 0o777 };
+        match std::fs::DirBuilder::new().mode(mode).create(&dir) {
+            Ok(()) => made.push(dir),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other?,
+            Err(error) => return Err(error),
         }
     }
-    Ok(missing)
+    Ok(made)
 }
 
 /// Opens a file for reading.

@@ -82,3 +82,27 @@ pub fn wait_gone(pid: u32) -> bool {
         }
     }
 }
+
+/// Whether the other end of standard input is closed, whatever of it is not read yet.
+#[must_use]
+pub fn stdin_hung_up() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdin = rustix::stdio::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&now)).is_ok()
+        && fds.iter().any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}
+
+/// Permission bits that new files of this process lack.
+#[must_use]
+pub fn umask() -> u32 {
+    static UMASK: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let status = std::path::Path::new("/proc/self/status");
+        let text = crate::platform::operator::read_small(status, 64 << 10).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let line = text.lines().find_map(|line| line.strip_prefix("Umask:"));
+        line.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(0o077)
+    })
+}

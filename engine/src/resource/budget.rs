@@ -75,6 +75,19 @@ impl Budget {
     }
 }
 
+impl Budget {
+    /// Takes `bytes` if they are free now and nobody waits; for those who hold some already and so
+    /// must not wait.
+    pub fn try_take(&self, bytes: u64) -> Option<Permit> {
+        let mut state = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.free < bytes || !state.waiting.is_empty() {
+            return None;
+        }
+        state.free -= bytes;
+        Some(Permit { bytes, budget: self.clone() })
+    }
+}
+
 impl Permit {
     /// Cuts the permit in two, the first of at most `bytes`.
     pub fn split(mut self, bytes: u64) -> (Permit, Permit) {

@@ -23,6 +23,8 @@ struct Batch {
     waiting: VecDeque<Id>,
     running: usize,
     left: usize,
+    /// Whether its own dependencies have ended.
+    begun: bool,
     at_once: usize,
     on_error: OnError,
     counts: Counts,
@@ -64,6 +66,15 @@ impl Batches {
     #[must_use]
     pub fn contains(&self, id: &Id) -> bool {
         self.open.contains_key(id)
+    }
+
+    /// Items of this batch that are not ended; none for what is no batch.
+    pub fn items(&self, id: &Id) -> Vec<Id> {
+        if !self.contains(id) {
+            return Vec::new();
+        }
+        let own = self.parents.iter().filter(|(_, parent)| *parent == id);
+        own.map(|(item, _)| item.clone()).collect()
     }
 }
 
@@ -158,6 +169,7 @@ fn open(
         waiting: children.iter().map(|(child, _)| child.clone()).collect(),
         running: 0,
         left: children.len(),
+        begun: false,
         at_once,
         on_error: params.on_error,
         counts: Counts::default(),
@@ -174,6 +186,9 @@ pub(super) fn begin(dispatch: &mut Dispatch, id: &Id) -> bool {
     if !dispatch.batches.contains(id) {
         return false;
     }
+    if let Some(batch) = dispatch.batches.open.get_mut(id) {
+        batch.begun = true;
+    }
     dispatch.begin_batch(id);
     refill(dispatch, id);
     true
@@ -182,7 +197,7 @@ pub(super) fn begin(dispatch: &mut Dispatch, id: &Id) -> bool {
 /// Makes as many items ready as may run at once.
 fn refill(dispatch: &mut Dispatch, id: &Id) {
     while let Some(batch) = dispatch.batches.open.get_mut(id) {
-        if batch.running >= batch.at_once {
+        if !batch.begun || batch.running >= batch.at_once {
             return;
         }
         let Some(child) = batch.waiting.pop_front() else {
@@ -259,12 +274,10 @@ fn result(id: &Id, batch: &Batch) -> Outcome {
 
 /// Cancels a batch: every item, and with the last of them the batch.
 pub(super) fn cancel(dispatch: &mut Dispatch, id: &Id, reason: Option<&str>) {
-    let items: Vec<Id> = {
-        let parents = &dispatch.batches.parents;
-        parents.iter().filter(|(_, parent)| *parent == id).map(|(item, _)| item.clone()).collect()
-    };
+    let items = dispatch.batches.items(id);
     if let Some(batch) = dispatch.batches.open.get_mut(id) {
         batch.on_error = OnError::Continue;
+        batch.begun = false;
     }
     for item in items {
         dispatch.cancel(&item, reason);

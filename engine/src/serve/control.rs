@@ -101,8 +101,8 @@ pub(super) fn handle(dispatch: &mut Dispatch, id: Id, request: Request) {
         return dispatch.refuse(id, op, fault.at_field("after"));
     }
     match (control.run)(dispatch, &id, request.fields) {
-        // A shutdown is answered last of all.
-        Ok(_) if op == "shutdown" => {}
+        // The first shutdown is answered last of all.
+        Ok(_) if dispatch.ending.shutdown.as_ref() == Some(&id) => {}
         Ok(data) => dispatch.answer(id, op, Ok(data)),
         Err(fault) => dispatch.refuse(id, op, fault),
     }
@@ -230,7 +230,7 @@ fn resume(dispatch: &mut Dispatch, _: &Id, map: Map<String, Value>) -> Result<Va
 
 fn hold(dispatch: &mut Dispatch, target: &Target, hold: bool) -> Result<Value, Fault> {
     let ids = dispatch.select(target);
-    for id in &ids {
+    for id in &dispatch.with_items(&ids) {
         dispatch.hold(id, hold);
     }
     Ok(touched(dispatch, target, &ids))
@@ -264,7 +264,7 @@ fn limits(dispatch: &mut Dispatch, _: &Id, map: Map<String, Value>) -> Result<Va
         dispatch.launch();
         return Ok(in_force(dispatch, &dispatch.engine.rates));
     };
-    let ids = dispatch.select(target);
+    let ids = dispatch.with_items(&dispatch.select(target));
     let jobs = ids.iter().filter_map(|id| dispatch.table.get(id)).map(|entry| &entry.job.rates);
     jobs.clone().for_each(|rates| apply(rates));
     let first = jobs.into_iter().next();
@@ -317,7 +317,7 @@ fn jobs(dispatch: &mut Dispatch, _: &Id, map: Map<String, Value>) -> Result<Valu
     };
     let ids = match &params.target {
         Some(target) => dispatch.select(target),
-        None => dispatch.arrivals.iter().cloned().collect(),
+        None => dispatch.arrivals.values().cloned().collect(),
     };
     let entries = ids.iter().filter_map(|id| Some((id, dispatch.table.get(id)?)));
     let wanted = entries.filter(|(_, entry)| match &params.state {

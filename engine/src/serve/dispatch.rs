@@ -1,6 +1,6 @@
 //! The loop: one event at a time, one owner of the job table. Never waits for a job or a reader.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use migration_protocol::message::{
 };
 use serde_json::{Map, Value};
 
-use crate::command::{self, Prepared, fields};
+use crate::command::{self, Command, Prepared, fields};
 use crate::job::{Engine, Job};
 use crate::limits::FINISHED_REMEMBERED;
 use crate::serve::admission::Admission;
@@ -31,6 +31,8 @@ pub enum Event {
     Line(u64, Line),
     /// No more input.
     EndOfInput,
+    /// The input's other end is closed, though lines of it are not read yet.
+    HungUp,
     /// The input is the engine's own output.
     Echo,
     /// A job ended.
@@ -69,11 +71,15 @@ impl Line {
 pub(super) struct Entry {
     pub(super) op: String,
     pub(super) job: Arc<Job>,
-    pub(super) labels: std::collections::BTreeMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
     pub(super) state: JobState,
     pub(super) task: Option<Task>,
+    /// Its place in `arrivals`.
+    arrival: u64,
     /// Dependencies that have not ended.
     waits: usize,
+    /// Paused when its turn came: it waits for `resume`, not for a slot.
+    held: bool,
     after_status: Vec<Status>,
     pub(super) started: Option<Instant>,
     pace: Pace,
@@ -92,13 +98,16 @@ pub struct Dispatch {
     pub(super) progress_every: Duration,
     pub(super) jobs_max: usize,
     pub(super) table: HashMap<Id, Entry>,
-    /// Accepted commands in the order they came, those ended left out now and then.
-    pub(super) arrivals: VecDeque<Id>,
+    /// Commands that are not ended, in the order they came.
+    pub(super) arrivals: BTreeMap<u64, Id>,
     pub(super) batches: Batches,
     pub(super) ending: Ending,
     pub(super) exit: u8,
-    ready: VecDeque<Id>,
-    dependents: HashMap<Id, Vec<Id>>,
+    /// Commands whose turn has come, each with its job: an id may be used again, a job's name never.
+    ready: VecDeque<(Id, String)>,
+    /// For each command that is waited for, those that wait, with their jobs.
+    dependents: HashMap<Id, Vec<(Id, String)>>,
+    next_arrival: u64,
     finished: HashMap<Id, Status>,
     finished_order: VecDeque<Id>,
     runners: Runners,
@@ -133,12 +142,13 @@ impl Dispatch {
             admission,
             wanted,
             table: HashMap::new(),
-            arrivals: VecDeque::new(),
+            arrivals: BTreeMap::new(),
             batches: Batches::default(),
             ending: Ending::default(),
             exit: exit::OK,
             ready: VecDeque::new(),
             dependents: HashMap::new(),
+            next_arrival: 0,
             finished: HashMap::new(),
             finished_order: VecDeque::new(),
             runners: Runners::new(events),
@@ -188,6 +198,11 @@ impl Dispatch {
                     self.cancel_all("the input ended");
                 }
             }
+            Event::HungUp if self.on_eof == OnEof::Cancel => {
+                self.ending.input_ended();
+                self.cancel_all("the input ended");
+            }
+            Event::HungUp => {}
             Event::Echo => {
                 tracing::error!("the input is the engine's own output; stopping");
                 self.exit = exit::worse(self.exit, exit::USAGE);
@@ -269,12 +284,12 @@ impl Dispatch {
             let message = format!("the id {} is in use", printable(&id.to_string()));
             return self.broken(line, Fault::new(Code::DuplicateId, message));
         }
+        if control::is_control(&request) {
+            return control::handle(self, id, request);
+        }
         if self.ending.takes_no_more() {
             let fault = Fault::new(Code::ShuttingDown, "the engine is shutting down");
             return self.refuse(id, &printable(&request.envelope.op), fault);
-        }
-        if control::is_control(&request) {
-            return control::handle(self, id, request);
         }
         self.job_request(line, id, request);
     }
@@ -323,18 +338,28 @@ impl Dispatch {
         let Some(command) = command::find(op) else {
             return Err(control::unknown_op(op));
         };
-        if !self.defaults.is_empty() {
-            let names = self
-                .field_names
-                .entry(command.op)
-                .or_insert_with(|| fields::properties(&(command.schema)()));
-            for (name, value) in &self.defaults {
-                if names.contains(name) && !fields.contains_key(name) {
-                    fields.insert(name.clone(), value.clone());
-                }
-            }
+        self.fill_defaults(command, &mut fields);
+        if let ("plan", Some(Value::Object(inner))) = (op, fields.get_mut("command"))
+            && let Some(planned) = inner.get("op").and_then(Value::as_str).and_then(command::find)
+        {
+            self.fill_defaults(planned, inner);
         }
         (command.prepare)(fields.clone()).map(|prepared| (prepared, fields))
+    }
+
+    fn fill_defaults(&mut self, command: &Command, fields: &mut Map<String, Value>) {
+        if self.defaults.is_empty() {
+            return;
+        }
+        let names = self
+            .field_names
+            .entry(command.op)
+            .or_insert_with(|| fields::properties(&(command.schema)()));
+        for (name, value) in &self.defaults {
+            if names.contains(name) && !fields.contains_key(name) {
+                fields.insert(name.clone(), value.clone());
+            }
+        }
     }
 
     fn knows(&self, id: &Id) -> bool {
@@ -366,7 +391,9 @@ impl Dispatch {
             labels: envelope.labels.clone(),
             state: JobState::Queued,
             task,
+            arrival: 0,
             waits: 0,
+            held: false,
             after_status: envelope.after_status.clone().unwrap_or_else(|| vec![Status::Ok]),
             started: None,
             pace: Pace::default(),
@@ -406,7 +433,8 @@ impl Dispatch {
                 Some(status) => blocked |= !entry.after_status.contains(status),
                 None => {
                     entry.waits += 1;
-                    self.dependents.entry(dependency.clone()).or_default().push(id.clone());
+                    let waiting = (id.clone(), entry.job.name.clone());
+                    self.dependents.entry(dependency.clone()).or_default().push(waiting);
                 }
             }
         }
@@ -423,7 +451,7 @@ impl Dispatch {
     /// A command's dependencies have ended.
     fn begin(&mut self, id: Id) {
         if !crate::serve::batch::begin(self, &id) {
-            self.ready.push_back(id);
+            self.make_ready(id);
         }
     }
 
@@ -438,11 +466,10 @@ impl Dispatch {
     }
 
     /// Puts a job into the table.
-    pub(super) fn enter(&mut self, id: Id, entry: Entry) {
-        if self.arrivals.len() > 64 + 2 * self.table.len() {
-            self.arrivals.retain(|id| self.table.contains_key(id));
-        }
-        self.arrivals.push_back(id.clone());
+    pub(super) fn enter(&mut self, id: Id, mut entry: Entry) {
+        entry.arrival = self.next_arrival;
+        self.next_arrival += 1;
+        self.arrivals.insert(entry.arrival, id.clone());
         self.table.insert(id, entry);
     }
 
@@ -457,31 +484,32 @@ impl Dispatch {
 
     /// Makes a job ready to run as soon as a slot is free.
     pub(super) fn make_ready(&mut self, id: Id) {
-        self.ready.push_back(id);
+        if let Some(entry) = self.table.get(&id) {
+            self.ready.push_back((id, entry.job.name.clone()));
+        }
     }
 
     /// Starts what is ready, as far as slots are free.
     pub(super) fn launch(&mut self) {
         while self.at_work - self.paused < self.jobs_max {
-            let Some(id) = self.ready.pop_front() else {
+            let Some((id, name)) = self.ready.pop_front() else {
                 return;
             };
-            let Some(entry) = self.table.get_mut(&id) else {
+            let Some(entry) = self.table.get_mut(&id).filter(|entry| entry.job.name == name) else {
                 continue;
             };
+            if entry.job.switch.is_paused() {
+                entry.held = true;
+                continue;
+            }
             let Some(task) = entry.task.take() else {
                 continue;
             };
             entry.started = Some(Instant::now());
             entry.state = JobState::Running;
-            if entry.job.switch.is_paused() {
-                entry.state = JobState::Paused;
-                self.paused += 1;
-            }
-            let state = entry.state;
             let job = Arc::clone(&entry.job);
             let order = Order { id: id.clone(), op: entry.op.clone(), job, task };
-            self.say_state(id, state);
+            self.say_state(id, JobState::Running);
             self.runners.start(order, self.at_work);
             self.at_work += 1;
         }
@@ -517,6 +545,7 @@ impl Dispatch {
                 outcome.op.clone_from(&entry.op);
             }
             outcome.job.get_or_insert_with(|| entry.job.name.clone());
+            self.arrivals.remove(&entry.arrival);
             drop(entry);
             let (id, status) = (outcome.id.clone(), outcome.status);
             if outcome.op != "batch" {
@@ -549,8 +578,9 @@ impl Dispatch {
     /// Tells those that waited for `id`. Returns the results of those that will never run.
     fn free_dependents(&mut self, id: &Id, status: Status) -> Vec<Outcome> {
         let mut skipped = Vec::new();
-        for dependent in self.dependents.remove(id).unwrap_or_default() {
-            let Some(entry) = self.table.get_mut(&dependent) else {
+        for (dependent, job) in self.dependents.remove(id).unwrap_or_default() {
+            let entry = self.table.get_mut(&dependent).filter(|entry| entry.job.name == job);
+            let Some(entry) = entry else {
                 continue;
             };
             if !entry.after_status.contains(&status) {
@@ -575,8 +605,18 @@ impl Dispatch {
                 wanted.label.iter().all(|(name, value)| entry.labels.get(name) == Some(value))
             }
         };
-        let all = self.arrivals.iter().filter_map(|id| Some((id, self.table.get(id)?)));
+        let all = self.arrivals.values().filter_map(|id| Some((id, self.table.get(id)?)));
         all.filter(|(id, entry)| matches(id, entry)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The same commands, each batch followed by its items: what holds a batch holds them.
+    pub(super) fn with_items(&self, ids: &[Id]) -> Vec<Id> {
+        let mut all = Vec::with_capacity(ids.len());
+        for id in ids {
+            all.push(id.clone());
+            all.extend(self.batches.items(id));
+        }
+        all
     }
 
     /// Asks a command to stop. One that does not run yet ends at once.
@@ -611,7 +651,7 @@ impl Dispatch {
     }
 
     fn cancel_all(&mut self, reason: &str) {
-        let all: Vec<Id> = self.arrivals.iter().cloned().collect();
+        let all: Vec<Id> = self.arrivals.values().cloned().collect();
         all.iter().for_each(|id| self.cancel(id, Some(reason)));
     }
 
@@ -621,9 +661,13 @@ impl Dispatch {
             return;
         };
         if hold {
-            entry.job.switch.pause()
+            entry.job.switch.pause();
         } else {
-            entry.job.switch.resume()
+            entry.job.switch.resume();
+            if std::mem::take(&mut entry.held) {
+                self.make_ready(id.clone());
+                return self.launch();
+            }
         }
         let (from, to) = match hold {
             true => (JobState::Running, JobState::Paused),
@@ -632,9 +676,9 @@ impl Dispatch {
         if entry.state == from && !self.batches.contains(id) {
             entry.state = to;
             if hold {
-                self.paused += 1
+                self.paused += 1;
             } else {
-                self.paused -= 1
+                self.paused -= 1;
             }
             self.say_state(id.clone(), to);
             self.launch();

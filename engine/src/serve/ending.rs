@@ -44,9 +44,16 @@ impl Ending {
     }
 
     /// A shutdown was asked for; `grace` bounds its drain.
-    pub fn shut_down(&mut self, id: Id, grace: Option<Duration>) {
-        self.shutdown = Some(id);
-        self.drain_until = grace.map(|grace| Instant::now() + grace);
+    /// True for the first one, which is answered last; another one may only shorten the drain.
+    pub fn shut_down(&mut self, id: Id, grace: Option<Duration>) -> bool {
+        let until = grace.map(|grace| Instant::now() + grace);
+        self.drain_until = match (self.drain_until, until) {
+            (Some(before), Some(until)) => Some(before.min(until)),
+            (before, until) => before.or(until),
+        };
+        let first = self.shutdown.is_none();
+        self.shutdown.get_or_insert(id);
+        first
     }
 
     /// Whether the drain's time just ran out.

@@ -16,9 +16,16 @@ use crate::serve::dispatch::{Event, Line};
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
 
-/// Reads until the input ends, sending every line that must be answered.
-pub fn run(mut input: impl Read, events: &Sender<Event>, admission: &Admission) {
-    let mut lines = Lines { events, admission, number: 0, echoed: 0, open: true };
+/// Reads until the input ends, sending every line that must be answered. `is_hung_up` tells whether
+/// the input's other end is closed, without reading it.
+pub fn run(
+    mut input: impl Read,
+    is_hung_up: fn() -> bool,
+    events: &Sender<Event>,
+    admission: &Admission,
+) {
+    let mut lines =
+        Lines { events, admission, number: 0, echoed: 0, open: true, hung_up: false, is_hung_up };
     let mut splitter = LineSplitter::new();
     let mut buffer = vec![0; READ_BYTES];
     while lines.open {
@@ -45,11 +52,22 @@ struct Lines<'a> {
     /// Lines in a row that are events of an engine.
     echoed: usize,
     open: bool,
+    hung_up: bool,
+    is_hung_up: fn() -> bool,
 }
 
 impl Lines<'_> {
     fn is_echo(&self) -> bool {
         self.echoed >= ECHOED_LINES_MAX
+    }
+
+    /// While no line may be read, the end of the input would go unseen.
+    fn look_for_the_end(&mut self) -> bool {
+        if !self.hung_up && (self.is_hung_up)() {
+            self.hung_up = true;
+            return self.events.send(Event::HungUp).is_ok();
+        }
+        true
     }
 
     fn take(&mut self, piece: &Piece<'_>) {
@@ -78,6 +96,9 @@ impl Lines<'_> {
         };
         self.admission.take(1);
         let sent = self.events.send(Event::Line(self.number, line)).is_ok();
-        self.open = sent && !self.is_echo() && self.admission.wait(|| true);
+        self.open = sent && !self.is_echo() && {
+            let admission = self.admission;
+            admission.wait(|| self.look_for_the_end())
+        };
     }
 }

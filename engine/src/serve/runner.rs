@@ -16,6 +16,8 @@ use crate::command::{self, Answer, Work};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::{Ended, Job, Listener, Started};
 use crate::journal::keyed::{self, Opened};
+use crate::limits::JOB_STACK_BYTES;
+use crate::pipeline::leftovers::sweep_earlier;
 use crate::platform::process;
 use crate::serve::dispatch::Event;
 use crate::serve::output::Output;
@@ -78,7 +80,8 @@ impl Runners {
                     }
                 }
             };
-            if std::thread::Builder::new().name(name).spawn(work).is_ok() {
+            let thread = std::thread::Builder::new().name(name).stack_size(JOB_STACK_BYTES);
+            if thread.spawn(work).is_ok() {
                 self.threads += 1;
             }
         }
@@ -90,12 +93,15 @@ fn run(order: Order) -> Outcome {
     let started = Started { at: Instant::now(), cpu: process::cpu_time() };
     let Order { id, op, job, task } = order;
     job.engine.totals.begin(&job.progress);
+    job.listener.log("began");
     let done = catch_unwind(AssertUnwindSafe(|| execute(&id, &op, &job, task, started)));
     let outcome = done.unwrap_or_else(|_| {
         let error = EngineError::new(Kind::Internal, "the engine failed on this command");
         outcome(&id, &op, &job, started, Err(error))
     });
     job.engine.totals.end(&job.progress);
+    let status = serde_json::to_value(outcome.status).unwrap_or_default();
+    job.listener.log(&format!("ended: {}", status.as_str().unwrap_or_default()));
     outcome
 }
 
@@ -138,6 +144,7 @@ fn keyed_command(
     match keyed::open(&state.keys(), key, command, &job.name)? {
         Opened::Run(ledger) => {
             job.set_ledger(ledger);
+            sweep_earlier(job)?;
             Ok(Ok((work, op.to_owned())))
         }
         Opened::Done(result) => match serde_json::from_value(result) {
@@ -320,6 +327,19 @@ impl Listener for JobListener {
             items_done: items,
             bytes_done: bytes,
             token: format!("ck:{}:{n}", self.job),
+        }));
+    }
+
+    fn log(&self, message: &str) {
+        if !self.wanted.has(EventKind::Log) {
+            return;
+        }
+        self.output.send(Line::Log(event::Log {
+            id: self.id.clone(),
+            level: "info".to_owned(),
+            target: "job".to_owned(),
+            message: message.to_owned(),
+            dropped_before: 0,
         }));
     }
 

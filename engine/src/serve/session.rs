@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::job::Engine;
 use crate::journal::state::StateDir;
 use crate::limits::{MEMORY_OVERHEAD_BYTES, WORKERS_MAX};
+use crate::platform::process;
 use crate::resource::budget::Budget;
 use crate::resource::workers::Workers;
 use crate::serve::admission::Admission;
@@ -46,8 +47,8 @@ pub fn run(settings: Settings, input: Input, output: Arc<dyn Output>) -> u8 {
         Dispatch::new(settings, engine, output, Arc::clone(&admission), events.clone());
     dispatch.hello();
     let feed = move || match input {
-        Input::Stdin => reader::run(Stdin, &events, &admission),
-        Input::File(file) => reader::run(file, &events, &admission),
+        Input::Stdin => reader::run(Stdin, process::stdin_hung_up, &events, &admission),
+        Input::File(file) => reader::run(file, || false, &events, &admission),
         Input::Commands(commands) => {
             for (number, command) in (1..).zip(commands) {
                 admission.take(1);

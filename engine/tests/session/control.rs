@@ -118,3 +118,103 @@ fn alerts_are_raised_by_the_figures_that_cross_them() {
     assert_eq!(names, ["memory_percent", "bytes_per_s"]);
     assert_eq!(session.result("m")["status"], "ok");
 }
+
+/// An id may be used again while something still remembers its first use.
+#[test]
+fn a_reused_id_is_nobody_elses_dependent() {
+    let place = Place::new();
+    let mut session = Session::start(&place, &["--jobs", "2"]);
+    session.call(&json!({"op": "inspect", "id": "a", "src": "nothing"}));
+    session.send(&json!({"op": "monitor", "id": "b", "interval_ms": 200, "count": 3}));
+    let skipped =
+        session.call(&json!({"op": "inspect", "id": "c", "src": "x", "after": ["a", "b"]}));
+    assert_eq!(skipped["status"], "skipped");
+    session.send(&json!({"op": "monitor", "id": "d", "interval_ms": 200, "count": 6}));
+    session.send(&json!({"op": "inspect", "id": "c", "src": ".", "after": ["d"]}));
+    assert_eq!(session.result("b")["status"], "ok");
+    let (code, seen) = session.end();
+    let at = |id: &str| seen.iter().rposition(|l| l["type"] == "result" && l["id"] == id).unwrap();
+    assert!(at("c") > at("d"), "it ran before what it waits for");
+    assert_eq!((seen[at("c")]["status"].as_str(), code), (Some("ok"), 4));
+}
+
+#[test]
+fn a_cancelled_command_leaves_no_turn_to_its_successor() {
+    let place = Place::new();
+    let mut session = Session::start(&place, &["--jobs", "1"]);
+    session.send(&json!({"op": "monitor", "id": "m", "interval_ms": 200, "count": 3}));
+    session.send(&json!({"op": "inspect", "id": "c", "src": "."}));
+    session.send(&json!({"op": "cancel", "id": "k", "target": "c"}));
+    session.send(&json!({"op": "monitor", "id": "z", "interval_ms": 200, "count": 2}));
+    session.send(&json!({"op": "inspect", "id": "c", "src": ".", "after": ["z"]}));
+    let (_, seen) = session.end();
+    let at = |id: &str| seen.iter().rposition(|l| l["type"] == "result" && l["id"] == id).unwrap();
+    assert!(at("c") > at("z"));
+}
+
+#[test]
+fn a_waiting_batch_starts_nothing_when_it_is_cancelled() {
+    let place = Place::new();
+    std::fs::write(place.path("a"), "x").unwrap();
+    let mut session = Session::start(&place, &["--jobs", "4"]);
+    session.send(&json!({"op": "monitor", "id": "m", "interval_ms": 200, "count": 4}));
+    let items: Vec<_> =
+        (0..4).map(|n| json!({"op": "copy", "src": "a", "dst": format!("o{n}")})).collect();
+    for id in ["b1", "b2"] {
+        session.send(&json!({"op": "batch", "id": id, "after": ["m"], "items": items}));
+    }
+    session.send(&json!({"op": "cancel", "id": "k1", "target": "b1/0"}));
+    session.send(&json!({"op": "cancel", "id": "k2", "target": "b2"}));
+    assert_eq!(session.result("b2")["status"], "cancelled");
+    assert!(
+        !session.seen.iter().any(|l| l["type"] == "state" && l["id"] != "m"),
+        "{:?}",
+        session.seen
+    );
+    let batch = session.result("b1");
+    assert_eq!(
+        batch["data"],
+        json!({"ok": 3, "partial": 0, "failed": 0, "cancelled": 1, "skipped": 0})
+    );
+    assert!(!place.path("o0").exists() && place.path("o1").exists());
+}
+
+#[test]
+fn a_draining_session_still_listens() {
+    let place = Place::new();
+    let mut session = Session::start(&place, &[]);
+    session.send(&json!({"op": "monitor", "id": "m", "interval_ms": 200}));
+    session.until(|line| line["type"] == "sample");
+    session.send(&json!({"op": "shutdown", "id": "z1"}));
+    session.send(&json!({"op": "inspect", "id": "late", "src": "."}));
+    assert_eq!(session.result("late")["error"]["code"], "SHUTTING_DOWN");
+    assert_eq!(session.call(&json!({"op": "ping", "id": "p"}))["status"], "ok");
+    assert_eq!(
+        session.call(&json!({"op": "shutdown", "id": "z2", "mode": "cancel"}))["status"],
+        "ok"
+    );
+    let (_, seen) = session.end();
+    assert_eq!(seen.last().unwrap()["id"], "z1");
+}
+
+#[test]
+fn queued_jobs_that_are_paused_take_no_thread_and_keep_their_turn() {
+    let place = Place::new();
+    let mut session = Session::start(&place, &["--jobs", "1"]);
+    session.send(&json!({"op": "monitor", "id": "m", "interval_ms": 200, "count": 2}));
+    for n in 0..100 {
+        session.send(
+            &json!({"op": "inspect", "id": format!("c{n}"), "src": ".", "labels": {"g": "x"}}),
+        );
+    }
+    session.call(&json!({"op": "pause", "id": "p", "target": {"label": {"g": "x"}}}));
+    session.result("m");
+    let listed = session.call(&json!({"op": "jobs", "id": "j"}));
+    assert!(listed["data"]["cursor"].is_string());
+    let states = listed["data"]["jobs"].as_array().unwrap();
+    assert!(states.iter().all(|job| job["state"] == "queued"), "{listed}");
+    session.call(&json!({"op": "resume", "id": "r", "target": {"label": {"g": "x"}}}));
+    let (code, seen) = session.end();
+    assert_eq!(code, 0);
+    assert_eq!(seen.iter().filter(|l| l["type"] == "result" && l["op"] == "inspect").count(), 100);
+}

@@ -198,3 +198,200 @@ fn the_source_is_never_modified() {
     assert_eq!(equal["status"], "ok", "{equal}");
     assert_eq!(before, all(&place.path("src")));
 }
+
+/// Every way of writing a destination that lies in its own source.
+#[test]
+fn a_destination_inside_its_source_is_refused_however_it_is_written() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("src/d")).unwrap();
+    std::fs::write(place.path("src/f"), "x").unwrap();
+    symlink("src", place.path("alias")).unwrap();
+    let mut session = Session::start(&place, &[]);
+    let targets = [
+        "src/new",
+        "src/d",
+        "src",
+        "src/d/../new",
+        "src/new/../x",
+        "alias/new",
+        "./src/a/b/c",
+        "src/",
+        "alias",
+        ".",
+    ];
+    for (n, dst) in targets.iter().enumerate() {
+        let id = format!("c{n}");
+        let result = session.call(&json!({"op": "copy", "id": id, "src": "src", "dst": dst}));
+        let code = result["error"]["code"].as_str().unwrap_or_default();
+        let inside = std::fs::read_dir(place.path("src")).unwrap().count();
+        assert_eq!(inside, 2, "{dst}: {result}");
+        assert!(["OVERLAP", "INVALID_FIELD"].contains(&code) || *dst == "src/", "{dst}: {result}");
+    }
+}
+
+/// Deeper than any stack that is not made for it.
+#[test]
+fn a_tree_of_thousands_of_levels_ends_no_process() {
+    let place = Place::new();
+    let mut dir =
+        rustix::fs::open(place.dir.path(), rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
+            .unwrap();
+    for level in 0..3500 {
+        let name = if level == 0 { "deep" } else { "a" };
+        rustix::fs::mkdirat(&dir, name, rustix::fs::Mode::RWXU).unwrap();
+        dir = rustix::fs::openat(&dir, name, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
+            .unwrap();
+    }
+    let mut session = Session::start(&place, &[]);
+    let counted = session.call(&json!({"op": "inspect", "id": "i", "src": "deep"}));
+    assert_eq!((&counted["status"], &counted["data"]["deepest"]), (&json!("ok"), &json!(3499)));
+    let copied = session.call(
+        &json!({"op": "copy", "id": "c", "src": "deep", "dst": "copy", "durability": "crash"}),
+    );
+    assert_eq!(copied["status"], "ok", "{copied}");
+    let cleaned = session.call(&json!({"op": "cleanup", "id": "u", "locations": "copy"}));
+    assert_eq!(cleaned["status"], "ok", "{cleaned}");
+    let equal = session.call(&json!({"op": "verify", "id": "v", "src": "deep", "dst": "copy"}));
+    assert_eq!(equal["status"], "ok", "{equal}");
+    session.end();
+    for name in ["deep", "copy"] {
+        std::process::Command::new("rm").arg("-rf").arg(place.path(name)).status().unwrap();
+    }
+}
+
+#[test]
+fn a_manifest_never_replaces_what_it_lists() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    std::fs::write(place.path("src/f"), "content").unwrap();
+    std::fs::write(place.path("data"), "content").unwrap();
+    std::fs::create_dir(place.path("dst")).unwrap();
+    let mut session = Session::start(&place, &[]);
+    let code = |result: &serde_json::Value| result["error"]["code"].clone();
+    let own =
+        session.call(&json!({"op": "checksum", "id": "1", "src": "data", "manifest": "data"}));
+    assert_eq!(code(&own), "OVERLAP", "{own}");
+    for (id, manifest) in [("2", "src/m.jsonl"), ("3", "dst/m.jsonl")] {
+        let inside = session.call(
+            &json!({"op": "copy", "id": id, "src": "src", "dst": "dst", "manifest": manifest}),
+        );
+        assert_eq!(code(&inside), "OVERLAP", "{inside}");
+    }
+    assert_eq!(std::fs::read(place.path("data")).unwrap(), b"content");
+    for id in ["4", "5"] {
+        let listed = session
+            .call(&json!({"op": "checksum", "id": id, "src": "src", "manifest": "src/SHA256SUMS"}));
+        assert_eq!(
+            (&listed["status"], &listed["metrics"]["items_ok"]),
+            (&json!("ok"), &json!(1)),
+            "{listed}"
+        );
+    }
+    let checked = std::process::Command::new("sha256sum")
+        .args(["-c", "--quiet", "SHA256SUMS"])
+        .current_dir(place.path("src"))
+        .status()
+        .unwrap();
+    assert!(checked.success());
+    let nowhere = session
+        .call(&json!({"op": "checksum", "id": "6", "src": "src", "manifest": "data/below/a/file"}));
+    assert_eq!(code(&nowhere), "DST_TYPE", "{nowhere}");
+    let made = session
+        .call(&json!({"op": "checksum", "id": "7", "src": "src", "manifest": "new/dir/SUMS"}));
+    assert_eq!(made["status"], "ok", "{made}");
+    assert_eq!(std::fs::read_dir(place.state().join("attempts")).unwrap().count(), 0);
+}
+
+#[test]
+fn many_copies_merge_into_one_new_tree() {
+    let place = Place::new();
+    for n in 0..8 {
+        std::fs::create_dir_all(place.path(&format!("s{n}/shared/deep"))).unwrap();
+        std::fs::write(place.path(&format!("s{n}/shared/deep/f{n}")), "x").unwrap();
+    }
+    let mut session = Session::start(&place, &["--jobs", "8"]);
+    for round in 0..15 {
+        let items: Vec<_> = (0..8).map(|n| json!({"op": "copy", "src": format!("s{n}"), "dst": format!("new{round}/out"), "durability": "crash"})).collect();
+        let result = session.call(&json!({"op": "batch", "id": round.to_string(), "items": items}));
+        assert_eq!(result["status"], "ok", "{:?}", session.seen);
+        assert_eq!(
+            std::fs::read_dir(place.path(&format!("new{round}/out/shared/deep"))).unwrap().count(),
+            8
+        );
+    }
+}
+
+#[test]
+fn a_plan_sees_what_stands_in_the_way_of_directories() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("src/d")).unwrap();
+    std::fs::write(place.path("src/d/x"), "1").unwrap();
+    std::fs::write(place.path("src/y"), "2").unwrap();
+    std::fs::create_dir(place.path("dst")).unwrap();
+    std::fs::write(place.path("dst/d"), "in the way").unwrap();
+    std::fs::write(place.path("file"), "a file").unwrap();
+    let mut session = Session::start(&place, &[]);
+    session.call(&json!({"op": "hello", "id": "h", "defaults": {"on_exists": "replace"}}));
+    let command = json!({"op": "copy", "src": "src", "dst": "dst"});
+    let plan = session.call(&json!({"op": "plan", "id": "p", "command": command}));
+    assert_eq!((&plan["data"]["new"], &plan["data"]["conflict"]), (&json!(1), &json!(1)), "{plan}");
+    let onto = session.call(
+        &json!({"op": "plan", "id": "q", "command": {"op": "copy", "src": "src", "dst": "file"}}),
+    );
+    assert_eq!(onto["error"]["code"], "DST_TYPE", "{onto}");
+    let again = json!({"op": "copy", "src": "src/y", "dst": "file"});
+    let replaces = session.call(&json!({"op": "plan", "id": "r", "command": again}));
+    assert_eq!(replaces["data"]["replace"], 1, "{replaces}");
+}
+
+#[test]
+fn a_list_without_digests_proves_nothing() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    std::fs::write(place.path("src/f"), "content").unwrap();
+    let mut session = Session::start(&place, &[]);
+    session.call(&json!({"op": "copy", "id": "1", "src": "src", "dst": "dst", "checksum": "none", "manifest": "m.jsonl"}));
+    let checked =
+        session.call(&json!({"op": "checksum", "id": "2", "src": "dst", "check": "m.jsonl"}));
+    assert_eq!(
+        (&checked["status"], &checked["error"]["code"]),
+        (&json!("failed"), &json!("MANIFEST_INVALID"))
+    );
+}
+
+/// Files are no wider open than their source, nor than this user's mask.
+#[test]
+fn permissions_are_never_wider_than_asked() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    std::fs::write(place.path("src/f"), "secret").unwrap();
+    for (name, mode) in [("src", 0o700), ("src/f", 0o600)] {
+        std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut shell = std::process::Command::new("sh");
+    let command = json!({"op": "copy", "src": "src", "dst": "dst", "preserve": []});
+    let script = format!("umask 077; echo '{command}' | \"$0\" --state-dir .state > /dev/null");
+    let status = shell
+        .args(["-c", &script, env!("CARGO_BIN_EXE_migration-engine")])
+        .current_dir(place.dir.path())
+        .status();
+    assert!(status.unwrap().success());
+    let mode = |name| std::fs::metadata(place.path(name)).unwrap().mode() & 0o777;
+    assert_eq!((mode("dst"), mode("dst/f")), (0o700, 0o600));
+}
+
+#[test]
+fn holes_do_not_ask_for_room() {
+    let place = Place::new();
+    std::fs::File::create(place.path("sparse")).unwrap().set_len(1 << 20).unwrap();
+    let mut session = Session::start(&place, &[]);
+    let plan = session.call(
+        &json!({"op": "plan", "id": "p", "command": {"op": "copy", "src": "sparse", "dst": "c"}}),
+    );
+    assert_eq!(plan["data"]["losses"], json!([{"what": "holes", "items": 1}]));
+    assert_eq!(
+        session.call(&json!({"op": "copy", "id": "c", "src": "sparse", "dst": "c"}))["status"],
+        "ok"
+    );
+}

@@ -137,3 +137,47 @@ fn a_resumed_command_knows_its_own_work() {
     assert_eq!(third["status"], "ok", "{third}");
     assert_eq!(compare(&place.path("src"), &place.path("dst"), &Aspects::default()).unwrap(), []);
 }
+
+/// What somebody wrote into a finished copy since is theirs, though the file is still the same one.
+#[test]
+fn a_rerun_does_not_take_back_what_others_wrote_into_its_copies() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    std::fs::write(place.path("src/a"), "content").unwrap();
+    std::fs::write(place.path("src/b"), "content").unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        place.path("src/fifo"),
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k"});
+    Session::start(&place, &[]).call(&copy);
+    std::fs::write(place.path("dst/a"), "content and more of mine").unwrap();
+    std::fs::write(place.path("dst/b"), "CONTENT").unwrap();
+    std::fs::write(place.path("src/a"), "changed too").unwrap();
+    let again = Session::start(&place, &[]).call(&copy);
+    assert_eq!(again["metrics"]["items_failed"], 3, "{again}");
+    assert_eq!(std::fs::read(place.path("dst/a")).unwrap(), b"content and more of mine");
+    assert_eq!(std::fs::read(place.path("dst/b")).unwrap(), b"CONTENT");
+}
+
+#[test]
+fn the_manifest_of_a_resumed_copy_lists_all_of_it() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    for n in 0..5 {
+        std::fs::write(place.path(&format!("src/f{n}")), "content").unwrap();
+    }
+    let blocked = place.path("dst/f4");
+    std::fs::create_dir_all(&blocked).unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k", "manifest": "m.jsonl"});
+    assert_eq!(Session::start(&place, &[]).call(&copy)["status"], "partial");
+    std::fs::remove_dir(blocked).unwrap();
+    assert_eq!(Session::start(&place, &[]).call(&copy)["status"], "ok");
+    let text = std::fs::read_to_string(place.path("m.jsonl")).unwrap();
+    assert_eq!(text.lines().count(), 5, "{text}");
+    assert!(text.lines().all(|line| line.contains("crc64nvme")), "{text}");
+}

@@ -179,7 +179,6 @@ fn lines() -> Vec<(Vec<u8>, &'static str)> {
         ("compress", r#""src":"a","dst":"b""#, "format"),
         ("monitor", "", "interval_ms"),
         ("monitor", "", "alerts"),
-        ("plan", "", "command"),
         ("batch", "", "items"),
         ("cleanup", "", "locations"),
         ("cancel", "", "target"),

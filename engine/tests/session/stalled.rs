@@ -129,3 +129,15 @@ fn a_signal_cancels_and_names_itself_in_the_exit_code() {
     assert_eq!(session.child.wait().unwrap().code(), Some(143));
     assert_eq!(place.leftovers().len(), 0);
 }
+
+/// More commands than may be outstanding keep the input unread; its end is noticed all the same.
+#[test]
+fn the_end_of_input_is_noticed_behind_commands_that_are_not_read() {
+    let place = Place::new();
+    let mut session = Session::start(&place, &["--on-eof", "cancel"]);
+    session.send(&json!({"op": "hello", "id": "h", "events": []}));
+    for n in 0..1100 {
+        session.send(&json!({"op": "monitor", "id": format!("m{n}"), "interval_ms": 60_000}));
+    }
+    session.end();
+}

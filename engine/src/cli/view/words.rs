@@ -1,5 +1,6 @@
 //! Figures and names as people read them.
 
+use migration_protocol::fault::is_hidden;
 use migration_protocol::vocabulary::BytePath;
 
 const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -50,7 +51,7 @@ pub fn count(count: u64, noun: &str) -> String {
 pub fn name(path: &BytePath) -> String {
     let mut out = String::with_capacity(path.path.len());
     for c in path.path.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_hidden(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }

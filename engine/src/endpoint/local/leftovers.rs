@@ -4,6 +4,7 @@ use rustix::io::Errno;
 
 use crate::endpoint::Sweep;
 use crate::error::Result;
+use crate::limits::DEPTH_MAX;
 use crate::model::item::ItemKind;
 use crate::model::leftover::Swept;
 use crate::platform::dir::Dir;
@@ -19,20 +20,26 @@ pub fn sweep(sweep: &Sweep<'_>) -> Result<Swept> {
     let path = &sweep.root.location.path;
     let mut found = Swept::default();
     match operator::open_dir(path) {
-        Ok(dir) => directory(sweep, &dir, path, &mut found)?,
+        Ok(dir) => directory(sweep, &dir, path, DEPTH_MAX, &mut found)?,
         Err(Errno::NOENT | Errno::NOTDIR) => {}
         Err(errno) => return Err(error::source("open", errno).at(path.clone())),
     }
     Ok(found)
 }
 
-fn directory(sweep: &Sweep<'_>, dir: &Dir, path: &[u8], found: &mut Swept) -> Result<()> {
+fn directory(
+    sweep: &Sweep<'_>,
+    dir: &Dir,
+    path: &[u8],
+    depth: usize,
+    found: &mut Swept,
+) -> Result<()> {
     (sweep.pass)()?;
     let mut own: Vec<Vec<u8>> = Vec::new();
     let mut below: Vec<Vec<u8>> = Vec::new();
     dir.each_entry(|name, kind| {
         match kind {
-            Some(ItemKind::Directory) if sweep.root.tree => below.push(name.to_vec()),
+            Some(ItemKind::Directory) if sweep.root.tree && depth > 0 => below.push(name.to_vec()),
             Some(ItemKind::Directory) => {}
             _ if sweep.owner.owns(name) => own.push(name.to_vec()),
             _ => {}
@@ -45,7 +52,7 @@ fn directory(sweep: &Sweep<'_>, dir: &Dir, path: &[u8], found: &mut Swept) -> Re
     }
     for name in below {
         if let Ok(child) = dir.open_dir(&name) {
-            directory(sweep, &child, &[path, b"/", &name].concat(), found)?;
+            directory(sweep, &child, &[path, b"/", &name].concat(), depth - 1, found)?;
         }
     }
     Ok(())
@@ -53,6 +60,10 @@ fn directory(sweep: &Sweep<'_>, dir: &Dir, path: &[u8], found: &mut Swept) -> Re
 
 fn remove(sweep: &Sweep<'_>, dir: &Dir, path: &[u8], name: &[u8], found: &mut Swept) {
     let bytes = dir.facts(name).map_or(0, |facts| facts.size);
+    // Asked again at the last moment: a job may have begun since.
+    if !sweep.owner.owns(name) {
+        return;
+    }
     if sweep.dry_run || dir.remove(name).is_ok() {
         found.removed += 1;
         found.bytes += bytes;

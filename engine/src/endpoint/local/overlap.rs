@@ -3,7 +3,7 @@
 
 use rustix::io::Errno;
 
-use crate::error::Result;
+use crate::error::{EngineError, Kind, Result};
 use crate::model::location::Location;
 use crate::platform::dir::{self, Dir, Facts};
 use crate::platform::operator;
@@ -20,6 +20,7 @@ pub fn overlap(source: &Location, destination: &Location) -> Result<bool> {
     let Some(from) = facts(&source.path).map_err(|errno| error::source("stat", errno))? else {
         return Ok(false);
     };
+    refuse_ups_after_missing(&destination.path)?;
     let to = facts(&destination.path).map_err(|errno| error::destination("stat", errno))?;
     if to.as_ref().is_some_and(|to| id(to) == id(&from)) {
         return Ok(true);
@@ -29,6 +30,24 @@ pub fn overlap(source: &Location, destination: &Location) -> Result<bool> {
     let in_destination = to.map_or(Ok(false), |to| inside(&source.path, id(&to)));
     let either: Result<bool, Errno> = in_source.and_then(|a| Ok(a || in_destination?));
     either.map_err(|errno| error::source("open", errno))
+}
+
+/// A `..` after a part that does not exist names nothing until that part is made, and then perhaps
+/// something within the source.
+fn refuse_ups_after_missing(path: &[u8]) -> Result<()> {
+    let mut end = 0;
+    for part in path.split(|b| *b == b'/') {
+        let before = path.get(..end).filter(|before| !before.is_empty() && *before != b"/");
+        if part == b".." && before.is_some_and(|before| matches!(facts(before), Ok(None))) {
+            let message = "the path goes up from a directory that does not exist";
+            return Err(EngineError::new(Kind::InvalidField, message)
+                .field("dst")
+                .at(path)
+                .hint("write the path without .. after its first missing part"));
+        }
+        end = (end + part.len() + 1).min(path.len());
+    }
+    Ok(())
 }
 
 fn id(facts: &Facts) -> Id {

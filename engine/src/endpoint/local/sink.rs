@@ -13,7 +13,7 @@ use crate::model::found::{Found, Mark};
 use crate::model::item::{Attributes, Handle, ItemKind, Timestamp};
 use crate::model::location::Location;
 use crate::platform::dir::{self, Dir, Facts};
-use crate::platform::operator;
+use crate::platform::{operator, process};
 
 use super::{CAPS, error};
 
@@ -50,8 +50,8 @@ impl LocalSink {
     }
 
     /// Opens a directory of the operator, making what is missing. Returns whether it was made.
-    fn open(&self, path: &[u8]) -> Result<(Arc<LocalPlace>, bool)> {
-        let made = operator::make_dirs(path, 0o755).map_err(|failure| {
+    fn open(&self, path: &[u8], mode: u32) -> Result<(Arc<LocalPlace>, bool)> {
+        let made = operator::make_dirs(path, mode).map_err(|failure| {
             let errno = Errno::from_io_error(&failure).unwrap_or(Errno::IO);
             error::destination("mkdir", errno).at(path)
         })?;
@@ -62,7 +62,7 @@ impl LocalSink {
             sync_parent_of(new)?;
         }
         let place = self.root.get_or_init(|| place);
-        Ok((Arc::clone(place), !made.is_empty()))
+        Ok((Arc::clone(place), made.iter().any(|made| made == operator::path(path))))
     }
 }
 
@@ -93,11 +93,22 @@ fn local(place: &Place) -> Result<Arc<LocalPlace>> {
 }
 
 fn mark(facts: &Facts) -> Mark {
-    Mark { dev: facts.identity.dev, ino: facts.identity.ino, born: facts.born }
+    Mark {
+        dev: facts.identity.dev,
+        ino: facts.identity.ino,
+        born: facts.born,
+        size: facts.size,
+        mtime: facts.attributes.mtime,
+    }
 }
 
 fn permission_bits(attributes: &Attributes, carry: Carry) -> u32 {
     attributes.mode & if carry.setuid { 0o7777 } else { 0o777 }
+}
+
+/// What any new file of this user gets.
+fn usual_mode(bits: u32) -> u32 {
+    bits & !process::umask()
 }
 
 /// Owner first: a change of owner takes the set-user-id bits away.
@@ -123,12 +134,12 @@ impl ObjectSink for LocalSink {
             let message = "the destination is a directory, and the source is not";
             return Err(EngineError::new(Kind::DestinationType, message).at(self.path.clone()));
         };
-        let (place, made) = self.open(dir)?;
+        let (place, made) = self.open(dir, 0o777)?;
         Ok((handed(place, made), name.to_vec()))
     }
 
     fn root_directory(&self) -> Result<Place> {
-        let (place, made) = self.open(&self.path)?;
+        let (place, made) = self.open(&self.path, 0o700)?;
         Ok(handed(place, made))
     }
 
@@ -136,7 +147,7 @@ impl ObjectSink for LocalSink {
         let parent = local(at)?;
         let made = match parent.dir.make_dir(name) {
             Ok(()) => true,
-            Err(Errno::EXIST) if !at.made => false,
+            Err(Errno::EXIST) => false,
             Err(errno) => return Err(error::destination("mkdir", errno)),
         };
         let opened = parent.dir.open_dir(name);
@@ -240,7 +251,7 @@ impl ObjectSink for LocalSink {
 
     fn leave(&self, at: &Place, attributes: &Attributes, carry: Carry) -> Result<()> {
         let place = local(at)?;
-        let mode = if carry.mode { permission_bits(attributes, carry) } else { 0o755 };
+        let mode = if carry.mode { permission_bits(attributes, carry) } else { usual_mode(0o777) };
         apply(&place.dir, attributes, carry, mode)
     }
 
@@ -320,7 +331,7 @@ impl Intake for LocalIntake {
         target: &Target,
     ) -> Result<Staged> {
         let carry = target.carry;
-        let mode = if carry.mode { permission_bits(attributes, carry) } else { 0o644 };
+        let mode = if carry.mode { permission_bits(attributes, carry) } else { usual_mode(0o666) };
         let sealed = apply(&self.file, attributes, carry, mode)
             .and_then(|()| dir::facts(&self.file).map_err(|errno| error::write("stat", errno)))
             .and_then(|facts| {
@@ -449,10 +460,10 @@ fn sync_names(entries: &mut [Entry]) {
 
 fn sync_upward(place: &LocalPlace) -> Result<(), Errno> {
     rustix::fs::fsync(&place.dir)?;
-    if place.unsynced.swap(false, Ordering::AcqRel)
-        && let Some(parent) = &place.parent
-    {
+    if let (true, Some(parent)) = (place.unsynced.load(Ordering::Acquire), &place.parent) {
         sync_upward(parent)?;
     }
+    // After the sync: another batch must not take it for done before it is.
+    place.unsynced.store(false, Ordering::Release);
     Ok(())
 }

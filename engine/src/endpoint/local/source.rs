@@ -57,18 +57,29 @@ impl LocalSource {
             None => self.parent.facts(&self.name),
         };
         let facts = facts.map_err(failed)?;
-        let entry = Entry { dir: Arc::clone(&self.parent), name: self.name.clone(), follow: None };
+        let entry =
+            Entry { dir: Arc::clone(&self.parent), name: self.name.clone(), follow: Follow::No };
         item(ItemPath::root(), facts, entry)
     }
 }
 
-/// How an item is reached again: its directory, its name there, and for a followed link the root
-/// and the name beneath it.
+/// How an item is reached again: its directory and its name there, and how far a link is followed.
 #[derive(Debug)]
 struct Entry {
     dir: Arc<Dir>,
     name: Vec<u8>,
-    follow: Option<(Arc<Dir>, ItemPath)>,
+    follow: Follow,
+}
+
+/// How far a link is followed to its item.
+#[derive(Debug)]
+enum Follow {
+    /// It is none, or not followed.
+    No,
+    /// Beneath this root, to the item of this name.
+    Beneath(Arc<Dir>, ItemPath),
+    /// Wherever it leads: the operator named it.
+    Anywhere,
 }
 
 fn item(path: ItemPath, facts: Facts, entry: Entry) -> Result<Item> {
@@ -129,7 +140,7 @@ impl ObjectSource for LocalSource {
         };
         match dir.facts(name) {
             Ok(facts) => {
-                let entry = Entry { dir: Arc::new(dir), name: name.to_vec(), follow: None };
+                let entry = Entry { dir: Arc::new(dir), name: name.to_vec(), follow: Follow::No };
                 item(path.clone(), facts, entry).map(Some)
             }
             Err(Errno::NOENT) => Ok(None),
@@ -143,11 +154,12 @@ impl ObjectSource for LocalSource {
             return Err(EngineError::new(Kind::Internal, "the item belongs to another endpoint"));
         };
         let file = match &entry.follow {
-            Some((root, path)) => root.follow_file(path),
-            None => entry.dir.open_file(&entry.name),
+            Follow::Beneath(root, path) => root.follow_file(path),
+            Follow::Anywhere => entry.dir.open_file_beyond(&entry.name),
+            Follow::No => entry.dir.open_file(&entry.name),
         };
         let file = file.map_err(|errno| match errno {
-            Errno::LOOP | Errno::NXIO if entry.follow.is_none() => changed(),
+            Errno::LOOP | Errno::NXIO if matches!(entry.follow, Follow::No) => changed(),
             other => failed(other),
         })?;
         let facts = dir::facts(&file).map_err(failed)?;
@@ -182,14 +194,13 @@ impl LocalSource {
             return visitor.item(root);
         }
         let failed = |errno| error::source("open", errno).at(self.name.clone());
-        let path = ItemPath::parse(&self.name)?;
-        let facts = self.parent.follow_facts(&path).map_err(failed)?;
+        let facts = self.parent.facts_beyond(&self.name).map_err(failed)?;
         if facts.kind == ItemKind::Directory {
             let hint = "end the source with a slash to copy the directory that the link names";
             let message = "the source is a link to a directory";
             return Err(EngineError::new(Kind::SourceLink, message).hint(hint));
         }
-        let follow = Some((Arc::clone(&self.parent), path));
+        let follow = Follow::Anywhere;
         let entry = Entry { dir: Arc::clone(&self.parent), name: self.name.clone(), follow };
         visitor.item(item(ItemPath::root(), facts, entry)?)
     }
@@ -204,9 +215,9 @@ struct Walk<'a> {
     above: Vec<(u64, u64)>,
 }
 
-/// A directory to go into after the listing that named it: its name, and its handle where a
-/// followed link led to it.
-type Below = (Vec<u8>, Option<Dir>);
+/// A directory to go into after the listing that named it: its name, and whether a followed link
+/// leads to it.
+type Below = (Vec<u8>, bool);
 
 impl Walk<'_> {
     fn directory(&mut self, dir: &Arc<Dir>, path: &ItemPath) -> Result<()> {
@@ -220,7 +231,7 @@ impl Walk<'_> {
         if let Err(errno) = listed {
             self.visitor.failed(path, error::source("getdents", errno))?;
         }
-        for (name, target) in below {
+        for (name, followed) in below {
             let child = match path.join(&name) {
                 Ok(child) => child,
                 Err(error) => {
@@ -228,7 +239,7 @@ impl Walk<'_> {
                     continue;
                 }
             };
-            let opened = target.map_or_else(|| dir.open_dir(&name), Ok);
+            let opened = if followed { self.root.follow_dir(&child) } else { dir.open_dir(&name) };
             match opened.and_then(|dir| Ok((dir.own_facts()?, dir))) {
                 Ok((facts, opened)) => self.enter(dir, name, &child, facts, opened)?,
                 Err(errno) => self.visitor.failed(&child, error::source("open", errno))?,
@@ -251,7 +262,7 @@ impl Walk<'_> {
                 EngineError::new(Kind::SourceLink, "the link leads back to a directory above");
             return self.visitor.failed(path, error);
         }
-        let entry = Entry { dir: Arc::clone(parent), name, follow: None };
+        let entry = Entry { dir: Arc::clone(parent), name, follow: Follow::No };
         if self.visitor.enter(item(path.clone(), facts, entry)?)? == Descend::Skip {
             return Ok(());
         }
@@ -275,7 +286,7 @@ impl Walk<'_> {
         };
         if kind == Some(ItemKind::Directory) {
             if !self.selection.excludes(&child) {
-                below.push((name.to_vec(), None));
+                below.push((name.to_vec(), false));
             }
             return Ok(());
         }
@@ -287,7 +298,7 @@ impl Walk<'_> {
         match facts.kind {
             ItemKind::Directory if self.selection.excludes(&child) => Ok(()),
             ItemKind::Directory => {
-                below.push((name.to_vec(), None));
+                below.push((name.to_vec(), false));
                 Ok(())
             }
             ItemKind::Symlink if self.links == LinkPolicy::Follow => {
@@ -295,7 +306,7 @@ impl Walk<'_> {
             }
             _ if !self.selection.takes(&child) => Ok(()),
             _ => {
-                let entry = Entry { dir: Arc::clone(dir), name: name.to_vec(), follow: None };
+                let entry = Entry { dir: Arc::clone(dir), name: name.to_vec(), follow: Follow::No };
                 match item(child.clone(), facts, entry) {
                     Ok(item) => self.visitor.item(item),
                     Err(error) => self.visitor.failed(&child, error),
@@ -314,25 +325,23 @@ impl Walk<'_> {
         if self.selection.excludes(&child) {
             return Ok(());
         }
-        let failed = |errno: Errno| {
-            EngineError::new(Kind::SourceLink, "the link cannot be followed")
-                .because("open", Some(errno.raw_os_error()))
+        let failed = |errno: Errno| match errno {
+            Errno::MFILE | Errno::NFILE => error::source("open", errno),
+            _ => EngineError::new(Kind::SourceLink, "the link cannot be followed")
+                .because("open", Some(errno.raw_os_error())),
         };
         let facts = match self.root.follow_facts(&child) {
             Ok(facts) => facts,
             Err(errno) => return self.visitor.failed(&child, failed(errno)),
         };
         if facts.kind == ItemKind::Directory {
-            match self.root.follow_dir(&child) {
-                Ok(target) => below.push((name.to_vec(), Some(target))),
-                Err(errno) => self.visitor.failed(&child, failed(errno))?,
-            }
+            below.push((name.to_vec(), true));
             return Ok(());
         }
         if !self.selection.takes(&child) {
             return Ok(());
         }
-        let follow = Some((Arc::clone(self.root), child.clone()));
+        let follow = Follow::Beneath(Arc::clone(self.root), child.clone());
         let entry = Entry { dir: Arc::clone(dir), name: name.to_vec(), follow };
         self.visitor.item(item(child, facts, entry)?)
     }

@@ -7,7 +7,7 @@ import binascii
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from .digest import algorithm_of
 from .faults import Fault, destination_fault, source_fault
@@ -33,6 +33,35 @@ class Listed(NamedTuple):
     link: Optional[bytes]
 
 
+Identity = Optional[Tuple[int, int]]
+
+
+def _identity(path: bytes) -> Identity:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def refuse_as_manifest(manifest: bytes, source: bytes) -> None:
+    """Refuses a manifest that would replace the very file that it is about."""
+    own = _identity(manifest)
+    if own is not None and own == _identity(source):
+        message = "the manifest would replace the file it is about"
+        raise Fault("OVERLAP", message, field="manifest")
+
+
+def refuse_manifest_inside(manifest: bytes, sides: Sequence[bytes]) -> None:
+    """Refuses a manifest in the source or in the copy, where it would be one of their items."""
+    inner = os.path.realpath(manifest)
+    for side in sides:
+        outer = os.path.realpath(side)
+        if os.path.exists(side) and (inner + b"/").startswith(outer.rstrip(b"/") + b"/"):
+            message = "the manifest lies in the source or in the copy"
+            raise Fault("OVERLAP", message, field="manifest")
+
+
 class ManifestWriter:
     """Writes a manifest under a temporary name; :meth:`publish` gives it its own."""
 
@@ -40,7 +69,15 @@ class ManifestWriter:
         self.path = path
         self._json = path.endswith(b".jsonl")
         self._lines: List[Tuple[bytes, bytes]] = []
+        self._own = [_identity(path)]
         self._staged = _create_beside(job, path)
+        if self._staged.fd is not None:
+            status = os.fstat(self._staged.fd)
+            self._own.append((status.st_dev, status.st_ino))
+
+    def is_one(self, status: os.stat_result) -> bool:
+        """Whether this is the manifest being written, or the older one that it replaces."""
+        return (status.st_dev, status.st_ino) in self._own
 
     def file(self, path: bytes, status: os.stat_result, size: int, digests: Dict[str, str]) -> None:
         """Lists a file that is done."""

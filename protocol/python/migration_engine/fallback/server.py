@@ -282,7 +282,8 @@ class Server:
     def _dispatch(self, identity: Id, envelope: Dict[str, Any], raw: Dict[str, Any]) -> None:
         op: str = envelope["op"]
         session = self._session
-        if self._shutting is not None:
+        is_job = op in ops.JOB_OPS or (op == "resume" and "target" not in raw)
+        if self._shutting is not None and is_job:
             raise Fault("SHUTTING_DOWN", "the engine is shutting down")
         if op == "shutdown":
             self._shut_down(identity, read_fields(raw, SHUTDOWN_FIELDS))
@@ -344,10 +345,15 @@ class Server:
         self._submit(identity, stored["op"], dict(envelope, key=key), stored["fields"])
 
     def _shut_down(self, identity: Id, params: Dict[str, Any]) -> None:
-        self._shutting = _Shutdown(identity, params["mode"], params["grace_ms"])
+        again = self._shutting is not None
+        shutdown = _Shutdown(identity, params["mode"], params["grace_ms"])
+        if again:
+            self._session.answer(identity, "shutdown", {})
+        else:
+            self._shutting = shutdown
         if params["mode"] == "cancel":
             self._cancel_all("shutdown")
-        threading.Thread(target=self._drain, args=(self._shutting,), daemon=True).start()
+        threading.Thread(target=self._drain, args=(shutdown,), daemon=True).start()
 
     def _drain(self, shutdown: _Shutdown) -> None:
         grace = None if shutdown.grace_ms is None else shutdown.grace_ms / 1000

@@ -20,7 +20,7 @@ from ..local import (
     open_source_file,
     read_chunks,
 )
-from ..manifest import Listed, ManifestWriter, read_manifest
+from ..manifest import Listed, ManifestWriter, read_manifest, refuse_as_manifest
 from ..names import join, path_fields
 from ..state import Root
 
@@ -111,6 +111,8 @@ class _Digest:
         if self._manifest_path is not None:
             root = Root(os.path.dirname(self._manifest_path) or b".", False)
             job.session.note_roots(job, [root])
+            for source in self._sources:
+                refuse_as_manifest(self._manifest_path, source)
             self._manifest = ManifestWriter(job, self._manifest_path)
         try:
             for source in self._sources:
@@ -141,7 +143,8 @@ class _Digest:
 
     def _item(self, found: _Found) -> None:
         job = self._job
-        if found.kind == "symlink":
+        is_manifest = self._manifest is not None and self._manifest.is_one(found.status)
+        if found.kind == "symlink" or is_manifest:
             job.item_skipped(found.path)
             return
         try:

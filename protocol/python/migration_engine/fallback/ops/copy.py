@@ -25,7 +25,7 @@ from ..local import (
     open_source_directory,
     status_of_source,
 )
-from ..manifest import ManifestWriter
+from ..manifest import ManifestWriter, refuse_manifest_inside
 from ..names import is_temporary, path_fields
 from ..publish import Publisher, Staged, judge
 from ..state import Published, Root
@@ -128,8 +128,6 @@ class _Copy:
         self._on_exists: str = params["on_exists"]
         self._durable = params["durability"] == "power_loss"
         algorithm = None if params["checksum"] == "none" else params["checksum"]
-        if params["verify"] == "none":
-            algorithm = None
         preserve: FrozenSet[str] = frozenset(params["preserve"])
         self._rules = Rules(algorithm, params["verify"], preserve, params["chunk_bytes"])
         self._publisher = Publisher(job, self._durable, self._on_exists)
@@ -168,6 +166,7 @@ class _Copy:
         roots = [Root(self._dst if tree else os.path.dirname(self._dst) or b".", tree)]
         manifest: Optional[bytes] = params["manifest"]
         if manifest is not None:
+            refuse_manifest_inside(manifest, (self._src, self._dst))
             roots.append(Root(os.path.dirname(manifest) or b".", False))
         job.session.note_roots(job, roots)
         for name in job.prior_attempts:
@@ -179,7 +178,7 @@ class _Copy:
         data: Dict[str, Any] = {
             "dst": path_fields(self._dst),
             "kind": kind,
-            "method": "tree" if kind == "directory" else "stream",
+            "method": "tree" if kind == "directory" else "single",
             "durability": self._params["durability"],
         }
         if self._digests:
@@ -188,10 +187,14 @@ class _Copy:
             data["manifest"] = path_fields(self._manifest.path)
         return data
 
+    def _level(self) -> str:
+        proves = self._rules.algorithm is not None and self._rules.verify != "none"
+        return self._rules.verify if proves else "size"
+
     def _verify(self) -> Dict[str, Any]:
         items, count = self._verified
         return {
-            "level": "size" if self._rules.algorithm is None else self._rules.verify,
+            "level": self._level(),
             "algorithm": self._rules.algorithm,
             "items": items,
             "bytes": count,

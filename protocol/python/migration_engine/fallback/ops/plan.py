@@ -142,7 +142,7 @@ def plan_copy(job: Job, params: Mapping[str, Any]) -> Dict[str, Any]:
     data = tally.data("copy")
     data.update(tally.actions)
     data["losses"] = tally.lost()
-    data["method"] = "tree" if kind == "directory" else "stream"
+    data["method"] = "tree" if kind == "directory" else "single"
     data["why"] = "each file is read once, digested on the way and published by rename"
     return data
 
