@@ -15,6 +15,7 @@ from .session import EVENT_KINDS, Session
 
 PROTOCOL = 1
 NAME_MAX_BYTES = 128
+LABELS_MAX = 16
 FEATURES = (
     "after",
     "batch",
@@ -50,6 +51,8 @@ def labels_(value: Any, field: str) -> Dict[str, str]:
     """Names and texts of 1 to 128 bytes each."""
     if not isinstance(value, dict):
         raise f.invalid(field, "an object of names and texts")
+    if len(value) > LABELS_MAX:
+        raise f.invalid(field, "an object of at most %d names" % LABELS_MAX)
     return {name_(name, field): name_(text, field) for name, text in value.items()}
 
 
@@ -239,7 +242,7 @@ CONTROL_OPS: Dict[str, Control] = {
         {
             "state": Field(f.many(f.choice(*_STATES))),
             "target": Field(_target),
-            "limit": Field(f.integer(1, 100), default=100),
+            "limit": Field(f.integer(1, 100), default=50),
             "cursor": Field(f.optional(f.text)),
         },
         _jobs,

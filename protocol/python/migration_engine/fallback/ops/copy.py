@@ -74,7 +74,10 @@ def target_of(params: Mapping[str, Any]) -> bytes:
     if not dst.endswith(b"/"):
         return dst
     name = base_name(params["src"])
-    return dst + name if name else dst
+    if not name:
+        message = "the source has no name of its own to go by under dst"
+        raise Fault("INVALID_FIELD", message, field="dst")
+    return dst + name
 
 
 def source_status(params: Mapping[str, Any]) -> os.stat_result:

@@ -78,11 +78,15 @@ def _survey(job: Job, source: bytes, selection: Selection, tally: "_Tally") -> N
         os.close(fd)
 
 
+_HOLES_BYTES_MIN = 64 << 10
+"""Files below are stored within the inode, or too small for their holes to matter."""
+
+
 class _Tally:
     def __init__(self) -> None:
         self.items = self.bytes = self.directories = 0
         self.actions = {"new": 0, "replace": 0, "skip": 0, "conflict": 0}
-        self._losses = {"special_files": 0, "hard_links": 0, "setuid_bits": 0}
+        self._losses = {"special_files": 0, "hard_links": 0, "setuid_bits": 0, "holes": 0}
         # The walk is sorted by whole paths, so feeding in its order is feeding a sorted list.
         self._digest = hashlib.sha256()
 
@@ -103,6 +107,8 @@ class _Tally:
         if kind != "file":
             return
         self._losses["hard_links"] += status.st_nlink > 1
+        sparse = status.st_blocks * 512 < status.st_size
+        self._losses["holes"] += sparse and status.st_size >= _HOLES_BYTES_MIN
         bits = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
         self._losses["setuid_bits"] += bool(status.st_mode & bits) and not keeps_bits
 
@@ -158,10 +164,18 @@ def _plan_tree(job: Job, params: Mapping[str, Any], dst: bytes, tally: _Tally) -
     selection = Selection(params["include"], params["exclude"])
     src_fd = open_source_directory(params["src"])
     dst_fd = _open_existing(dst)
+    blocked: Optional[bytes] = None
     try:
+        if dst_fd is None and os.path.lexists(dst):
+            raise Fault("DST_TYPE", "another kind of thing stands at the destination", path=dst)
         for entry in Walk(src_fd, selection, params["symlinks"] == "follow"):
             job.step()
-            if entry.what == "enter":
+            if blocked is not None and entry.path.startswith(blocked):
+                continue
+            if entry.what == "enter" and _stands_in_the_way(dst_fd, entry.path):
+                tally.item(entry.path, "directory", entry.st, "conflict")
+                blocked = entry.path + b"/"
+            elif entry.what == "enter":
                 tally.directories += 1
             elif entry.what == "item":
                 parts = entry.path.split(b"/")
@@ -176,6 +190,19 @@ def _plan_tree(job: Job, params: Mapping[str, Any], dst: bytes, tally: _Tally) -
         os.close(src_fd)
         if dst_fd is not None:
             os.close(dst_fd)
+
+
+def _stands_in_the_way(root: Optional[int], path: bytes) -> bool:
+    parts = path.split(b"/")
+    above = _open_below(root, parts[:-1])
+    if above is None:
+        return False
+    try:
+        return not stat.S_ISDIR(os.stat(parts[-1], dir_fd=above, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+    finally:
+        os.close(above)
 
 
 def _open_below(root: Optional[int], parts: "list[bytes]") -> Optional[int]:
