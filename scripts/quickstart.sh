@@ -30,7 +30,8 @@ find source -type f -printf . | wc -c | sed 's/$/ files/'
 say "JSON lines through a pipe: copy, verify, and a second copy that has nothing to do"
 cat >commands.jsonl <<'JSON'
 {"op":"hello","id":"hello","progress_ms":250}
-{"op":"copy","id":"copy","src":"source","dst":"copy","checksum":"sha256","manifest":"copy.sha256"}
+{"op":"copy","id":"copy","src":"source","dst":"copy","checksum":"sha256","manifest":"copy.jsonl"}
+{"op":"checksum","id":"checksum","src":"copy","manifest":"copy.sha256","after":["copy"]}
 {"op":"verify","id":"verify","src":"source","dst":"copy","after":["copy"]}
 {"op":"copy","id":"copy again","src":"source","dst":"copy","on_exists":"update","after":["verify"]}
 JSON
@@ -39,7 +40,9 @@ sed 's/^/  > /' commands.jsonl
 # shellcheck disable=SC2002
 cat commands.jsonl | "$engine" | python3 "$root/scripts/show.py"
 
-say "the manifest, read by coreutils"
+say "the manifests: of the copy, in the same pass, and of what stands there, read by coreutils"
+wc -l <copy.jsonl | sed 's/$/ lines/'
+head -n 1 copy.jsonl
 wc -l <copy.sha256 | sed 's/$/ lines/'
 (cd copy && sha256sum --quiet --check ../copy.sha256) && echo "sha256sum agrees with every line"
 say "the copy, compared by a program that shares no code with the engine"

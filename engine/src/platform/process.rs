@@ -1,6 +1,7 @@
 //! This process and its host: clocks, memory, handles, the parent.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit};
 
@@ -21,10 +22,20 @@ fn status_bytes(name: &str) -> u64 {
         .map_or(0, |kib| kib * 1024)
 }
 
-/// Greatest resident memory so far, bytes.
+/// Greatest resident memory so far, bytes, at most 10 ms old: the system formats a page of text for
+/// each reading, which is more than a small command costs.
 #[must_use]
 pub fn peak_rss_bytes() -> u64 {
-    status_bytes("VmHWM:")
+    static LAST: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    match *last {
+        Some((at, bytes)) if at.elapsed() < Duration::from_millis(10) => bytes,
+        _ => {
+            let bytes = status_bytes("VmHWM:");
+            *last = Some((Instant::now(), bytes));
+            bytes
+        }
+    }
 }
 
 /// Resident memory now, bytes.
