@@ -21,6 +21,8 @@ def text_of(event: Dict[str, Any]) -> str:
         return f"line {event['line']}: {event['error']['message']}"
     if kind == "result" and "metrics" in event and event["op"] != "hello":
         return result_of(event)
+    if kind == "result" and event.get("error"):
+        return f"{name}: refused, {event['error']['code']}: {event['error']['message']}"
     return ""
 
 

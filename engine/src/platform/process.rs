@@ -66,10 +66,11 @@ pub fn open_files_max() -> Option<u64> {
     rustix::process::getrlimit(Resource::Nofile).current
 }
 
-/// Processors this process may use.
+/// Processors this process may use, asked for once: the answer is read from several files.
 #[must_use]
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// Waits until the process `pid` is gone. Returns false at once when it cannot be watched, as for
