@@ -397,18 +397,6 @@ impl Algorithm {
             Self::Sha1 => "sha1",
         }
     }
-
-    /// Length of the digest in bytes.
-    #[must_use]
-    pub fn digest_bytes(self) -> usize {
-        match self {
-            Self::Crc64nvme => 8,
-            Self::Crc32c => 4,
-            Self::Sha256 | Self::Blake3 => 32,
-            Self::Md5 => 16,
-            Self::Sha1 => 20,
-        }
-    }
 }
 
 /// The digest of a copy: an algorithm, or none.

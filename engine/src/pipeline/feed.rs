@@ -137,11 +137,7 @@ pub fn feed<H: Handler>(
         job.progress.surveyed.store(true, Ordering::Release);
         surveyed
     };
-    let work = || {
-        if let Err(error) = work(job, handler, &receiver, &stop) {
-            stop.set(error);
-        }
-    };
+    let work = || work(job, handler, &receiver, &stop);
     let surveyed = job.engine.workers.run(parallel, work, lead)?;
     match stop.take() {
         Some(error) => Err(error),
@@ -170,18 +166,12 @@ impl Stop {
 
 /// A worker: takes batches until the survey ends. After a stop it still empties the channel, so
 /// that the survey never waits for nobody.
-fn work<H: Handler>(
-    job: &Job,
-    handler: &H,
-    batches: &Receiver<Batch<H::Scope>>,
-    stop: &Stop,
-) -> Result<()> {
+fn work<H: Handler>(job: &Job, handler: &H, batches: &Receiver<Batch<H::Scope>>, stop: &Stop) {
     let mut hand = match handler.hand() {
         Ok(hand) => hand,
         Err(error) => {
             stop.set(error);
-            batches.iter().for_each(drop);
-            return Ok(());
+            return batches.iter().for_each(drop);
         }
     };
     for batch in batches {
@@ -202,7 +192,6 @@ fn work<H: Handler>(
             }
         }
     }
-    Ok(())
 }
 
 struct Lead<'a, H: Handler> {

@@ -150,6 +150,9 @@ fn hello(dispatch: &mut Dispatch, _: &Id, map: Map<String, Value>) -> Result<Val
         return Err(fault.at_field("progress_ms"));
     }
     check_defaults(&params.defaults)?;
+    if let Some(client) = &params.client {
+        tracing::info!("client {} {}", printable(&client.name), printable(&client.version));
+    }
     if let Some(every) = params.progress_ms {
         dispatch.progress_every = Duration::from_millis(every);
     }

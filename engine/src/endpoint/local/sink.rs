@@ -18,7 +18,7 @@ use crate::platform::{operator, process};
 use super::{CAPS, error};
 
 /// Files of a batch up to which each is synced by itself; above it one sync of the filesystem is
-/// cheaper than a journal commit for each (measured in benches/BASELINE.md).
+/// cheaper than a flush of the device for each.
 const SYNC_EACH_MAX: usize = 8;
 /// Size above which blocks are reserved before writing, bytes.
 const RESERVE_BYTES_MIN: u64 = 1 << 20;
