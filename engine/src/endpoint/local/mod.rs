@@ -1,8 +1,13 @@
 //! The local filesystem, by directory handles only.
 
+mod attributes;
 mod error;
+mod intake;
 mod leftovers;
 mod overlap;
+mod place;
+mod publish;
+mod reader;
 mod sink;
 mod source;
 

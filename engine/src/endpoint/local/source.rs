@@ -1,6 +1,5 @@
 //! Reading the local filesystem: a depth-first walk by handles, one open directory per level.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -8,13 +7,14 @@ use rustix::io::Errno;
 use crate::endpoint::contract::{Caps, Descend, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::LinkPolicy;
-use crate::model::item::{Attributes, Handle, Item, ItemKind};
+use crate::model::item::{Handle, Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 use crate::platform::dir::{self, Dir, Facts};
 use crate::platform::operator;
 
+use super::reader::LocalReader;
 use super::{CAPS, error};
 
 /// A local file, link or directory as a source.
@@ -166,7 +166,7 @@ impl ObjectSource for LocalSource {
         if facts.kind != ItemKind::File {
             return Err(changed());
         }
-        Ok(Box::new(LocalReader { file, facts }))
+        Ok(Box::new(LocalReader::new(file, facts)))
     }
 }
 
@@ -344,36 +344,5 @@ impl Walk<'_> {
         let follow = Follow::Beneath(Arc::clone(self.root), child.clone());
         let entry = Entry { dir: Arc::clone(dir), name: name.to_vec(), follow };
         self.visitor.item(item(child, facts, entry)?)
-    }
-}
-
-/// An open local file.
-#[derive(Debug)]
-struct LocalReader {
-    file: OwnedFd,
-    facts: Facts,
-}
-
-impl Reader for LocalReader {
-    fn facts(&self) -> (u64, Attributes) {
-        (self.facts.size, self.facts.attributes)
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        loop {
-            match rustix::io::pread(self.file.as_fd(), &mut *buffer, offset) {
-                Err(Errno::INTR) => {}
-                other => {
-                    return other.map_err(|errno| error::source("pread", errno).offset(offset));
-                }
-            }
-        }
-    }
-
-    fn unchanged(&self) -> Result<bool> {
-        let now = dir::facts(&self.file).map_err(|errno| error::source("stat", errno))?;
-        Ok(now.size == self.facts.size
-            && now.identity == self.facts.identity
-            && now.attributes.mtime == self.facts.attributes.mtime)
     }
 }

@@ -1,0 +1,67 @@
+//! Open directories of a destination.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+
+use crate::endpoint::contract::Place;
+use crate::error::{EngineError, Kind, Result};
+use crate::model::item::{Handle, Timestamp};
+use crate::platform::dir::Dir;
+
+use super::error;
+
+/// An open destination directory.
+#[derive(Debug)]
+pub struct LocalPlace {
+    /// Its handle.
+    pub dir: Dir,
+    /// Its filesystem.
+    pub device: u64,
+    born: Timestamp,
+    /// Whether its own name may not be durable yet, and in which directory that name is.
+    unsynced: AtomicBool,
+    parent: Option<Arc<LocalPlace>>,
+}
+
+impl LocalPlace {
+    /// A directory just opened; `new` where it was made, so that its name may not be durable.
+    ///
+    /// # Errors
+    /// `DestinationWrite` when it cannot be looked at.
+    pub fn new(dir: Dir, parent: Option<Arc<LocalPlace>>, new: bool) -> Result<Arc<Self>> {
+        let facts = dir.own_facts().map_err(|errno| error::destination("stat", errno))?;
+        let (device, born) = (facts.identity.dev, facts.born);
+        Ok(Arc::new(Self { dir, device, born, unsynced: AtomicBool::new(new), parent }))
+    }
+
+    /// As the contract hands it out.
+    pub fn handed(self: Arc<Self>, made: bool) -> Place {
+        Place { born: self.born, handle: Handle::new(self), made }
+    }
+
+    /// The directory behind a place of the contract.
+    ///
+    /// # Errors
+    /// `Internal` when it is another endpoint's.
+    pub fn of(place: &Place) -> Result<Arc<Self>> {
+        place.handle.get::<Self>().ok_or_else(|| {
+            EngineError::new(Kind::Internal, "the place belongs to another endpoint")
+        })
+    }
+
+    /// Makes its entries durable, and its own name and those above it where they are new.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn sync_upward(&self) -> Result<(), Errno> {
+        rustix::fs::fsync(&self.dir)?;
+        if let (true, Some(parent)) = (self.unsynced.load(Ordering::Acquire), &self.parent) {
+            parent.sync_upward()?;
+        }
+        // After the sync: another batch must not take it for done before it is.
+        self.unsynced.store(false, Ordering::Release);
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! From temporary names to final ones, in batches: data durable, then names, then the answer.
+
+use std::sync::Arc;
+
+use crate::endpoint::contract::Staged;
+use crate::error::{EngineError, Kind, Result};
+use crate::model::choice::{Consent, Durable};
+
+use super::error;
+use super::intake::Written;
+use super::place::LocalPlace;
+
+/// Files of a batch up to which each is synced by itself; above it one sync of the filesystem is
+/// cheaper than a flush of the device for each.
+const SYNC_EACH_MAX: usize = 8;
+
+/// Publishes a batch, as [`ObjectSink::publish`](crate::endpoint::contract::ObjectSink::publish)
+/// promises.
+pub fn publish(batch: Vec<Staged>, durable: Durable) -> Vec<Result<()>> {
+    let mut entries: Vec<Entry> = batch.into_iter().map(Entry::new).collect();
+    let each = entries.len() <= SYNC_EACH_MAX;
+    if durable == Durable::PowerLoss {
+        if each { sync_files(&mut entries) } else { sync_filesystems(&mut entries) }
+    }
+    for entry in &mut entries {
+        entry.rename();
+    }
+    if durable == Durable::PowerLoss {
+        if each { sync_names(&mut entries) } else { sync_filesystems(&mut entries) }
+    }
+    entries.into_iter().map(|entry| entry.outcome).collect()
+}
+
+/// One item on its way to its name.
+struct Entry {
+    name: Vec<u8>,
+    consent: Consent,
+    written: Option<Box<Written>>,
+    outcome: Result<()>,
+}
+
+impl Entry {
+    fn new(staged: Staged) -> Self {
+        let (written, outcome) = match staged.inner.downcast::<Written>() {
+            Ok(written) => (Some(written), Ok(())),
+            Err(_) => {
+                let message = "the item belongs to another endpoint";
+                (None, Err(EngineError::new(Kind::Internal, message)))
+            }
+        };
+        Self { name: staged.name, consent: staged.consent, written, outcome }
+    }
+
+    fn live(&self) -> Option<&Written> {
+        self.written.as_deref().filter(|_| self.outcome.is_ok())
+    }
+
+    /// Gives the item up before it has its name.
+    fn refuse(&mut self, error: EngineError) {
+        if let Some(written) = &self.written {
+            written.remove();
+        }
+        self.outcome = Err(error);
+    }
+
+    fn rename(&mut self) {
+        let Some(written) = self.live() else {
+            return;
+        };
+        let dir = &written.place.dir;
+        let done = match self.consent {
+            Consent::New => dir.publish_new(&written.temp, &self.name),
+            Consent::Replace => dir.publish_over(&written.temp, &self.name),
+        };
+        if let Err(errno) = done {
+            self.refuse(error::destination("rename", errno));
+        }
+    }
+}
+
+/// Makes the content of each file durable by itself.
+fn sync_files(entries: &mut [Entry]) {
+    for entry in entries {
+        let synced = entry.live().and_then(|written| written.file.as_ref()).map(rustix::fs::fsync);
+        if let Some(Err(errno)) = synced {
+            entry.refuse(error::write("fsync", errno));
+        }
+    }
+}
+
+/// Makes everything on the filesystems of the batch durable at once.
+fn sync_filesystems(entries: &mut [Entry]) {
+    let mut devices: Vec<(u64, Arc<LocalPlace>)> = Vec::new();
+    for written in entries.iter().filter_map(Entry::live) {
+        if devices.iter().all(|(device, _)| *device != written.place.device) {
+            devices.push((written.place.device, Arc::clone(&written.place)));
+        }
+    }
+    for (device, place) in devices {
+        let Err(errno) = rustix::fs::syncfs(&place.dir) else {
+            continue;
+        };
+        for entry in entries.iter_mut() {
+            if entry.live().is_some_and(|written| written.place.device == device) {
+                entry.refuse(error::write("syncfs", errno));
+            }
+        }
+    }
+}
+
+/// Makes the names of the batch durable: each directory once, and new ones above it.
+fn sync_names(entries: &mut [Entry]) {
+    let mut synced: Vec<*const LocalPlace> = Vec::new();
+    for entry in entries.iter_mut() {
+        let Some(place) = entry.live().map(|written| Arc::clone(&written.place)) else {
+            continue;
+        };
+        if synced.contains(&Arc::as_ptr(&place)) {
+            continue;
+        }
+        match place.sync_upward() {
+            Ok(()) => synced.push(Arc::as_ptr(&place)),
+            Err(errno) => entry.outcome = Err(error::write("fsync", errno)),
+        }
+    }
+}
