@@ -31,6 +31,7 @@ pub enum Kind {
     NoAtomicNoreplace,
     NameRefused,
     Overlap,
+    MetadataLost,
     VerifyMismatch,
     ManifestInvalid,
     Accounting,

@@ -12,6 +12,7 @@ use crate::journal::state::StateDir;
 use crate::limits::FAILURES_SHOWN;
 use crate::model::digest::Digest;
 use crate::model::leftover::Root;
+use crate::model::loss::{Loss, What};
 use crate::model::secret::{Secret, SecretSource};
 use crate::progress::{Progress, Shown, Spent, add};
 use crate::resource::budget::{Budget, Permit};
@@ -143,6 +144,8 @@ pub struct Job {
     pub listener: Arc<dyn Listener>,
     /// Failed items.
     pub failures: Failures,
+    /// Metadata that the destination could not hold.
+    pub losses: Losses,
     /// Digests of the item done last: the answer of a job about one file.
     pub last_digests: LastDigests,
     subject: OnceLock<Vec<u8>>,
@@ -169,6 +172,7 @@ impl Job {
             listener,
             ledger: OnceLock::new(),
             failures: Failures::new(report),
+            losses: Losses::default(),
             last_digests: LastDigests::default(),
             warnings: AtomicU64::new(0),
             temps: AtomicU64::new(0),
@@ -298,6 +302,15 @@ impl Job {
         self.warn(&warning.at(self.named(path)));
     }
 
+    /// Counts what an item lost that is done; the first loss of each kind is told.
+    pub fn lose(&self, path: &[u8], losses: &[Loss]) {
+        for loss in losses.iter().filter(|loss| self.losses.add(loss.what)) {
+            let message = format!("the destination does not hold {}", loss.what.described());
+            let warning = EngineError::new(Kind::MetadataLost, message);
+            self.warn_about(warning.because(loss.call, loss.errno), path);
+        }
+    }
+
     /// Warnings raised so far.
     #[must_use]
     pub fn warnings(&self) -> u64 {
@@ -351,6 +364,26 @@ impl Job {
     /// `SecretUnresolved`; the message names the reference, never the value.
     pub fn secret(&self, source: &SecretSource) -> Result<Secret> {
         crate::platform::secret::read(source, self.engine.allow_secret_command)
+    }
+}
+
+/// Items that lost metadata, counted by its kind.
+#[derive(Debug, Default)]
+pub struct Losses([AtomicU64; What::ALL.len()]);
+
+impl Losses {
+    /// Counts an item; true for the first one of its kind.
+    fn add(&self, what: What) -> bool {
+        let counters = What::ALL.iter().zip(&self.0);
+        let mut own = counters.filter(|(other, _)| **other == what);
+        own.next().is_some_and(|(_, items)| items.fetch_add(1, Ordering::Relaxed) == 0)
+    }
+
+    /// The kinds that were lost, each with the number of items that lost it.
+    pub fn all(&self) -> impl Iterator<Item = (What, u64)> {
+        let counters = What::ALL.iter().zip(&self.0);
+        let counted = counters.map(|(what, items)| (*what, items.load(Ordering::Relaxed)));
+        counted.filter(|(_, items)| *items > 0)
     }
 }
 

@@ -56,5 +56,7 @@ pub const JOB_STACK_BYTES: usize = 64 << 20;
 pub const DEPTH_MAX: usize = ITEM_PATH_BYTES_MAX / 2;
 /// Bytes that the memory endpoint holds in all.
 pub const MEMORY_STORE_BYTES_MAX: u64 = 64 << 20;
+/// Extended attributes of one item that are held in memory, bytes; more of them are left behind.
+pub const EXTENDED_BYTES_MAX: u64 = 1 << 20;
 /// Share of the open-file limit that one batch of written files may hold.
 pub const STAGED_HANDLES_SHARE: u64 = 8;

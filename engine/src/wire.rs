@@ -39,6 +39,7 @@ pub fn code(kind: Kind) -> Code {
         Kind::NoAtomicNoreplace => Code::NoAtomicNoreplace,
         Kind::NameRefused => Code::NameRefused,
         Kind::Overlap => Code::Overlap,
+        Kind::MetadataLost => Code::MetadataLost,
         Kind::VerifyMismatch => Code::VerifyMismatch,
         Kind::ManifestInvalid => Code::ManifestInvalid,
         Kind::Accounting => Code::Accounting,
@@ -184,10 +185,15 @@ pub fn carry(preserve: &[wire::Preserve]) -> Carry {
     let has = |what| preserve.contains(&what);
     let setuid = has(wire::Preserve::Setuid);
     Carry {
-        mode: has(wire::Preserve::Mode) || setuid,
+        mode: has(wire::Preserve::Mode) || setuid || has(wire::Preserve::Acls),
         times: has(wire::Preserve::Times),
         owner: has(wire::Preserve::Owner),
         setuid,
+        xattrs: has(wire::Preserve::Xattrs),
+        acls: has(wire::Preserve::Acls),
+        hard_links: has(wire::Preserve::HardLinks),
+        holes: has(wire::Preserve::Holes),
+        specials: has(wire::Preserve::Specials),
     }
 }
 

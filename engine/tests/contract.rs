@@ -21,8 +21,6 @@ use migration_engine::model::path::ItemPath;
 use migration_engine::model::selection::Selection;
 use migration_fixtures::Content;
 
-const CARRY: Carry = Carry { mode: true, times: true, owner: false, setuid: false };
-
 /// An endpoint under test, with an empty place of its own.
 struct Bench {
     scheme: &'static Scheme,
@@ -71,7 +69,7 @@ impl Bench {
             mtime: Timestamp::new(1_000_000_000, 123),
             ..Attributes::default()
         };
-        let target = Target { name: name.as_bytes().to_vec(), consent, carry: CARRY };
+        let target = Target::new(name.as_bytes(), consent, Carry::PLAIN);
         intake.seal(bytes.len() as u64, &attributes, &target).unwrap()
     }
 
@@ -201,7 +199,7 @@ fn of_racing_publications_one_wins() {
             let temp = format!(".mig-00000000-{n}.part");
             let intake = sink.begin(&place, temp.as_bytes(), 4).unwrap();
             intake.write_at(0, &[n; 4]).unwrap();
-            let target = Target { name: b"f".to_vec(), consent: Consent::New, carry: CARRY };
+            let target = Target::new(b"f", Consent::New, Carry::PLAIN);
             intake.seal(4, &Attributes::default(), &target).unwrap()
         };
         let staged: Vec<Staged> = (0..16).map(one).collect();

@@ -168,6 +168,9 @@ codes! {
     Overlap "OVERLAP" 1211 Config false
         "choose a destination outside the source"
         "Source and destination are the same file, or one directory lies inside the other."
+    MetadataLost "METADATA_LOST" 1212 Data false
+        "leave the kind out of preserve, or choose a destination that holds it"
+        "The destination cannot hold some of the metadata asked for. The items were copied without it; result.data.lost counts them."
     VerifyMismatch "VERIFY_MISMATCH" 1301 Integrity false
         "keep both sides as they are and compare them; do not cut over"
         "Two things that should be equal are not: a digest, a size, a link's text or a kind differs, or an entry is missing or extra."

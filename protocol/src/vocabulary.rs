@@ -480,8 +480,19 @@ pub enum Preserve {
     Times,
     /// Owner and group; needs privilege.
     Owner,
-    /// Set-user-id, set-group-id and sticky bits too; implies `mode`.
+    /// Set-user-id, set-group-id and sticky bits too, and with `xattrs` file capabilities; implies
+    /// `mode`.
     Setuid,
+    /// Extended attributes: `user.`, and `trusted.` and `security.` as far as privilege allows.
+    Xattrs,
+    /// POSIX access lists, of directories their default lists too; implies `mode`.
+    Acls,
+    /// Names of one file inside the source become names of one file.
+    HardLinks,
+    /// Holes stay holes.
+    Holes,
+    /// Fifos, sockets and devices are made again instead of failing; needs privilege for devices.
+    Specials,
 }
 
 /// Bounds of one job or of the whole engine; `null` lifts a bound, 0 is refused.

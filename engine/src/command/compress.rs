@@ -98,8 +98,6 @@ struct Compress {
     on_exists: OnExists,
 }
 
-const CARRY: Carry = Carry { mode: true, times: true, owner: false, setuid: false };
-
 impl Compress {
     fn transfer(
         &self,
@@ -130,7 +128,7 @@ impl Compress {
             let reader = source.open(item)?;
             let temp = temp_name(&job.name, job.next_temp());
             let intake = sink.begin(&place, &temp, 0)?;
-            let target = Target { name: name.clone(), consent, carry: CARRY };
+            let target = Target::new(&name, consent, Carry::PLAIN);
             let (_, attributes) = reader.facts();
             let mut packer = Packer::new(job, &*intake, self.level);
             let read =

@@ -54,7 +54,8 @@ pub struct CopyParams {
     /// How far the copy is verified. Default: stream.
     #[serde(default)]
     pub verify: VerifyLevel,
-    /// What beyond content is carried over. Default: mode and times.
+    /// What beyond content is carried over. Default: mode, times, holes, hard_links, xattrs and
+    /// acls.
     #[serde(default = "preserve_default")]
     pub preserve: Vec<Preserve>,
     /// What is done with symbolic links. Default: preserve.
@@ -93,7 +94,8 @@ pub struct CopyParams {
 }
 
 fn preserve_default() -> Vec<Preserve> {
-    vec![Preserve::Mode, Preserve::Times]
+    use Preserve::{Acls, HardLinks, Holes, Mode, Times, Xattrs};
+    vec![Mode, Times, Holes, HardLinks, Xattrs, Acls]
 }
 
 /// The registry's entry.
@@ -275,6 +277,14 @@ impl Work for Copy {
         });
         if kind == ItemKind::File {
             data["digests"] = job.last_digests.take();
+        }
+        let lost: Vec<Value> = job
+            .losses
+            .all()
+            .map(|(what, items)| json!({ "what": what.name(), "items": items }))
+            .collect();
+        if !lost.is_empty() {
+            data["lost"] = lost.into();
         }
         if let Some(path) = manifest {
             data["manifest"] = json!(BytePath::new(&path));

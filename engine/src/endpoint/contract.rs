@@ -17,8 +17,10 @@ use std::any::Any;
 
 use crate::error::Result;
 use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
+use crate::model::extended::Extended;
 use crate::model::found::{Found, Mark};
 use crate::model::item::{Attributes, Handle, Item, Timestamp};
+use crate::model::loss::Loss;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 
@@ -104,12 +106,29 @@ pub trait ObjectSource: Send + Sync {
     /// # Errors
     /// `SourceNotFound`, `SourcePermission`, `SourceChanged` when it is another kind of thing now.
     fn open(&self, item: &Item) -> Result<Box<dyn Reader>>;
+
+    /// What hangs on an item that is not opened: a directory, a link, a special file. Of files it
+    /// may be told before they are opened, for a plan.
+    ///
+    /// # Errors
+    /// `SourceRead` and the like.
+    fn extended(&self, _item: &Item, _carry: Carry) -> Result<Extended> {
+        Ok(Extended::default())
+    }
 }
 
 /// An open source file.
 pub trait Reader: Send + Sync {
     /// Its size and attributes at opening; what a copy carries over.
     fn facts(&self) -> (u64, Attributes);
+
+    /// What hangs on it, as far as it is carried over.
+    ///
+    /// # Errors
+    /// `SourceRead`.
+    fn extended(&self, _carry: Carry) -> Result<Extended> {
+        Ok(Extended::default())
+    }
 
     /// Reads at `offset`; 0 only at the end.
     ///
@@ -133,6 +152,22 @@ pub struct Target {
     pub consent: Consent,
     /// What is carried over.
     pub carry: Carry,
+    /// Extended attributes and access lists of the source.
+    pub extended: Extended,
+}
+
+impl Target {
+    /// A name with this consent; nothing hangs on its item yet.
+    #[must_use]
+    pub fn new(name: &[u8], consent: Consent, carry: Carry) -> Self {
+        Self { name: name.to_vec(), consent, carry, extended: Extended::default() }
+    }
+
+    /// The same name, with what hangs on its item.
+    #[must_use]
+    pub fn with(&self, extended: Extended) -> Self {
+        Self { name: self.name.clone(), extended, ..*self }
+    }
 }
 
 /// A directory of a sink: where items are begun.
@@ -154,6 +189,8 @@ pub struct Staged {
     pub consent: Consent,
     /// Identifies it now, and still after publication.
     pub mark: Mark,
+    /// What was to be carried over and could not be.
+    pub lost: Vec<Loss>,
     /// The endpoint's own.
     pub inner: Box<dyn Any + Send>,
 }
@@ -215,11 +252,18 @@ pub trait ObjectSink: Send + Sync {
     /// Removes what will not be published. Best effort: what stays is found by its name.
     fn discard(&self, staged: Staged);
 
-    /// Sets a directory's own attributes, after everything in it is published.
+    /// Sets a directory's own attributes, after everything in it is published. Returns those that
+    /// could not be kept.
     ///
     /// # Errors
     /// `DestinationWrite`.
-    fn leave(&self, place: &Place, attributes: &Attributes, carry: Carry) -> Result<()>;
+    fn leave(
+        &self,
+        place: &Place,
+        attributes: &Attributes,
+        extended: &Extended,
+        carry: Carry,
+    ) -> Result<Vec<Loss>>;
 
     /// Makes everything durable that publications did not cover: attributes of directories and
     /// directories without items.

@@ -14,10 +14,12 @@ use crate::endpoint::contract::{
 use crate::error::{EngineError, Kind, Result};
 use crate::limits::MEMORY_STORE_BYTES_MAX;
 use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
+use crate::model::extended::Extended;
 use crate::model::found::{Found, Mark};
 use crate::model::item::{Attributes, Handle, Identity, Item, ItemKind, Timestamp};
 use crate::model::leftover::Swept;
 use crate::model::location::Location;
+use crate::model::loss::{Loss, What};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 
@@ -344,13 +346,24 @@ impl ObjectSink for Memory {
 
     fn discard(&self, _staged: Staged) {}
 
-    fn leave(&self, _: &Place, _: &Attributes, _: Carry) -> Result<()> {
-        Ok(())
+    fn leave(&self, _: &Place, _: &Attributes, _: &Extended, _: Carry) -> Result<Vec<Loss>> {
+        Ok(Vec::new())
     }
 
     fn settle(&self) -> Result<()> {
         Ok(())
     }
+}
+
+/// Keys hold bytes and a time, and nothing else.
+fn lost(target: &Target) -> Vec<Loss> {
+    let (extended, carry) = (&target.extended, target.carry);
+    let held = [
+        (What::Xattrs, extended.cut || !extended.xattrs.is_empty()),
+        (What::Acls, carry.acls && (extended.access.is_some() || extended.default.is_some())),
+    ];
+    let lost = held.into_iter().filter(|(_, has)| *has);
+    lost.map(|(what, _)| Loss { what, call: "seal", errno: None }).collect()
 }
 
 struct MemoryIntake {
@@ -396,6 +409,7 @@ impl Intake for MemoryIntake {
             name: target.name.clone(),
             consent: target.consent,
             mark: mark(version),
+            lost: lost(target),
             inner,
         })
     }

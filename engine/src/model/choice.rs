@@ -23,7 +23,7 @@ pub enum Consent {
 }
 
 /// What is carried over, resolved from the command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Carry {
     /// Permission bits.
     pub mode: bool,
@@ -33,6 +33,31 @@ pub struct Carry {
     pub owner: bool,
     /// Set-user-id, set-group-id and sticky.
     pub setuid: bool,
+    /// Extended attributes.
+    pub xattrs: bool,
+    /// Access lists; then `mode` too.
+    pub acls: bool,
+    /// Several names for one file.
+    pub hard_links: bool,
+    /// Holes.
+    pub holes: bool,
+    /// Fifos, sockets and devices.
+    pub specials: bool,
+}
+
+impl Carry {
+    /// Mode without its special bits, and times: what a file made from another one gets.
+    pub const PLAIN: Self = Self {
+        mode: true,
+        times: true,
+        owner: false,
+        setuid: false,
+        xattrs: false,
+        acls: false,
+        hard_links: false,
+        holes: false,
+        specials: false,
+    };
 }
 
 /// How far a publication must be durable when it returns.

@@ -2,10 +2,12 @@
 
 pub mod choice;
 pub mod digest;
+pub mod extended;
 pub mod found;
 pub mod item;
 pub mod leftover;
 pub mod location;
+pub mod loss;
 pub mod path;
 pub mod secret;
 pub mod selection;

@@ -168,9 +168,13 @@ impl Handler for Copier<'_> {
             return;
         };
         let (attributes, carry) = (&directory.attributes, self.options.carry);
-        if let Err(error) = self.sink.leave(&place, attributes, carry) {
-            add(&self.job.progress.items_total, 1);
-            self.job.fail(directory.path.as_bytes(), error);
+        let extended = self.source.extended(directory, carry);
+        match extended.and_then(|extended| self.sink.leave(&place, attributes, &extended, carry)) {
+            Ok(lost) => self.job.lose(directory.path.as_bytes(), &lost),
+            Err(error) => {
+                add(&self.job.progress.items_total, 1);
+                self.job.fail(directory.path.as_bytes(), error);
+            }
         }
     }
 }
@@ -223,7 +227,7 @@ impl Copier<'_> {
                 return Err(EngineError::new(kind, message));
             }
         };
-        let target = Target { name: name.to_vec(), consent, carry: self.options.carry };
+        let target = Target::new(name, consent, self.options.carry);
         match &item.link {
             Some(text) => self.link(item, text, &place, &target),
             None => self.file(buffer, item, &place, &target),
@@ -253,6 +257,7 @@ impl Copier<'_> {
     }
 
     fn link(&self, item: &Item, text: &[u8], place: &Place, target: &Target) -> Result<Made> {
+        let target = &target.with(self.source.extended(item, target.carry)?);
         let temp = temp_name(&self.job.name, self.job.next_temp());
         let made = || self.sink.link(place, &temp, text, &item.attributes, target);
         let staged = self.job.progress.timed(Spent::DestinationWrite, made)?;
@@ -291,6 +296,7 @@ impl Copier<'_> {
         let progress = &self.job.progress;
         let reader = progress.timed(Spent::SourceRead, || self.source.open(item))?;
         let (size, attributes) = reader.facts();
+        let target = &target.with(reader.extended(target.carry)?);
         let temp = temp_name(&self.job.name, self.job.next_temp());
         let begin = || self.sink.begin(place, &temp, size.min(attributes.allocated));
         let intake = progress.timed(Spent::DestinationWrite, begin)?;

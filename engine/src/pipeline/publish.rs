@@ -117,8 +117,9 @@ impl<'a, S> Publisher<'a, S> {
         let mut staged = Vec::with_capacity(batch.len());
         let mut rest = Vec::with_capacity(batch.len());
         for ready in batch {
+            let lost = ready.staged.lost.clone();
             staged.push(ready.staged);
-            rest.push((ready.item, ready.bytes, ready.digests, ready.ticket));
+            rest.push((ready.item, ready.bytes, ready.digests, lost, ready.ticket));
         }
         let spent = match self.durable {
             Durable::PowerLoss => Spent::Sync,
@@ -126,7 +127,10 @@ impl<'a, S> Publisher<'a, S> {
         };
         let outcomes = self.job.progress.timed(spent, || self.sink.publish(staged, self.durable));
         let mut ended = Ok(());
-        for ((item, bytes, digests, ticket), outcome) in rest.into_iter().zip(outcomes) {
+        for ((item, bytes, digests, lost, ticket), outcome) in rest.into_iter().zip(outcomes) {
+            if outcome.is_ok() {
+                self.job.lose(item.path.as_bytes(), &lost);
+            }
             ended = ended.and(self.report(&item, bytes, &digests, outcome));
             end(ticket);
         }

@@ -262,23 +262,6 @@ impl Dir {
         fs::unlinkat(&self.0, name, AtFlags::empty())
     }
 
-    /// Sets the times of a link itself.
-    ///
-    /// # Errors
-    /// Whatever the system says.
-    pub fn set_link_times(&self, name: &[u8], attributes: &Attributes) -> Result<(), Errno> {
-        fs::utimensat(&self.0, name, &timestamps(attributes), AtFlags::SYMLINK_NOFOLLOW)
-    }
-
-    /// Sets the owner of a link itself.
-    ///
-    /// # Errors
-    /// Whatever the system says.
-    pub fn set_link_owner(&self, name: &[u8], attributes: &Attributes) -> Result<(), Errno> {
-        let (uid, gid) = owner(attributes);
-        fs::chownat(&self.0, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-    }
-
     /// Calls `found` for each entry but `.` and `..`, with its kind where the system tells it.
     ///
     /// # Errors
@@ -333,31 +316,11 @@ pub fn facts_of_path(path: &[u8]) -> Result<Facts, Errno> {
     fs::statx(fs::CWD, path, AtFlags::empty(), WANTED).map(Facts::from)
 }
 
-fn timestamps(attributes: &Attributes) -> Timestamps {
+/// The times that are carried over.
+pub fn timestamps(attributes: &Attributes) -> Timestamps {
     let spec =
         |time: Timestamp| Timespec { tv_sec: time.seconds(), tv_nsec: i64::from(time.nanos()) };
     Timestamps { last_access: spec(attributes.atime), last_modification: spec(attributes.mtime) }
-}
-
-fn owner(attributes: &Attributes) -> (Option<fs::Uid>, Option<fs::Gid>) {
-    (Some(fs::Uid::from_raw(attributes.uid)), Some(fs::Gid::from_raw(attributes.gid)))
-}
-
-/// Sets access and modification time of an open file or directory.
-///
-/// # Errors
-/// Whatever the system says.
-pub fn set_times(fd: &impl AsFd, attributes: &Attributes) -> Result<(), Errno> {
-    fs::futimens(fd, &timestamps(attributes))
-}
-
-/// Sets the owner of an open file or directory.
-///
-/// # Errors
-/// Whatever the system says.
-pub fn set_owner(fd: &impl AsFd, attributes: &Attributes) -> Result<(), Errno> {
-    let (uid, gid) = owner(attributes);
-    fs::fchown(fd, uid, gid)
 }
 
 /// Sets the permission bits of an open file or directory.

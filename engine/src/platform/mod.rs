@@ -1,9 +1,12 @@
 //! The operating system, behind names of ours. The only rooms that may name a path of the
-//! operator (`operator`), an entry of user data (`dir`), the process (`process`) or a secret's
+//! operator (`operator`), an entry of user data (`dir`,
+//! `hold`, `xattr`), the process (`process`) or a secret's
 //! place (`secret`).
 
 pub mod clock;
 pub mod dir;
+pub mod hold;
 pub mod operator;
 pub mod process;
 pub mod secret;
+pub mod xattr;

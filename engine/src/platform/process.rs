@@ -60,6 +60,12 @@ pub fn prepare_limits() {
     let _ = rustix::process::setrlimit(Resource::Core, none);
 }
 
+/// Whether this process acts for the privileged user.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Limit of open files; `None` where there is none.
 #[must_use]
 pub fn open_files_max() -> Option<u64> {

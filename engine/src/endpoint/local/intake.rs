@@ -7,10 +7,10 @@ use rustix::io::Errno;
 
 use crate::endpoint::contract::{Intake, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
-use crate::model::item::Attributes;
-use crate::platform::dir;
+use crate::model::item::{Attributes, ItemKind};
+use crate::platform::hold::Hold;
 
-use super::attributes::{apply, mark, permission_bits, usual_mode};
+use super::attributes::{Dress, mark};
 use super::error;
 use super::place::LocalPlace;
 
@@ -115,25 +115,24 @@ impl Intake for LocalIntake {
         attributes: &Attributes,
         target: &Target,
     ) -> Result<Staged> {
-        let carry = target.carry;
-        let mode = if carry.mode { permission_bits(attributes, carry) } else { usual_mode(0o666) };
-        let sealed = apply(&self.file, attributes, carry, mode)
-            .and_then(|()| dir::facts(&self.file).map_err(|errno| error::write("stat", errno)))
-            .and_then(|facts| {
-                if facts.size == size {
-                    return Ok(facts);
-                }
-                let message = format!("{} bytes stand where {size} were written", facts.size);
-                Err(EngineError::new(Kind::VerifyMismatch, message))
-            });
+        let (carry, extended) = (target.carry, &target.extended);
+        let dress = Dress { attributes, extended, carry, kind: ItemKind::File };
+        let sealed = dress.put_on(Hold::open(&self.file)).and_then(|(facts, lost)| {
+            if facts.size == size {
+                return Ok((facts, lost));
+            }
+            let message = format!("{} bytes stand where {size} were written", facts.size);
+            Err(EngineError::new(Kind::VerifyMismatch, message))
+        });
         match sealed {
-            Ok(facts) => {
+            Ok((facts, lost)) => {
                 let written = Written { place: self.place, temp: self.temp, file: Some(self.file) };
                 let inner = Box::new(written);
                 Ok(Staged {
                     name: target.name.clone(),
                     consent: target.consent,
                     mark: mark(&facts),
+                    lost,
                     inner,
                 })
             }

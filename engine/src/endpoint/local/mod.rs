@@ -10,6 +10,8 @@ mod publish;
 mod reader;
 mod sink;
 mod source;
+mod special;
+mod xattrs;
 
 pub use sink::LocalSink;
 pub use source::LocalSource;

@@ -6,10 +6,13 @@ use rustix::io::Errno;
 
 use crate::endpoint::contract::Reader;
 use crate::error::Result;
+use crate::model::choice::Carry;
+use crate::model::extended::Extended;
 use crate::model::item::Attributes;
 use crate::platform::dir::{self, Facts};
+use crate::platform::hold::Hold;
 
-use super::error;
+use super::{error, xattrs};
 
 /// An open local file.
 #[derive(Debug)]
@@ -28,6 +31,10 @@ impl LocalReader {
 impl Reader for LocalReader {
     fn facts(&self) -> (u64, Attributes) {
         (self.facts.size, self.facts.attributes)
+    }
+
+    fn extended(&self, carry: Carry) -> Result<Extended> {
+        xattrs::read(Hold::open(&self.file), carry)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {

@@ -7,16 +7,19 @@ use rustix::io::Errno;
 use crate::endpoint::contract::{Caps, Intake, ObjectSink, Place, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Durable};
+use crate::model::extended::Extended;
 use crate::model::found::Found;
 use crate::model::item::{Attributes, ItemKind};
 use crate::model::location::Location;
+use crate::model::loss::Loss;
+use crate::platform::hold::Hold;
 use crate::platform::operator;
 
-use super::attributes::{apply, mark, permission_bits, usual_mode};
+use super::attributes::{Dress, mark};
 use super::intake::{LocalIntake, Written};
 use super::place::LocalPlace;
 use super::publish::publish;
-use super::{CAPS, error};
+use super::{CAPS, error, special};
 
 /// Size above which blocks are reserved before writing, bytes.
 const RESERVE_BYTES_MIN: u64 = 1 << 20;
@@ -126,31 +129,7 @@ impl ObjectSink for LocalSink {
         target: &Target,
     ) -> Result<Staged> {
         let place = LocalPlace::of(at)?;
-        place.dir.make_link(temp, text).map_err(|errno| error::destination("symlink", errno))?;
-        let finish = || {
-            if target.carry.owner {
-                place.dir.set_link_owner(temp, attributes)?;
-            }
-            if target.carry.times {
-                place.dir.set_link_times(temp, attributes)?;
-            }
-            place.dir.facts(temp)
-        };
-        match finish() {
-            Ok(facts) => {
-                let written = Written::new(place, temp, None);
-                Ok(Staged {
-                    name: target.name.clone(),
-                    consent: target.consent,
-                    mark: mark(&facts),
-                    inner: Box::new(written),
-                })
-            }
-            Err(errno) => {
-                let _ = place.dir.remove(temp);
-                Err(error::write("utimensat", errno))
-            }
-        }
+        special::link(place, temp, text, attributes, target)
     }
 
     fn publish(&self, batch: Vec<Staged>, durable: Durable) -> Vec<Result<()>> {
@@ -163,10 +142,16 @@ impl ObjectSink for LocalSink {
         }
     }
 
-    fn leave(&self, at: &Place, attributes: &Attributes, carry: Carry) -> Result<()> {
+    fn leave(
+        &self,
+        at: &Place,
+        attributes: &Attributes,
+        extended: &Extended,
+        carry: Carry,
+    ) -> Result<Vec<Loss>> {
         let place = LocalPlace::of(at)?;
-        let mode = if carry.mode { permission_bits(attributes, carry) } else { usual_mode(0o777) };
-        apply(&place.dir, attributes, carry, mode)
+        let dress = Dress { attributes, extended, carry, kind: ItemKind::Directory };
+        dress.put_on(Hold::open(&place.dir)).map(|(_, lost)| lost)
     }
 
     fn settle(&self) -> Result<()> {

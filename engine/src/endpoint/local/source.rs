@@ -6,16 +6,18 @@ use rustix::io::Errno;
 
 use crate::endpoint::contract::{Caps, Descend, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
-use crate::model::choice::LinkPolicy;
+use crate::model::choice::{Carry, LinkPolicy};
+use crate::model::extended::Extended;
 use crate::model::item::{Handle, Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 use crate::platform::dir::{self, Dir, Facts};
-use crate::platform::operator;
+use crate::platform::hold::Hold;
+use crate::platform::{operator, process};
 
 use super::reader::LocalReader;
-use super::{CAPS, error};
+use super::{CAPS, error, xattrs};
 
 /// A local file, link or directory as a source.
 #[derive(Debug)]
@@ -57,28 +59,33 @@ impl LocalSource {
             None => self.parent.facts(&self.name),
         };
         let facts = facts.map_err(failed)?;
-        let entry =
-            Entry { dir: Arc::clone(&self.parent), name: self.name.clone(), follow: Follow::No };
+        let entry = Entry {
+            dir: Arc::clone(&self.parent),
+            name: self.name.clone(),
+            reach: self.root.clone().map_or(Reach::Itself, Reach::Opened),
+        };
         item(ItemPath::root(), facts, entry)
     }
 }
 
-/// How an item is reached again: its directory and its name there, and how far a link is followed.
+/// How an item is reached again: from its directory and its name there.
 #[derive(Debug)]
 struct Entry {
     dir: Arc<Dir>,
     name: Vec<u8>,
-    follow: Follow,
+    reach: Reach,
 }
 
-/// How far a link is followed to its item.
+/// What the name of an item leads to.
 #[derive(Debug)]
-enum Follow {
-    /// It is none, or not followed.
-    No,
-    /// Beneath this root, to the item of this name.
+enum Reach {
+    /// It is the item.
+    Itself,
+    /// A directory that is open already, as every one is that a walk is in.
+    Opened(Arc<Dir>),
+    /// It is a link, followed beneath this root to the item of this name.
     Beneath(Arc<Dir>, ItemPath),
-    /// Wherever it leads: the operator named it.
+    /// It is a link, followed wherever it leads: the operator named it.
     Anywhere,
 }
 
@@ -140,7 +147,7 @@ impl ObjectSource for LocalSource {
         };
         match dir.facts(name) {
             Ok(facts) => {
-                let entry = Entry { dir: Arc::new(dir), name: name.to_vec(), follow: Follow::No };
+                let entry = Entry { dir: Arc::new(dir), name: name.to_vec(), reach: Reach::Itself };
                 item(path.clone(), facts, entry).map(Some)
             }
             Err(Errno::NOENT) => Ok(None),
@@ -153,13 +160,13 @@ impl ObjectSource for LocalSource {
         let Some(entry) = item.handle.get::<Entry>() else {
             return Err(EngineError::new(Kind::Internal, "the item belongs to another endpoint"));
         };
-        let file = match &entry.follow {
-            Follow::Beneath(root, path) => root.follow_file(path),
-            Follow::Anywhere => entry.dir.open_file_beyond(&entry.name),
-            Follow::No => entry.dir.open_file(&entry.name),
+        let file = match &entry.reach {
+            Reach::Beneath(root, path) => root.follow_file(path),
+            Reach::Anywhere => entry.dir.open_file_beyond(&entry.name),
+            Reach::Itself | Reach::Opened(_) => entry.dir.open_file(&entry.name),
         };
         let file = file.map_err(|errno| match errno {
-            Errno::LOOP | Errno::NXIO if matches!(entry.follow, Follow::No) => changed(),
+            Errno::LOOP | Errno::NXIO if matches!(entry.reach, Reach::Itself) => changed(),
             other => failed(other),
         })?;
         let facts = dir::facts(&file).map_err(failed)?;
@@ -167,6 +174,21 @@ impl ObjectSource for LocalSource {
             return Err(changed());
         }
         Ok(Box::new(LocalReader::new(file, facts)))
+    }
+
+    fn extended(&self, item: &Item, carry: Carry) -> Result<Extended> {
+        let Some(entry) = item.handle.get::<Entry>() else {
+            return Err(EngineError::new(Kind::Internal, "the item belongs to another endpoint"));
+        };
+        match &entry.reach {
+            Reach::Opened(dir) => xattrs::read(Hold::open(dir), carry),
+            // What links can have belongs to the privileged.
+            Reach::Itself if item.kind == ItemKind::Symlink && !process::is_root() => {
+                Ok(Extended::default())
+            }
+            Reach::Itself => xattrs::read(Hold::Entry(&entry.dir, &entry.name), carry),
+            Reach::Beneath(..) | Reach::Anywhere => self.open(item)?.extended(carry),
+        }
     }
 }
 
@@ -200,8 +222,8 @@ impl LocalSource {
             let message = "the source is a link to a directory";
             return Err(EngineError::new(Kind::SourceLink, message).hint(hint));
         }
-        let follow = Follow::Anywhere;
-        let entry = Entry { dir: Arc::clone(&self.parent), name: self.name.clone(), follow };
+        let reach = Reach::Anywhere;
+        let entry = Entry { dir: Arc::clone(&self.parent), name: self.name.clone(), reach };
         visitor.item(item(ItemPath::root(), facts, entry)?)
     }
 }
@@ -262,12 +284,14 @@ impl Walk<'_> {
                 EngineError::new(Kind::SourceLink, "the link leads back to a directory above");
             return self.visitor.failed(path, error);
         }
-        let entry = Entry { dir: Arc::clone(parent), name, follow: Follow::No };
+        let opened = Arc::new(opened);
+        let reach = Reach::Opened(Arc::clone(&opened));
+        let entry = Entry { dir: Arc::clone(parent), name, reach };
         if self.visitor.enter(item(path.clone(), facts, entry)?)? == Descend::Skip {
             return Ok(());
         }
         self.above.push(id);
-        self.directory(&Arc::new(opened), path)?;
+        self.directory(&opened, path)?;
         self.above.pop();
         self.visitor.leave()
     }
@@ -306,7 +330,8 @@ impl Walk<'_> {
             }
             _ if !self.selection.takes(&child) => Ok(()),
             _ => {
-                let entry = Entry { dir: Arc::clone(dir), name: name.to_vec(), follow: Follow::No };
+                let entry =
+                    Entry { dir: Arc::clone(dir), name: name.to_vec(), reach: Reach::Itself };
                 match item(child.clone(), facts, entry) {
                     Ok(item) => self.visitor.item(item),
                     Err(error) => self.visitor.failed(&child, error),
@@ -341,8 +366,8 @@ impl Walk<'_> {
         if !self.selection.takes(&child) {
             return Ok(());
         }
-        let follow = Follow::Beneath(Arc::clone(self.root), child.clone());
-        let entry = Entry { dir: Arc::clone(dir), name: name.to_vec(), follow };
+        let reach = Reach::Beneath(Arc::clone(self.root), child.clone());
+        let entry = Entry { dir: Arc::clone(dir), name: name.to_vec(), reach };
         self.visitor.item(item(child, facts, entry)?)
     }
 }

@@ -285,6 +285,15 @@ ALL: List[CodeSpec] = [
         "Source and destination are the same file, or one directory lies inside the other.",
     ),
     CodeSpec(
+        "METADATA_LOST",
+        1212,
+        "data",
+        False,
+        "leave the kind out of preserve, or choose a destination that holds it",
+        "The destination cannot hold some of the metadata asked for. The items were copied"
+        " without it; result.data.lost counts them.",
+    ),
+    CodeSpec(
         "VERIFY_MISMATCH",
         1301,
         "integrity",
