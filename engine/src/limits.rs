@@ -8,6 +8,11 @@ pub const MEMORY_CAP_BYTES_MIN: u64 = 16 << 20;
 pub const MEMORY_OVERHEAD_BYTES: u64 = 48 << 20;
 /// Bytes read at once.
 pub const CHUNK_BYTES: u64 = 1 << 20;
+/// Length of a large file's parts, each of which is done, recorded and resumed by itself, bytes.
+/// A power of two: so its BLAKE3 is a subtree of the whole's.
+pub const PART_BYTES: u64 = 8 << 20;
+/// Greatest `parallel_chunks`.
+pub const PARALLEL_CHUNKS_MAX: usize = 64;
 /// Least and greatest `chunk_bytes`.
 pub const CHUNK_BYTES_RANGE: (u64, u64) = (64 << 10, 64 << 20);
 /// Greatest `parallel_files`.

@@ -10,11 +10,12 @@
 use std::collections::BTreeSet;
 
 use migration_engine::endpoint::contract::{
-    Descend, ObjectSink, ObjectSource, Place, Staged, Target, Visitor,
+    Descend, ObjectSink, ObjectSource, Place, Shape, Staged, Target, Visitor,
 };
 use migration_engine::endpoint::{SCHEMES, Scheme};
 use migration_engine::error::{EngineError, Kind, Result};
 use migration_engine::model::choice::{Carry, Consent, Durable, LinkPolicy};
+use migration_engine::model::found::Mark;
 use migration_engine::model::item::{Attributes, Item, ItemKind, Timestamp};
 use migration_engine::model::location::Location;
 use migration_engine::model::path::ItemPath;
@@ -59,7 +60,11 @@ impl Bench {
         consent: Consent,
     ) -> Staged {
         let intake = sink
-            .begin(place, format!(".mig-00000000-{name}.part").as_bytes(), bytes.len() as u64)
+            .begin(
+                place,
+                format!(".mig-00000000-{name}.part").as_bytes(),
+                Shape::dense(bytes.len() as u64),
+            )
             .unwrap();
         for (n, chunk) in bytes.chunks(1000).enumerate().collect::<Vec<_>>().into_iter().rev() {
             intake.write_at(n as u64 * 1000, chunk).unwrap();
@@ -163,7 +168,7 @@ fn nothing_is_seen_before_publication() {
         assert_eq!(bench.get("f"), None);
         sink.discard(staged);
         assert_eq!(bench.get("f"), None);
-        let intake = sink.begin(&place, b".mig-00000000-9.part", 3).unwrap();
+        let intake = sink.begin(&place, b".mig-00000000-9.part", Shape::dense(3)).unwrap();
         intake.write_at(0, b"new").unwrap();
         intake.abort();
         let mut seen = Seen::default();
@@ -197,7 +202,7 @@ fn of_racing_publications_one_wins() {
         let place = sink.root_directory().unwrap();
         let one = |n: u8| {
             let temp = format!(".mig-00000000-{n}.part");
-            let intake = sink.begin(&place, temp.as_bytes(), 4).unwrap();
+            let intake = sink.begin(&place, temp.as_bytes(), Shape::dense(4)).unwrap();
             intake.write_at(0, &[n; 4]).unwrap();
             let target = Target::new(b"f", Consent::New, Carry::PLAIN);
             intake.seal(4, &Attributes::default(), &target).unwrap()
@@ -304,16 +309,61 @@ fn a_written_file_is_read_back_before_publication() {
         let sink = bench.sink();
         let place = sink.root_directory().unwrap();
         let data = content(2_500_000);
-        let intake = sink.begin(&place, b".mig-00000000-0.part", data.len() as u64).unwrap();
+        let shape = Shape::dense(data.len() as u64);
+        let intake = sink.begin(&place, b".mig-00000000-0.part", shape).unwrap();
         intake.write_at(0, &data).unwrap();
-        let mut back = Vec::new();
-        let each = &mut |chunk: &[u8]| {
-            back.extend_from_slice(chunk);
-            Ok(())
-        };
-        intake.read_back(data.len() as u64, each).unwrap();
-        assert!(back == data);
+        intake.sync().unwrap();
+        for device in [false, true] {
+            let mut back = vec![0; data.len() + 9];
+            let mut at = 0;
+            while let count @ 1.. = intake.read_at(at as u64, &mut back[at..], device).unwrap() {
+                at += count;
+            }
+            assert!(back[..at] == data, "{} {device}", bench.scheme.name);
+        }
         intake.abort();
+    });
+}
+
+#[test]
+fn what_is_not_written_of_a_sparse_file_reads_as_zeros() {
+    each("sparse", |bench| {
+        let sink = bench.sink();
+        let place = sink.root_directory().unwrap();
+        let shape = Shape { bytes: 5 << 20, sparse: true, durable: false };
+        let intake = sink.begin(&place, b".mig-00000000-0.part", shape).unwrap();
+        intake.write_at(2 << 20, b"data").unwrap();
+        let target = Target::new(b"f", Consent::New, Carry::PLAIN);
+        let staged = intake.seal(5 << 20, &Attributes::default(), &target).unwrap();
+        sink.publish(vec![staged], Durable::Crash).pop().unwrap().unwrap();
+        let mut expected = vec![0; 5 << 20];
+        expected[2 << 20..][..4].copy_from_slice(b"data");
+        assert!(bench.get("f").unwrap() == expected, "{}", bench.scheme.name);
+    });
+}
+
+#[test]
+fn a_begun_file_is_gone_on_with_only_while_it_is_the_same() {
+    each("adopt", |bench| {
+        let sink = bench.sink();
+        let place = sink.root_directory().unwrap();
+        let (old, new, shape) = (b".mig-00000000-0.part", b".mig-11111111-0.part", Shape::dense(8));
+        let intake = sink.begin(&place, old, shape).unwrap();
+        intake.write_at(0, b"half").unwrap();
+        let mark = intake.mark().unwrap();
+        // As after a kill: nobody removes it.
+        std::mem::forget(intake);
+        let other = Mark { ino: mark.ino + 1, ..mark };
+        assert!(sink.adopt(&place, old, new, other, shape).unwrap().is_none());
+        assert!(sink.adopt(&place, b".mig-00000000-9.part", new, mark, shape).unwrap().is_none());
+        let Some(intake) = sink.adopt(&place, old, new, mark, shape).unwrap() else {
+            return assert_eq!(bench.scheme.name, "memory", "only memory dies with its process");
+        };
+        intake.write_at(4, b"more").unwrap();
+        let target = Target::new(b"f", Consent::New, Carry::PLAIN);
+        let staged = intake.seal(8, &Attributes::default(), &target).unwrap();
+        sink.publish(vec![staged], Durable::Crash).pop().unwrap().unwrap();
+        assert_eq!(bench.get("f").unwrap(), b"halfmore");
     });
 }
 

@@ -26,7 +26,7 @@ use crate::model::leftover::Root;
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
-use crate::pipeline::content::{self, ChunkBuffer, Content};
+use crate::pipeline::content::{self, ChunkBuffer, Content, Reading};
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
 use crate::pipeline::leftovers::list_root;
 use crate::pipeline::manifest::{
@@ -158,7 +158,7 @@ impl Checksum {
         if let Some(attempt) = attempt.flatten() {
             attempt.end();
         }
-        let manifest = listed?;
+        let ((), manifest) = listed?;
         let (digests, total) = listing.finish();
         let mut data = json!({ "digests": digests, "digests_total": total });
         if let Some(path) = manifest {
@@ -440,7 +440,9 @@ impl Digester<'_> {
         }
         let content = self.content(buffer, item, self.algorithms)?;
         if let Some(writer) = self.writer {
-            writer.add_named(self.job, item, name, content.bytes, &content.digests)?;
+            let digests = content.digests.clone();
+            let done = manifest::Listed { bytes: content.bytes, digests, pieces: Vec::new() };
+            writer.add_named(self.job, item, name, &done)?;
         }
         self.listing.add(name, content.bytes, &content.digests);
         self.job.done(name, content.bytes, &content.digests);
@@ -505,8 +507,8 @@ impl Digester<'_> {
             let open = || self.source.open(item);
             let reader = self.job.progress.timed(Spent::SourceRead, open)?;
             let path = item.path.as_bytes();
-            let read = content::read(self.job, &*reader, buffer, algorithms, path, |_, _| Ok(()));
-            let content = read?;
+            let how = Reading { path, algorithms, holes: false };
+            let content = content::read(self.job, &*reader, buffer, how, |_, _| Ok(()))?;
             if content.whole {
                 return Ok(content);
             }

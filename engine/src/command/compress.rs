@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::command::forecast::survey_totals;
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
-use crate::endpoint::contract::{Intake, ObjectSink, Staged, Target};
+use crate::endpoint::contract::{Intake, ObjectSink, Shape, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Receipt;
@@ -21,7 +21,7 @@ use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::{ItemPath, temp_name};
 use crate::model::selection::Selection;
-use crate::pipeline::content::{self, ChunkBuffer};
+use crate::pipeline::content::{self, ChunkBuffer, Reading};
 use crate::pipeline::leftovers::folder_root;
 use crate::plan::conflict::{Decision, decide};
 use crate::progress::{Spent, add};
@@ -127,12 +127,13 @@ impl Compress {
         for _ in 0..CHANGED_ATTEMPTS {
             let reader = source.open(item)?;
             let temp = temp_name(&job.name, job.next_temp());
-            let intake = sink.begin(&place, &temp, 0)?;
+            let intake = sink.begin(&place, &temp, Shape::default())?;
             let target = Target::new(&name, consent, Carry::PLAIN);
             let (_, attributes) = reader.facts();
             let mut packer = Packer::new(job, &*intake, self.level);
+            let how = Reading { path: b"", algorithms: &[], holes: false };
             let read =
-                content::read(job, &*reader, &mut buffer, &[], b"", |_, chunk| packer.take(chunk));
+                content::read(job, &*reader, &mut buffer, how, |_, chunk| packer.take(chunk));
             let stored = read.and_then(|content| Ok((packer.finish()?, content)));
             match stored {
                 Ok((stored, content)) if content.whole => {

@@ -17,7 +17,7 @@ use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::limits::{CHUNK_BYTES, CHUNK_BYTES_RANGE, PARALLEL_FILES_MAX};
+use crate::limits::{CHUNK_BYTES, CHUNK_BYTES_RANGE, PARALLEL_CHUNKS_MAX, PARALLEL_FILES_MAX};
 use crate::model::choice::Durable;
 use crate::model::choice::Links;
 use crate::model::item::ItemKind;
@@ -25,9 +25,10 @@ use crate::model::leftover::Root;
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
-use crate::pipeline::copy::{CopyOptions, copy};
+use crate::pipeline::copy::{CopyOptions, Tally, copy};
 use crate::pipeline::leftovers::{folder_root, list_root, tree_root};
 use crate::pipeline::manifest::{Form, with_manifest};
+use crate::plan::method::Method;
 use crate::progress::Spent;
 use crate::wire;
 
@@ -73,6 +74,9 @@ pub struct CopyParams {
     /// Files in hand at once, 1 to 256. Default: chosen.
     #[serde(default)]
     pub parallel_files: Option<u64>,
+    /// Parts of one large file in hand at once, 1 to 64. Default: one for each core, 2 to 8.
+    #[serde(default)]
+    pub parallel_chunks: Option<u64>,
     /// Rates of this command. Default: none.
     #[serde(default, deserialize_with = "object")]
     pub limits: LimitSpec,
@@ -88,9 +92,6 @@ pub struct CopyParams {
     /// Not built.
     #[serde(default)]
     pub decompress: Option<Value>,
-    /// Not built: only 1.
-    #[serde(default)]
-    pub parallel_chunks: Option<u64>,
 }
 
 fn preserve_default() -> Vec<Preserve> {
@@ -120,7 +121,6 @@ fn refuse_unbuilt(params: &CopyParams) -> Result<(), Fault> {
         ("delete", params.delete),
         ("compress", params.compress.as_ref().is_some_and(|v| *v != Value::Bool(false))),
         ("decompress", params.decompress.as_ref().is_some_and(|v| *v != Value::Bool(false))),
-        ("parallel_chunks", params.parallel_chunks.is_some_and(|n| n != 1)),
     ];
     match unbuilt.into_iter().find(|(_, asked)| *asked) {
         None => Ok(()),
@@ -189,6 +189,14 @@ impl Copy {
             parallel_files: parallel
                 .transpose()?
                 .map_or_else(fields::default_parallel_files, |files| files as usize),
+            parallel_chunks: match params.parallel_chunks {
+                None => fields::default_parallel_chunks(),
+                Some(parts) => {
+                    let most = PARALLEL_CHUNKS_MAX as u64;
+                    fields::in_range("parallel_chunks", parts, 1, most)? as usize
+                }
+            },
+            pieces: manifest.is_some(),
         };
         Ok(Self { level: params.verify, src, dst, manifest, options, dry_run: params.dry_run })
     }
@@ -235,11 +243,12 @@ impl Copy {
         Ok(())
     }
 
-    fn transfer(&self, job: &Job) -> Result<(ItemKind, Option<Vec<u8>>)> {
+    fn transfer(&self, job: &Job) -> Result<(ItemKind, u64, Tally, Option<Vec<u8>>)> {
         job.set_subject(self.src.name());
         let source = endpoint::open_source(&self.src)?;
         let scheme = endpoint::scheme(&self.dst)?;
-        let kind = source.find(&ItemPath::root())?.map_or(ItemKind::Directory, |root| root.kind);
+        let root = source.find(&ItemPath::root())?;
+        let (kind, size) = root.map_or((ItemKind::Directory, 0), |root| (root.kind, root.size));
         if endpoint::overlap(&self.src, &self.dst)? {
             let message = "source and destination are the same or lie inside each other";
             return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
@@ -253,7 +262,8 @@ impl Copy {
         if let Some(attempt) = attempt {
             attempt.end();
         }
-        Ok((kind, listed?))
+        let (tally, manifest) = listed?;
+        Ok((kind, size, tally, manifest))
     }
 }
 
@@ -263,18 +273,21 @@ impl Work for Copy {
             let planned = self.plan(job)?;
             return Ok(Answer { data: Some(planned.data), ..Answer::default() });
         }
-        let (kind, manifest) = self.transfer(job)?;
+        let (kind, size, tally, manifest) = self.transfer(job)?;
         let durability = match self.options.durable {
             Durable::PowerLoss => "power_loss",
             Durable::Crash => "crash",
         };
-        let method = if kind == ItemKind::Directory { "tree" } else { "single" };
+        let method = Method::of(kind, size, self.options.parallel_chunks);
         let mut data = json!({
             "dst": BytePath::new(&self.dst.shown()),
             "kind": kind.name(),
-            "method": method,
+            "method": method.name(),
             "durability": durability,
         });
+        if let Some(offload) = offload(&tally) {
+            data["offload"] = offload;
+        }
         if kind == ItemKind::File {
             data["digests"] = job.last_digests.take();
         }
@@ -305,6 +318,15 @@ impl Work for Copy {
         };
         plan.make(job)
     }
+}
+
+/// How many files the storage took over, by way; `None` when there are none.
+fn offload(tally: &Tally) -> Option<Value> {
+    let ways = [("reflink", &tally.shared), ("copy_file_range", &tally.offloaded)];
+    let ways = ways.map(|(name, count)| (name.to_owned(), count.load(Relaxed)));
+    let used: Map<String, Value> =
+        ways.into_iter().filter(|(_, count)| *count > 0).map(|(n, c)| (n, c.into())).collect();
+    (!used.is_empty()).then_some(Value::Object(used))
 }
 
 fn advice(job: &Job, options: &CopyOptions) -> Vec<String> {

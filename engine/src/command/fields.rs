@@ -112,3 +112,9 @@ pub fn in_range(field: &str, value: u64, least: u64, most: u64) -> Result<u64> {
 pub fn default_parallel_files() -> usize {
     (crate::platform::process::cores() * 2).clamp(4, 32)
 }
+
+/// Parts of one large file in hand at once, unless the command says.
+#[must_use]
+pub fn default_parallel_chunks() -> usize {
+    crate::platform::process::cores().clamp(2, 8)
+}

@@ -14,6 +14,7 @@
 //!   below the pipeline.
 
 use std::any::Any;
+use std::ops::Range;
 
 use crate::error::Result;
 use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
@@ -136,11 +137,40 @@ pub trait Reader: Send + Sync {
     /// `SourceRead`.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize>;
 
+    /// The range of data, its end excluded, that begins at or after `offset`; `None` where only a
+    /// hole is left. What cannot tell holes says that everything is data.
+    ///
+    /// # Errors
+    /// `SourceRead`.
+    fn data(&self, offset: u64) -> Result<Option<Range<u64>>>;
+
+    /// The endpoint's own, for [`Intake::share`] and [`Intake::offload`].
+    fn handle(&self) -> Handle;
+
     /// Whether it is still in the state it was opened in.
     ///
     /// # Errors
     /// `SourceRead` when that cannot be told.
     fn unchanged(&self) -> Result<bool>;
+}
+
+/// What is known about a file before it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// About how many bytes.
+    pub bytes: u64,
+    /// Whether it has holes: what is not written stays one, and no storage is reserved.
+    pub sparse: bool,
+    /// Whether it will be made durable, so that the device may begin at once.
+    pub durable: bool,
+}
+
+impl Shape {
+    /// A file without holes.
+    #[must_use]
+    pub fn dense(bytes: u64) -> Self {
+        Self { bytes, ..Self::default() }
+    }
 }
 
 /// Under which name, and with what, an item is published.
@@ -225,11 +255,25 @@ pub trait ObjectSink: Send + Sync {
     /// What keeps it from being looked at.
     fn found(&self, place: &Place, name: &[u8]) -> Result<Option<Found>>;
 
-    /// Begins a file of about `size` bytes under the temporary name `temp`.
+    /// Begins a file under the temporary name `temp`.
     ///
     /// # Errors
     /// `DestinationPermission`, `DestinationNoSpace`, …
-    fn begin(&self, place: &Place, temp: &[u8], size: u64) -> Result<Box<dyn Intake>>;
+    fn begin(&self, place: &Place, temp: &[u8], shape: Shape) -> Result<Box<dyn Intake>>;
+
+    /// Goes on with a file that a dead job began as `old` and that `mark` identifies, from now on
+    /// named `temp`; `None` when it is not there any more, or another.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    fn adopt(
+        &self,
+        place: &Place,
+        old: &[u8],
+        temp: &[u8],
+        mark: Mark,
+        shape: Shape,
+    ) -> Result<Option<Box<dyn Intake>>>;
 
     /// Makes a link under the temporary name `temp`, complete.
     ///
@@ -281,11 +325,38 @@ pub trait Intake: Send + Sync {
     /// `DestinationWrite`, `DestinationNoSpace`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
 
-    /// Makes what was written durable and reads it back from the device, in order.
+    /// Takes the whole content of a reader by sharing its storage; false where that cannot be,
+    /// and nothing is changed then.
+    ///
+    /// # Errors
+    /// `DestinationWrite`, `DestinationNoSpace`.
+    fn share(&self, from: &Handle) -> Result<bool>;
+
+    /// Has the storage itself copy a range from a reader; how many bytes it took, at most
+    /// `length`. `None` where that cannot be, or is no faster than reading and writing.
+    ///
+    /// # Errors
+    /// `SourceRead`, `DestinationWrite`, `DestinationNoSpace`.
+    fn offload(&self, from: &Handle, offset: u64, length: u64) -> Result<Option<u64>>;
+
+    /// What identifies it while it is written: for [`ObjectSink::adopt`].
+    ///
+    /// # Errors
+    /// `DestinationWrite`.
+    fn mark(&self) -> Result<Mark>;
+
+    /// Makes what was written so far durable.
+    ///
+    /// # Errors
+    /// `DestinationWrite`; nothing of it may be trusted then.
+    fn sync(&self) -> Result<()>;
+
+    /// Reads what was written at `offset`: from the device where `device` is set, after
+    /// [`Intake::sync`]. 0 only at the end.
     ///
     /// # Errors
     /// `DestinationWrite`; `Unsupported` where nothing can be read back before publication.
-    fn read_back(&self, size: u64, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
+    fn read_at(&self, offset: u64, buffer: &mut [u8], device: bool) -> Result<usize>;
 
     /// Completes it with its attributes.
     ///

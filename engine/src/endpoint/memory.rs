@@ -4,12 +4,13 @@
 //! keys: directories are only prefixes, links and attributes are not kept.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::endpoint::Scheme;
 use crate::endpoint::contract::{
-    Caps, Descend, Intake, ObjectSink, ObjectSource, Place, Reader, Staged, Target, Visitor,
+    Caps, Descend, Intake, ObjectSink, ObjectSource, Place, Reader, Shape, Staged, Target, Visitor,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::limits::MEMORY_STORE_BYTES_MAX;
@@ -258,6 +259,15 @@ impl Reader for MemoryReader {
         Ok(count)
     }
 
+    fn data(&self, offset: u64) -> Result<Option<Range<u64>>> {
+        let end = self.stored.bytes.len() as u64;
+        Ok((offset < end).then_some(offset..end))
+    }
+
+    fn handle(&self) -> Handle {
+        Handle::default()
+    }
+
     fn unchanged(&self) -> Result<bool> {
         let version = with_keys(|keys| keys.get(&self.key).map(|stored| stored.version));
         Ok(version == Some(self.stored.version))
@@ -316,10 +326,21 @@ impl ObjectSink for Memory {
         }))
     }
 
-    fn begin(&self, at: &Place, _temp: &[u8], size: u64) -> Result<Box<dyn Intake>> {
+    fn begin(&self, at: &Place, _temp: &[u8], shape: Shape) -> Result<Box<dyn Intake>> {
         let prefix = key_in(at, b"");
-        let bytes = Mutex::new(Vec::with_capacity(size.min(1 << 20) as usize));
+        let bytes = Mutex::new(Vec::with_capacity(shape.bytes.min(1 << 20) as usize));
         Ok(Box::new(MemoryIntake { prefix, bytes }))
+    }
+
+    fn adopt(
+        &self,
+        _: &Place,
+        _: &[u8],
+        _: &[u8],
+        _: Mark,
+        _: Shape,
+    ) -> Result<Option<Box<dyn Intake>>> {
+        Ok(None)
     }
 
     fn link(&self, _: &Place, _: &[u8], _: &[u8], _: &Attributes, _: &Target) -> Result<Staged> {
@@ -388,20 +409,42 @@ impl Intake for MemoryIntake {
         Ok(())
     }
 
-    fn read_back(&self, size: u64, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn share(&self, _from: &Handle) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn offload(&self, _from: &Handle, _offset: u64, _length: u64) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        Ok(Mark::default())
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8], _device: bool) -> Result<usize> {
         let all = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        each(all.get(..size as usize).unwrap_or_default())
+        let rest = all.get(offset as usize..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        for (to, from) in buffer.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        Ok(count)
     }
 
     fn seal(
         self: Box<Self>,
-        _size: u64,
+        size: u64,
         attributes: &Attributes,
         target: &Target,
     ) -> Result<Staged> {
         let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
         let mtime = if target.carry.times { attributes.mtime } else { now() };
-        let bytes = self.bytes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = self.bytes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        bytes.resize(size as usize, 0);
         let stored = Stored { bytes: Arc::new(bytes), mtime, version };
         let key = [self.prefix.as_slice(), &target.name].concat();
         let inner = Box::new((key, stored));

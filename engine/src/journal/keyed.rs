@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
 use crate::error::{EngineError, Kind, Result};
+use crate::journal::partial;
 use crate::journal::state::unusable;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Mark;
@@ -23,20 +24,40 @@ use crate::platform::operator;
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 const RECEIPTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("receipts");
 /// Version of the records below; another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Longest key, bytes.
 const KEY_BYTES_MAX: u64 = 1 << 10;
 /// Memory of a key's store, bytes.
 const CACHE_BYTES: usize = 1 << 20;
 
-/// Proof that an item was written, and of which state of its source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
+/// The state of a source item that a record speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
     size: u64,
     mtime_ns: i128,
     ctime_ns: i128,
     dev: u64,
     ino: u64,
+}
+
+impl Source {
+    /// The state it was found in.
+    #[must_use]
+    pub fn of(item: &Item) -> Self {
+        Self {
+            size: item.size,
+            mtime_ns: item.attributes.mtime.0,
+            ctime_ns: item.identity.ctime.0,
+            dev: item.identity.dev,
+            ino: item.identity.ino,
+        }
+    }
+}
+
+/// Proof that an item was written, and of which state of its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    source: Source,
     mark: (u64, u64, i128, u64, i128),
     digest: Option<(String, String)>,
 }
@@ -46,11 +67,7 @@ impl Receipt {
     #[must_use]
     pub fn new(item: &Item, mark: Mark, digests: &[Digest]) -> Self {
         Self {
-            size: item.size,
-            mtime_ns: item.attributes.mtime.0,
-            ctime_ns: item.identity.ctime.0,
-            dev: item.identity.dev,
-            ino: item.identity.ino,
+            source: Source::of(item),
             mark: flat(mark),
             digest: digests.first().map(|d| (d.algorithm.name().to_owned(), d.hex.clone())),
         }
@@ -59,10 +76,7 @@ impl Receipt {
     /// Whether it speaks of the source item as it is now.
     #[must_use]
     pub fn fits(&self, item: &Item) -> bool {
-        self.size == item.size
-            && self.mtime_ns == item.attributes.mtime.0
-            && self.ctime_ns == item.identity.ctime.0
-            && (self.dev, self.ino) == (item.identity.dev, item.identity.ino)
+        self.source == Source::of(item)
     }
 
     /// Whether this is what it wrote.
@@ -327,8 +341,16 @@ impl Ledger {
                 let bytes = serde_json::to_vec(receipt).unwrap_or_default();
                 table.insert(path.as_slice(), bytes.as_slice())?;
             }
-            Ok(())
+            partial::forget(transaction, receipts.iter().map(|(path, _)| path.as_slice()))
         })
+    }
+
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub(super) fn broken(&self, error: &redb::Error) -> EngineError {
+        broken(&self.path, error)
     }
 
     /// Stores the result of a command that ended with `ok`.
@@ -358,7 +380,7 @@ impl Ledger {
         Ok(Some(facts))
     }
 
-    fn decode<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
+    pub(super) fn decode<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
         serde_json::from_slice(bytes).map_err(|error| broken(&self.path, error))
     }
 
@@ -370,7 +392,7 @@ impl Ledger {
         })
     }
 
-    fn write(
+    pub(super) fn write(
         &self,
         work: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<()> {

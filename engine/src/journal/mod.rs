@@ -4,5 +4,6 @@
 
 pub mod attempt;
 pub mod keyed;
+pub mod partial;
 pub mod report;
 pub mod state;

@@ -2,6 +2,8 @@
 
 use sha2::Digest as _;
 
+use crate::model::parts::crc_hex;
+
 /// A digest algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Algorithm {
@@ -103,10 +105,7 @@ impl Hasher {
     #[must_use]
     pub fn finish(self) -> Digest {
         let hex = match self.state {
-            State::Crc(state) if self.algorithm == Algorithm::Crc32c => {
-                format!("{:08x}", state.finalize())
-            }
-            State::Crc(state) => format!("{:016x}", state.finalize()),
+            State::Crc(state) => crc_hex(self.algorithm, state.finalize()),
             State::Sha256(state) => hex(&state.finalize()),
             State::Blake3(state) => hex(state.finalize().as_bytes()),
             State::Md5(state) => hex(&state.finalize()),

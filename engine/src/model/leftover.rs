@@ -16,6 +16,13 @@ pub struct Root {
 pub enum Owner<'a> {
     /// Those with this tag.
     Job(String),
+    /// Those with this tag but for these names.
+    Earlier {
+        /// The tag.
+        tag: String,
+        /// The names.
+        kept: &'a [Vec<u8>],
+    },
     /// Those of everybody whose tag this does not know to be at work now.
     Dead(&'a dyn Fn(&str) -> bool),
 }
@@ -29,6 +36,7 @@ impl Owner<'_> {
         };
         match self {
             Self::Job(own) => own == tag,
+            Self::Earlier { tag: own, kept } => own == tag && !kept.iter().any(|kept| kept == name),
             Self::Dead(is_at_work) => !is_at_work(tag),
         }
     }

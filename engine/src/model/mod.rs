@@ -8,6 +8,7 @@ pub mod item;
 pub mod leftover;
 pub mod location;
 pub mod loss;
+pub mod parts;
 pub mod path;
 pub mod secret;
 pub mod selection;

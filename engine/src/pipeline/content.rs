@@ -1,8 +1,10 @@
 //! One file's bytes: read, limited, digested, and handed on, chunk by chunk.
 
-use crate::endpoint::contract::Reader;
+use std::ops::Range;
+
 use memmap2::MmapMut;
 
+use crate::endpoint::contract::Reader;
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::model::digest::{Algorithm, Digest, Hasher};
@@ -36,6 +38,11 @@ impl ChunkBuffer {
         Ok([Self::granted(left, bytes)?, Self::granted(right, bytes)?])
     }
 
+    /// A buffer of `bytes` if memory for it is free now: for those who hold one already.
+    pub fn spare(job: &Job, bytes: u64) -> Option<Self> {
+        Self::granted(job.engine.budget.try_take(bytes)?, bytes).ok()
+    }
+
     fn granted(permit: Permit, bytes: u64) -> Result<Self> {
         let mapped = MmapMut::map_anon(bytes as usize).map_err(|error| {
             EngineError::new(Kind::Memory, "the system gives no memory")
@@ -50,8 +57,79 @@ impl ChunkBuffer {
     }
 }
 
+/// What comes next of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// So many bytes, now in the buffer.
+    Data(usize),
+    /// So many bytes that are zero and need not be read.
+    Hole(u64),
+    /// Nothing: the source is shorter than it was.
+    End,
+}
+
+/// Goes through a source, telling data from holes.
+pub struct Cursor<'a> {
+    job: &'a Job,
+    reader: &'a dyn Reader,
+    size: u64,
+    /// Whether holes are looked for.
+    holes: bool,
+    /// The range of data met last.
+    data: Range<u64>,
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor over this source.
+    #[must_use]
+    pub fn new(job: &'a Job, reader: &'a dyn Reader, holes: bool) -> Self {
+        Self { job, reader, size: reader.facts().0, holes, data: 0..0 }
+    }
+
+    /// The next step from `offset`, not beyond `end`, within the limits of the job.
+    ///
+    /// # Errors
+    /// Those of the reader, and `Cancelled`.
+    pub fn step(&mut self, offset: u64, end: u64, buffer: &mut [u8]) -> Result<Step> {
+        let mut end = end;
+        if self.holes {
+            if !self.data.contains(&offset) {
+                match self.reader.data(offset)? {
+                    Some(data) if data.start < end => self.data = data,
+                    _ => return Ok(Step::Hole(end - offset)),
+                }
+                if self.data.start > offset {
+                    self.job.pass()?;
+                    return Ok(Step::Hole(self.data.start - offset));
+                }
+            }
+            end = end.min(self.data.end);
+        }
+        let want = (end - offset).min(buffer.len() as u64);
+        // A size told as 0 may be any: such a read is charged as one byte.
+        self.job.take_bytes(want.min(self.size.max(1)))?;
+        let chunk = buffer.get_mut(..want as usize).unwrap_or_default();
+        let read = || self.reader.read_at(offset, chunk);
+        match self.job.progress.timed(Spent::SourceRead, read)? {
+            0 => Ok(Step::End),
+            count => Ok(Step::Data(count)),
+        }
+    }
+}
+
+/// Calls `each` with slices of zeros, `count` bytes in all.
+pub fn zeros(count: u64, mut each: impl FnMut(&[u8])) {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut left = count;
+    while left > 0 {
+        let some = left.min(ZEROS.len() as u64);
+        each(ZEROS.get(..some as usize).unwrap_or_default());
+        left -= some;
+    }
+}
+
 /// What was read of a file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Content {
     /// How many bytes.
     pub bytes: u64,
@@ -62,7 +140,18 @@ pub struct Content {
     pub whole: bool,
 }
 
-/// Reads a file to its end, giving each chunk with its offset to `each`.
+/// How a file is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// Its name, for show.
+    pub path: &'a [u8],
+    /// The digests taken.
+    pub algorithms: &'a [Algorithm],
+    /// Whether holes are looked for, and not given to `each`.
+    pub holes: bool,
+}
+
+/// Reads a file to its end, giving each chunk of data with its offset to `each`.
 ///
 /// A source whose size is told as 0 may still have content (files of procfs do), so its end is
 /// where a read returns nothing.
@@ -73,31 +162,36 @@ pub fn read(
     job: &Job,
     reader: &dyn Reader,
     buffer: &mut ChunkBuffer,
-    algorithms: &[Algorithm],
-    path: &[u8],
+    how: Reading<'_>,
     mut each: impl FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<Content> {
     let (size, _) = reader.facts();
-    let shown = job.show(path, size);
-    let mut hashers: Vec<Hasher> = algorithms.iter().map(|a| Hasher::new(*a)).collect();
+    let end = if size == 0 { u64::MAX } else { size };
+    let shown = job.show(how.path, size);
+    let mut hashers: Vec<Hasher> = how.algorithms.iter().map(|a| Hasher::new(*a)).collect();
+    let mut cursor = Cursor::new(job, reader, how.holes);
     let mut offset = 0u64;
-    while size == 0 || offset < size {
-        let want = if size == 0 { u64::MAX } else { size - offset };
-        let want = want.min(buffer.bytes.len() as u64);
-        job.take_bytes(want.min(size.max(1)))?;
-        let chunk = buffer.bytes.get_mut(..want as usize).unwrap_or_default();
-        let count = job.progress.timed(Spent::SourceRead, || reader.read_at(offset, chunk))?;
-        let Some(chunk) = chunk.get(..count).filter(|chunk| !chunk.is_empty()) else {
-            break;
+    while offset < end {
+        let count = match cursor.step(offset, end, &mut buffer.bytes)? {
+            Step::End => break,
+            Step::Hole(count) => {
+                zeros(count, |zeros| hashers.iter_mut().for_each(|h| h.update(zeros)));
+                count
+            }
+            Step::Data(count) => {
+                let chunk = buffer.bytes.get(..count).unwrap_or_default();
+                if !hashers.is_empty() {
+                    let hash = || hashers.iter_mut().for_each(|h| h.update(chunk));
+                    job.progress.timed(Spent::Hash, hash);
+                }
+                each(offset, chunk)?;
+                count as u64
+            }
         };
-        if !hashers.is_empty() {
-            job.progress.timed(Spent::Hash, || hashers.iter_mut().for_each(|h| h.update(chunk)));
-        }
-        each(offset, chunk)?;
-        offset += count as u64;
-        add(&job.progress.bytes_done, count as u64);
+        offset += count;
+        add(&job.progress.bytes_done, count);
         if let Some(shown) = &shown {
-            shown.add(count as u64);
+            shown.add(count);
         }
     }
     let whole = (offset == size || size == 0) && reader.unchanged()?;

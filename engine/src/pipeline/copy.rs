@@ -1,22 +1,24 @@
 //! Copies what a source has into a sink: content digested as it passes, checked against a source
 //! that changes, published whole.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::endpoint::contract::{Intake, ObjectSink, ObjectSource, Place, Target};
+use crate::endpoint::contract::{ObjectSink, ObjectSource, Place, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::limits::CHANGED_ATTEMPTS;
 use crate::model::choice::{Carry, Consent, Durable, Links, OnExists};
-use crate::model::digest::{Algorithm, Digest, Hasher};
+use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Found;
-use crate::model::item::{Attributes, Item, ItemKind};
+use crate::model::item::{Item, ItemKind};
+use crate::model::parts::PartDigest;
 use crate::model::path::{temp_name, temp_tag};
 use crate::model::selection::Selection;
-use crate::pipeline::content::{self, ChunkBuffer};
+use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
-use crate::pipeline::manifest::ManifestWriter;
+use crate::pipeline::manifest::{Listed, ManifestWriter};
 use crate::pipeline::publish::{Publisher, Ready};
+use crate::pipeline::transfer::Transfer;
 use crate::plan::conflict::{Decision, decide};
 use crate::progress::{Spent, add};
 
@@ -41,6 +43,38 @@ pub struct CopyOptions {
     pub chunk_bytes: u64,
     /// Files in hand at once.
     pub parallel_files: usize,
+    /// Parts of one large file in hand at once.
+    pub parallel_chunks: usize,
+    /// Whether digests of parts are listed.
+    pub pieces: bool,
+}
+
+/// Counts of ways that bytes went.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Files whose storage is shared.
+    pub shared: AtomicU64,
+    /// Files that the storage copied by itself.
+    pub offloaded: AtomicU64,
+    /// Set once storage could not be shared.
+    unshared: AtomicBool,
+}
+
+impl Tally {
+    /// Whether sharing is worth another try.
+    #[must_use]
+    pub fn may_share(&self) -> bool {
+        !self.unshared.load(Ordering::Relaxed)
+    }
+
+    /// Notes how a try went.
+    pub fn count_share(&self, shared: bool) {
+        if shared {
+            add(&self.shared, 1);
+        } else {
+            self.unshared.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Copies everything.
@@ -53,10 +87,10 @@ pub fn copy(
     sink: &dyn ObjectSink,
     options: &CopyOptions,
     manifest: Option<&ManifestWriter>,
-) -> Result<()> {
+) -> Result<Tally> {
     let skip_taken = options.on_exists == OnExists::Skip;
     let publisher = Publisher::new(job, sink, options.durable, manifest, skip_taken);
-    let copier = Copier { job, source, sink, options, publisher };
+    let copier = Copier { job, source, sink, options, publisher, tally: Tally::default() };
     let selection = &options.selection;
     job.progress.set_phase("transfer");
     let fed = feed(job, source, selection, options.links.policy(), options.parallel_files, &copier);
@@ -69,7 +103,7 @@ pub fn copy(
         job.progress.set_phase("sync");
         job.progress.timed(Spent::Sync, || sink.settle())?;
     }
-    Ok(())
+    Ok(copier.tally)
 }
 
 struct Copier<'a> {
@@ -78,6 +112,7 @@ struct Copier<'a> {
     sink: &'a dyn ObjectSink,
     options: &'a CopyOptions,
     publisher: Publisher<'a, Scope>,
+    tally: Tally,
 }
 
 /// A directory at the destination.
@@ -140,13 +175,13 @@ impl Handler for Copier<'_> {
     fn take(&self, buffer: &mut ChunkBuffer, item: Item, ticket: Ticket<Scope>) -> Result<()> {
         self.job.take_op()?;
         match self.item(buffer, &item, ticket.scope()) {
-            Ok(Made::Ready { bytes, digests, staged }) => {
-                let ready = Ready { item, bytes, digests, staged, ticket };
+            Ok(Made::Ready { bytes, digests, pieces, staged }) => {
+                let ready = Ready { item, bytes, digests, pieces, staged, ticket };
                 return self.publisher.add(ready, |ticket| ticket.end(self));
             }
             Ok(Made::Before(bytes, digests)) => {
-                self.publisher.list(&item, bytes, &digests)?;
                 self.job.done(item.path.as_bytes(), bytes, &digests);
+                self.publisher.list(&item, &Listed { bytes, digests, pieces: Vec::new() })?;
             }
             Ok(Made::Skipped) => self.job.skip(item.path.as_bytes(), item.size),
             Err(error) => {
@@ -180,9 +215,18 @@ impl Handler for Copier<'_> {
 }
 
 /// What became of an item.
-enum Made {
+pub enum Made {
     /// Written, to be published.
-    Ready { bytes: u64, digests: Vec<Digest>, staged: crate::endpoint::contract::Staged },
+    Ready {
+        /// How many bytes.
+        bytes: u64,
+        /// Their digests.
+        digests: Vec<Digest>,
+        /// Digests of a large file's parts, where they are listed.
+        pieces: Vec<PartDigest>,
+        /// The endpoint's part.
+        staged: Staged,
+    },
     /// Done by an earlier attempt of this command.
     Before(u64, Vec<Digest>),
     /// Left alone by rule.
@@ -216,7 +260,7 @@ impl Copier<'_> {
         let place = scope.place(self.sink)?;
         let found = if place.made { None } else { self.sink.found(&place, name)? };
         let consent = match self.judge(item, found.as_ref())? {
-            Judged::Before(made) => return Ok(made),
+            Judged::Before(made) => return Ok(*made),
             Judged::Decided(Decision::Skip) => return Ok(Made::Skipped),
             Judged::Decided(Decision::Write(consent)) => consent,
             Judged::Decided(Decision::Conflict(kind)) => {
@@ -230,7 +274,19 @@ impl Copier<'_> {
         let target = Target::new(name, consent, self.options.carry);
         match &item.link {
             Some(text) => self.link(item, text, &place, &target),
-            None => self.file(buffer, item, &place, &target),
+            None => {
+                let transfer = Transfer {
+                    job: self.job,
+                    source: self.source,
+                    sink: self.sink,
+                    options: self.options,
+                    tally: &self.tally,
+                    item,
+                    place: &place,
+                    target: &target,
+                };
+                transfer.run(buffer)
+            }
         }
     }
 
@@ -247,7 +303,7 @@ impl Copier<'_> {
             Some(receipt) if receipt.wrote(found.mark) && receipt.fits(item) => {
                 let digests = receipt.digest().into_iter().collect();
                 add(&self.job.progress.bytes_done, item.size);
-                Judged::Before(Made::Before(item.size, digests))
+                Judged::Before(Box::new(Made::Before(item.size, digests)))
             }
             Some(receipt) if receipt.wrote(found.mark) => {
                 Judged::Decided(Decision::Write(Consent::Replace))
@@ -261,106 +317,11 @@ impl Copier<'_> {
         let temp = temp_name(&self.job.name, self.job.next_temp());
         let made = || self.sink.link(place, &temp, text, &item.attributes, target);
         let staged = self.job.progress.timed(Spent::DestinationWrite, made)?;
-        Ok(Made::Ready { bytes: 0, digests: Vec::new(), staged })
-    }
-
-    fn file(
-        &self,
-        buffer: &mut ChunkBuffer,
-        item: &Item,
-        place: &Place,
-        target: &Target,
-    ) -> Result<Made> {
-        for attempt in 1..=CHANGED_ATTEMPTS {
-            if let Some(made) = self.attempt(buffer, item, place, target)? {
-                return Ok(made);
-            }
-            if attempt < CHANGED_ATTEMPTS {
-                add(&self.job.progress.retries, 1);
-                let message = "changed while it was read; it is read again";
-                let warning = EngineError::new(Kind::SourceChanged, message);
-                self.job.warn_about(warning, item.path.as_bytes());
-            }
-        }
-        Err(EngineError::new(Kind::SourceChanged, "the source kept changing while it was read"))
-    }
-
-    /// One reading of the file; `None` when it changed meanwhile.
-    fn attempt(
-        &self,
-        buffer: &mut ChunkBuffer,
-        item: &Item,
-        place: &Place,
-        target: &Target,
-    ) -> Result<Option<Made>> {
-        let progress = &self.job.progress;
-        let reader = progress.timed(Spent::SourceRead, || self.source.open(item))?;
-        let (size, attributes) = reader.facts();
-        let target = &target.with(reader.extended(target.carry)?);
-        let temp = temp_name(&self.job.name, self.job.next_temp());
-        let begin = || self.sink.begin(place, &temp, size.min(attributes.allocated));
-        let intake = progress.timed(Spent::DestinationWrite, begin)?;
-        let algorithms = self.options.algorithm.as_slice();
-        let path = item.path.as_bytes();
-        let read = content::read(self.job, &*reader, buffer, algorithms, path, |offset, chunk| {
-            progress.timed(Spent::DestinationWrite, || intake.write_at(offset, chunk))
-        });
-        match read {
-            Ok(content) if content.whole => {
-                self.seal(intake, content.bytes, content.digests, &attributes, target).map(Some)
-            }
-            Ok(content) => {
-                intake.abort();
-                add(&progress.bytes_redone, content.bytes);
-                Ok(None)
-            }
-            Err(error) => {
-                intake.abort();
-                Err(error)
-            }
-        }
-    }
-
-    fn seal(
-        &self,
-        intake: Box<dyn Intake>,
-        bytes: u64,
-        digests: Vec<Digest>,
-        attributes: &Attributes,
-        target: &Target,
-    ) -> Result<Made> {
-        if self.options.read_back
-            && let Err(error) = self.check(&*intake, bytes, &digests)
-        {
-            intake.abort();
-            return Err(error);
-        }
-        let seal = || intake.seal(bytes, attributes, target);
-        let staged = self.job.progress.timed(Spent::DestinationWrite, seal)?;
-        Ok(Made::Ready { bytes, digests, staged })
-    }
-
-    /// Reads the written bytes back from the device and compares their digest.
-    fn check(&self, intake: &dyn Intake, bytes: u64, digests: &[Digest]) -> Result<()> {
-        let Some(expected) = digests.first() else {
-            return Ok(());
-        };
-        let mut hasher = Hasher::new(expected.algorithm);
-        let each = &mut |chunk: &[u8]| {
-            self.job.pass()?;
-            hasher.update(chunk);
-            Ok(())
-        };
-        self.job.progress.timed(Spent::Sync, || intake.read_back(bytes, each))?;
-        if hasher.finish() == *expected {
-            return Ok(());
-        }
-        let message = "the bytes on the device are not the bytes written";
-        Err(EngineError::new(Kind::VerifyMismatch, message))
+        Ok(Made::Ready { bytes: 0, digests: Vec::new(), pieces: Vec::new(), staged })
     }
 }
 
 enum Judged {
-    Before(Made),
+    Before(Box<Made>),
     Decided(Decision),
 }

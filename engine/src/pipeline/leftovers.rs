@@ -3,7 +3,7 @@
 use crate::endpoint::{self, Sweep};
 use crate::error::Result;
 use crate::job::Job;
-use crate::journal::attempt::attempts;
+use crate::journal::attempt::{Dead, attempts};
 use crate::model::leftover::{Owner, Root, Swept};
 use crate::model::location::Location;
 use crate::model::path::JOB_TAG_DIGITS;
@@ -67,24 +67,46 @@ pub fn sweep(
     Ok(())
 }
 
-/// Removes the leftovers of a keyed command's dead attempts, before it goes on.
-///
-/// # Errors
-/// `StateDir`, `JournalCorrupt`, and what keeps a leftover from being removed.
-pub fn sweep_earlier(job: &Job) -> Result<()> {
-    let (Some(ledger), Some(state)) = (job.ledger(), &job.engine.state) else {
-        return Ok(());
-    };
-    if !ledger.is_resumed() {
-        return Ok(());
-    }
-    let earlier = ledger.earlier_jobs()?;
-    for dead in attempts(&state.attempts())? {
-        if earlier.contains(&dead.job) {
-            let mut found = Swept::default();
-            sweep(job, &dead.roots, &Owner::Job(tag(&dead.job)), false, &mut found)?;
-            dead.forget();
+/// Records of a keyed command's dead attempts, held so that nobody else cleans the same.
+#[derive(Debug, Default)]
+pub struct Earlier(Vec<Dead>);
+
+impl Earlier {
+    /// Takes hold of them, and removes what they left, but for the large files that this attempt
+    /// may go on with.
+    ///
+    /// # Errors
+    /// `StateDir`, `JournalCorrupt`, and what keeps a leftover from being removed.
+    pub fn hold(job: &Job) -> Result<Self> {
+        let (Some(ledger), Some(state)) = (job.ledger(), &job.engine.state) else {
+            return Ok(Self::default());
+        };
+        if !ledger.is_resumed() {
+            return Ok(Self::default());
         }
+        let (jobs, begun) = (ledger.earlier_jobs()?, ledger.begun_temps()?);
+        let mut held = attempts(&state.attempts())?;
+        held.retain(|dead| jobs.contains(&dead.job));
+        let earlier = Self(held);
+        earlier.sweep(job, &begun)?;
+        Ok(earlier)
     }
-    Ok(())
+
+    fn sweep(&self, job: &Job, kept: &[Vec<u8>]) -> Result<()> {
+        for dead in &self.0 {
+            let owner = Owner::Earlier { tag: tag(&dead.job), kept };
+            sweep(job, &dead.roots, &owner, false, &mut Swept::default())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the rest, now that nobody goes on with it, and forgets the attempts.
+    ///
+    /// # Errors
+    /// What keeps a leftover from being removed.
+    pub fn end(self, job: &Job) -> Result<()> {
+        self.sweep(job, &[])?;
+        self.0.into_iter().for_each(Dead::forget);
+        Ok(())
+    }
 }

@@ -12,9 +12,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
+use crate::limits::PART_BYTES;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
+use crate::model::parts::{PartDigest, pieces};
 use crate::model::path::temp_name;
 use crate::platform::operator;
 use crate::resource::budget::Permit;
@@ -39,6 +41,17 @@ impl Form {
     pub fn of(path: &[u8]) -> Self {
         if path.ends_with(b".jsonl") { Self::Lines } else { Self::Sums }
     }
+}
+
+/// What is listed about an item that is done.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// Bytes of content.
+    pub bytes: u64,
+    /// Digests of it.
+    pub digests: Vec<Digest>,
+    /// Digests of a large file's parts, in order.
+    pub pieces: Vec<PartDigest>,
 }
 
 /// Writes a manifest under a temporary name, published by [`ManifestWriter::finish`].
@@ -97,26 +110,19 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// As [`ManifestWriter::begin`].
-    pub fn add(&self, item: &Item, name: &[u8], bytes: u64, digests: &[Digest]) -> Result<()> {
-        self.write(&json_line(item, name, bytes, digests))
+    pub fn add(&self, item: &Item, name: &[u8], done: &Listed) -> Result<()> {
+        self.write(&json_line(item, name, done))
     }
 
     /// Adds a file under another name than its path, in whichever form this is.
     ///
     /// # Errors
     /// As [`ManifestWriter::begin`]; `Memory` when more lines wait to be sorted than memory holds.
-    pub fn add_named(
-        &self,
-        job: &Job,
-        item: &Item,
-        name: &[u8],
-        bytes: u64,
-        digests: &[Digest],
-    ) -> Result<()> {
+    pub fn add_named(&self, job: &Job, item: &Item, name: &[u8], done: &Listed) -> Result<()> {
         if self.form == Form::Lines {
-            return self.write(&json_line(item, name, bytes, digests));
+            return self.write(&json_line(item, name, done));
         }
-        let Some(digest) = digests.first() else {
+        let Some(digest) = done.digests.first() else {
             return Ok(());
         };
         let line = sums_line(name, &digest.hex);
@@ -182,22 +188,22 @@ impl ManifestWriter {
     }
 }
 
-/// Does `work` with the manifest that is asked for, if any, and publishes it after. Returns its
-/// path.
+/// Does `work` with the manifest that is asked for, if any, and publishes it after. Returns what
+/// `work` gave, and the manifest's path.
 ///
 /// # Errors
 /// Those of `work`, and of the manifest; what was written of it is removed.
-pub fn with_manifest(
+pub fn with_manifest<T>(
     job: &Job,
     path: Option<&[u8]>,
-    work: impl FnOnce(Option<&ManifestWriter>) -> Result<()>,
-) -> Result<Option<Vec<u8>>> {
+    work: impl FnOnce(Option<&ManifestWriter>) -> Result<T>,
+) -> Result<(T, Option<Vec<u8>>)> {
     let Some(path) = path else {
-        return work(None).map(|()| None);
+        return work(None).map(|given| (given, None));
     };
     let writer = ManifestWriter::begin(job, path)?;
     match work(Some(&writer)) {
-        Ok(()) => writer.finish().map(Some),
+        Ok(given) => Ok((given, Some(writer.finish()?))),
         Err(error) => {
             writer.discard();
             Err(error)
@@ -224,7 +230,7 @@ fn file_id(path: &[u8]) -> Option<(u64, u64)> {
     Some((facts.identity.dev, facts.identity.ino))
 }
 
-fn json_line(item: &Item, name: &[u8], bytes: u64, digests: &[Digest]) -> Vec<u8> {
+fn json_line(item: &Item, name: &[u8], done: &Listed) -> Vec<u8> {
     let mut object = serde_json::json!({
         "path": String::from_utf8_lossy(name),
         "kind": item.kind.name(),
@@ -241,11 +247,20 @@ fn json_line(item: &Item, name: &[u8], bytes: u64, digests: &[Digest]) -> Vec<u8
             }
         }
         None => {
-            object["bytes"] = bytes.into();
+            object["bytes"] = done.bytes.into();
             object["mode"] = item.attributes.mode.into();
             let pairs =
-                digests.iter().map(|d| (d.algorithm.name().to_owned(), d.hex.clone().into()));
+                done.digests.iter().map(|d| (d.algorithm.name().to_owned(), d.hex.clone().into()));
             object["digests"] = serde_json::Value::Object(pairs.collect());
+            if !done.pieces.is_empty() {
+                let first = done.digests.first().map_or(Algorithm::Crc64Nvme, |d| d.algorithm);
+                let algorithm = first.of_parts();
+                object["chunks"] = serde_json::json!({
+                    "bytes": PART_BYTES,
+                    "algorithm": algorithm.name(),
+                    "digests": pieces(algorithm, &done.pieces),
+                });
+            }
         }
     }
     let mut line = object.to_string().into_bytes();

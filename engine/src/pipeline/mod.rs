@@ -6,4 +6,7 @@ pub mod copy;
 pub mod feed;
 pub mod leftovers;
 pub mod manifest;
+pub mod parts;
 pub mod publish;
+pub mod receipts;
+pub mod transfer;

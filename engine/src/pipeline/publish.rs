@@ -13,8 +13,9 @@ use crate::limits::{STAGED_HANDLES_SHARE, SYNC_BYTES, SYNC_ITEMS};
 use crate::model::choice::Durable;
 use crate::model::digest::Digest;
 use crate::model::item::Item;
+use crate::model::parts::PartDigest;
 use crate::pipeline::feed::{Ticket, ends_job};
-use crate::pipeline::manifest::ManifestWriter;
+use crate::pipeline::manifest::{Listed, ManifestWriter};
 use crate::platform::process;
 use crate::progress::Spent;
 
@@ -26,6 +27,8 @@ pub struct Ready<S> {
     pub bytes: u64,
     /// Digests of them.
     pub digests: Vec<Digest>,
+    /// Digests of a large file's parts, where they are listed.
+    pub pieces: Vec<PartDigest>,
     /// The endpoint's part.
     pub staged: Staged,
     /// The directory's claim on it.
@@ -104,9 +107,9 @@ impl<'a, S> Publisher<'a, S> {
     ///
     /// # Errors
     /// What keeps the manifest from being written.
-    pub fn list(&self, item: &Item, bytes: u64, digests: &[Digest]) -> Result<()> {
+    pub fn list(&self, item: &Item, done: &Listed) -> Result<()> {
         let name = self.job.named(item.path.as_bytes());
-        self.manifest.map_or(Ok(()), |manifest| manifest.add(item, name, bytes, digests))
+        self.manifest.map_or(Ok(()), |manifest| manifest.add(item, name, done))
     }
 
     fn publish(&self, batch: Vec<Ready<S>>, end: impl Fn(Ticket<S>)) -> Result<()> {
@@ -119,7 +122,8 @@ impl<'a, S> Publisher<'a, S> {
         for ready in batch {
             let lost = ready.staged.lost.clone();
             staged.push(ready.staged);
-            rest.push((ready.item, ready.bytes, ready.digests, lost, ready.ticket));
+            let (bytes, digests, pieces) = (ready.bytes, ready.digests, ready.pieces);
+            rest.push((ready.item, Listed { bytes, digests, pieces }, lost, ready.ticket));
         }
         let spent = match self.durable {
             Durable::PowerLoss => Spent::Sync,
@@ -127,11 +131,11 @@ impl<'a, S> Publisher<'a, S> {
         };
         let outcomes = self.job.progress.timed(spent, || self.sink.publish(staged, self.durable));
         let mut ended = Ok(());
-        for ((item, bytes, digests, lost, ticket), outcome) in rest.into_iter().zip(outcomes) {
+        for ((item, done, lost, ticket), outcome) in rest.into_iter().zip(outcomes) {
             if outcome.is_ok() {
                 self.job.lose(item.path.as_bytes(), &lost);
             }
-            ended = ended.and(self.report(&item, bytes, &digests, outcome));
+            ended = ended.and(self.report(&item, &done, outcome));
             end(ticket);
         }
         if self.job.ledger().is_some() {
@@ -155,17 +159,11 @@ impl<'a, S> Publisher<'a, S> {
         self.job.progress.timed(Spent::Sync, || ledger.commit(&receipts))
     }
 
-    fn report(
-        &self,
-        item: &Item,
-        bytes: u64,
-        digests: &[Digest],
-        outcome: Result<()>,
-    ) -> Result<()> {
+    fn report(&self, item: &Item, done: &Listed, outcome: Result<()>) -> Result<()> {
         match outcome {
             Ok(()) => {
-                self.job.done(item.path.as_bytes(), bytes, digests);
-                self.list(item, bytes, digests)
+                self.job.done(item.path.as_bytes(), done.bytes, &done.digests);
+                self.list(item, done)
             }
             Err(error) if error.kind() == Kind::DestinationExists && self.skip_taken => {
                 self.job.skip(item.path.as_bytes(), item.size);

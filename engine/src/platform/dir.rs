@@ -218,6 +218,23 @@ impl Dir {
         fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)
     }
 
+    /// Opens a file of our own again, to go on writing.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn open_own(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        fs::openat(&self.0, name, flags, Mode::empty())
+    }
+
+    /// Opens a file of our own for reading past the page cache.
+    ///
+    /// # Errors
+    /// `INVAL` where the filesystem cannot, and whatever the system says.
+    pub fn open_direct(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        fs::openat(&self.0, name, READ | OFlags::NONBLOCK | OFlags::DIRECT, Mode::empty())
+    }
+
     /// Makes a link with this text.
     ///
     /// # Errors

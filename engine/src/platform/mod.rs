@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod dir;
+pub mod filesystem;
 pub mod hold;
 pub mod operator;
 pub mod process;

@@ -17,7 +17,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::job::{Ended, Job, Listener, Started};
 use crate::journal::keyed::{self, Opened};
 use crate::limits::JOB_STACK_BYTES;
-use crate::pipeline::leftovers::sweep_earlier;
+use crate::pipeline::leftovers::Earlier;
 use crate::platform::process;
 use crate::serve::dispatch::Event;
 use crate::serve::output::Output;
@@ -107,15 +107,21 @@ fn run(order: Order) -> Outcome {
 
 fn execute(id: &Id, op: &str, job: &Job, task: Task, started: Started) -> Outcome {
     let replay_or_work = match task {
-        Task::Command(work, None) => Ok(Ok((work, op.to_owned()))),
+        Task::Command(work, None) => Ok(Ok((work, op.to_owned(), Earlier::default()))),
         Task::Command(work, Some(command)) => keyed_command(job, work, op, &command),
         Task::Resume(stored) => resume(job, stored),
     };
     match replay_or_work {
         Err(error) => outcome(id, op, job, started, Err(error)),
         Ok(Err(replayed)) => Outcome { id: id.clone(), replayed: Some(true), ..*replayed },
-        Ok(Ok((work, op))) => {
+        Ok(Ok((work, op, earlier))) => {
             let outcome = outcome(id, &op, job, started, work.run(job));
+            // After a failure the next attempt may go on with what is kept.
+            if outcome.status != Status::Failed
+                && let Err(error) = earlier.end(job)
+            {
+                job.warn(&error);
+            }
             if let (Status::Ok, Some(ledger)) = (outcome.status, job.ledger()) {
                 let stored = serde_json::to_value(&outcome).unwrap_or_default();
                 if let Err(error) = ledger.finish(stored) {
@@ -127,8 +133,8 @@ fn execute(id: &Id, op: &str, job: &Job, task: Task, started: Started) -> Outcom
     }
 }
 
-/// What is to be run, with its op; or the result that a key already has.
-type WorkOrReplay = std::result::Result<(Box<dyn Work>, String), Box<Outcome>>;
+/// What is to be run, with its op and its earlier attempts; or the result that a key already has.
+type WorkOrReplay = std::result::Result<(Box<dyn Work>, String, Earlier), Box<Outcome>>;
 
 fn keyed_command(
     job: &Job,
@@ -144,8 +150,8 @@ fn keyed_command(
     match keyed::open(&state.keys(), key, command, &job.name)? {
         Opened::Run(ledger) => {
             job.set_ledger(ledger);
-            sweep_earlier(job)?;
-            Ok(Ok((work, op.to_owned())))
+            let earlier = Earlier::hold(job)?;
+            Ok(Ok((work, op.to_owned(), earlier)))
         }
         Opened::Done(result) => match serde_json::from_value(result) {
             Ok(outcome) => Ok(Err(Box::new(outcome))),

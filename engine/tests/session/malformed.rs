@@ -67,6 +67,9 @@ fn lines() -> Vec<(Vec<u8>, &'static str)> {
         add(&format!("{{\"op\":\"ping\",\"id\":{id}}}"), "INVALID_FIELD");
     }
     add(&format!("{{\"op\":\"ping\",\"id\":\"{}\"}}", "x".repeat(129)), "INVALID_FIELD");
+    for field in ["parallel_chunks\":0", "parallel_chunks\":65"] {
+        add(&format!("{{\"op\":\"copy\",\"src\":\"a\",\"dst\":\"b\",\"{field}}}"), "INVALID_FIELD");
+    }
     for field in
         ["scr", "srcs", "SRC", "src ", "overwrite", "on_exist", "checksums", "limit", "dest"]
     {
@@ -151,9 +154,10 @@ fn lines() -> Vec<(Vec<u8>, &'static str)> {
             add(&format!("{{\"op\":\"copy\",{rest}\"{field}\":{value}}}"), "INVALID_FIELD");
         }
     }
-    for field in
-        ["delete\":true", "compress\":\"gzip\"", "decompress\":true", "parallel_chunks\":8"]
-    {
+    for field in ["parallel_chunks\":0", "parallel_chunks\":65"] {
+        add(&format!("{{\"op\":\"copy\",\"src\":\"a\",\"dst\":\"b\",\"{field}}}"), "INVALID_FIELD");
+    }
+    for field in ["delete\":true", "compress\":\"gzip\"", "decompress\":true"] {
         add(&format!("{{\"op\":\"copy\",\"src\":\"a\",\"dst\":\"b\",\"{field}}}"), "UNSUPPORTED");
     }
     for url in ["s3://bucket/key", "postgres://host/db", "bogus://x"] {

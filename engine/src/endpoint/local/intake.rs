@@ -1,18 +1,31 @@
 //! Writing one local file under its temporary name.
 
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 
-use crate::endpoint::contract::{Intake, Staged, Target};
+use crate::endpoint::contract::{Intake, Shape, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
-use crate::model::item::{Attributes, ItemKind};
+use crate::model::found::Mark;
+use crate::model::item::{Attributes, Handle, ItemKind};
 use crate::platform::hold::Hold;
+use crate::platform::{dir, filesystem};
 
 use super::attributes::{Dress, mark};
 use super::error;
 use super::place::LocalPlace;
+
+/// Size above which blocks are reserved before writing, bytes.
+const RESERVE_BYTES_MIN: u64 = 1 << 20;
+/// Size from which the device is set to work while the rest is still written, bytes. Measured: 1
+/// GiB with its sync took 0.38 s so, 0.72 s with one sync at the end.
+const BEHIND_BYTES_MIN: u64 = 8 << 20;
+/// Most bytes that the storage copies in one call: between two calls a job can be stopped.
+const OFFLOAD_BYTES_MAX: u64 = 64 << 20;
+/// What reads past the page cache must be aligned to, bytes.
+const DIRECT_ALIGN: u64 = 4096;
 
 /// A file being written.
 #[derive(Debug)]
@@ -20,27 +33,53 @@ pub struct LocalIntake {
     place: Arc<LocalPlace>,
     temp: Vec<u8>,
     file: OwnedFd,
+    /// Whether the device is set to work on every write.
+    behind: bool,
+    /// The same file opened past the page cache, once that is asked for; none where that cannot be.
+    direct: OnceLock<Option<OwnedFd>>,
 }
 
 impl LocalIntake {
-    /// A file just made under this temporary name.
-    pub fn new(place: Arc<LocalPlace>, temp: &[u8], file: OwnedFd) -> Self {
-        Self { place, temp: temp.to_vec(), file }
+    /// A file under this temporary name, and what is known of it.
+    pub fn new(place: Arc<LocalPlace>, temp: &[u8], file: OwnedFd, shape: Shape) -> Self {
+        let behind = shape.durable && shape.bytes >= BEHIND_BYTES_MIN;
+        Self { place, temp: temp.to_vec(), file, behind, direct: OnceLock::new() }
     }
 
-    /// Reserves blocks for a file of `size` bytes, which keeps it in one piece on the device. A
-    /// filesystem that cannot is no error; one without room is told now.
+    /// Reserves blocks, which keeps a file in one piece on the device, or makes the hole that a
+    /// sparse file is at first. A filesystem that cannot reserve is no error; one without room is
+    /// told now.
     ///
     /// # Errors
-    /// `DestinationNoSpace`.
-    pub fn reserve(&self, size: u64) -> Result<()> {
+    /// `DestinationNoSpace`, `DestinationWrite`.
+    pub fn lay_out(&self, shape: Shape) -> Result<()> {
+        if shape.sparse {
+            let cut = rustix::fs::ftruncate(&self.file, shape.bytes);
+            return cut.map_err(|errno| error::destination("ftruncate", errno));
+        }
+        if shape.bytes < RESERVE_BYTES_MIN {
+            return Ok(());
+        }
         let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
-        match rustix::fs::fallocate(&self.file, flags, 0, size) {
+        match rustix::fs::fallocate(&self.file, flags, 0, shape.bytes) {
             Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
                 Err(error::destination("fallocate", errno))
             }
             _ => Ok(()),
         }
+    }
+
+    /// The file past the page cache.
+    fn direct(&self) -> Option<&OwnedFd> {
+        let open = || self.place.dir.open_direct(&self.temp).ok();
+        self.direct.get_or_init(open).as_ref()
+    }
+
+    /// Forgets what the page cache holds of a range, so that reads come from the device.
+    fn forget(&self, offset: u64, length: usize) -> Result<()> {
+        let length = NonZeroU64::new(length as u64);
+        rustix::fs::fadvise(&self.file, offset, length, rustix::fs::Advice::DontNeed)
+            .map_err(|errno| error::write("fadvise", errno).offset(offset))
     }
 }
 
@@ -82,31 +121,74 @@ impl Intake for LocalIntake {
                 Err(errno) => return Err(error::write("pwrite", errno).offset(at)),
             }
         }
+        // Sets the device to work on what is dirty; only clean pages would be dropped.
+        if self.behind {
+            let _ = self.forget(offset, bytes.len());
+        }
         Ok(())
     }
 
-    fn read_back(&self, size: u64, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        rustix::fs::fdatasync(&self.file).map_err(|errno| error::write("fdatasync", errno))?;
-        let advice = rustix::fs::Advice::DontNeed;
-        rustix::fs::fadvise(&self.file, 0, None, advice)
-            .map_err(|errno| error::write("fadvise", errno))?;
-        let mut buffer = vec![0; 1 << 20];
-        let mut offset = 0;
-        while offset < size {
-            match rustix::io::pread(&self.file, &mut buffer, offset) {
-                Ok(0) => {
-                    let message = "the written file is shorter than what was written";
-                    return Err(EngineError::new(Kind::VerifyMismatch, message).offset(offset));
-                }
-                Ok(count) => {
-                    each(buffer.get(..count).unwrap_or_default())?;
-                    offset += count as u64;
-                }
+    fn share(&self, from: &Handle) -> Result<bool> {
+        let Some(source) = from.get::<OwnedFd>() else {
+            return Ok(false);
+        };
+        match rustix::fs::ioctl_ficlone(&self.file, &*source) {
+            Ok(()) => Ok(true),
+            Err(errno @ (Errno::NOSPC | Errno::DQUOT)) => Err(error::write("ioctl", errno)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn offload(&self, from: &Handle, offset: u64, length: u64) -> Result<Option<u64>> {
+        let Some(source) = from.get::<OwnedFd>().filter(filesystem::copies_itself) else {
+            return Ok(None);
+        };
+        let (mut from, mut to) = (offset, offset);
+        let length = length.min(OFFLOAD_BYTES_MAX) as usize;
+        let copy = rustix::fs::copy_file_range(
+            &*source,
+            Some(&mut from),
+            &self.file,
+            Some(&mut to),
+            length,
+        );
+        match copy {
+            // Some filesystems answer 0 for what they could not copy: reading tells.
+            Ok(0) => Ok(None),
+            Ok(count) => Ok(Some(count as u64)),
+            Err(Errno::INTR) => Ok(Some(0)),
+            Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
+                Err(error::write("copy_file_range", errno).offset(offset))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        dir::facts(&self.file).map(|facts| mark(&facts)).map_err(|e| error::write("stat", e))
+    }
+
+    fn sync(&self) -> Result<()> {
+        rustix::fs::fdatasync(&self.file).map_err(|errno| error::write("fdatasync", errno))
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8], device: bool) -> Result<usize> {
+        let aligned = [offset, buffer.len() as u64, buffer.as_ptr().addr() as u64];
+        let aligned = aligned.iter().all(|value| value % DIRECT_ALIGN == 0);
+        let file = match self.direct().filter(|_| device && aligned) {
+            Some(direct) => direct,
+            None if device => {
+                self.forget(offset, buffer.len())?;
+                &self.file
+            }
+            None => &self.file,
+        };
+        loop {
+            match rustix::io::pread(file, &mut *buffer, offset) {
                 Err(Errno::INTR) => {}
-                Err(errno) => return Err(error::write("pread", errno).offset(offset)),
+                other => return other.map_err(|e| error::write("pread", e).offset(offset)),
             }
         }
-        Ok(())
     }
 
     fn seal(

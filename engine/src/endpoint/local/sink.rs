@@ -4,25 +4,22 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::endpoint::contract::{Caps, Intake, ObjectSink, Place, Staged, Target};
+use crate::endpoint::contract::{Caps, Intake, ObjectSink, Place, Shape, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Durable};
 use crate::model::extended::Extended;
-use crate::model::found::Found;
+use crate::model::found::{Found, Mark};
 use crate::model::item::{Attributes, ItemKind};
 use crate::model::location::Location;
 use crate::model::loss::Loss;
 use crate::platform::hold::Hold;
-use crate::platform::operator;
+use crate::platform::{dir, operator};
 
 use super::attributes::{Dress, mark};
 use super::intake::{LocalIntake, Written};
 use super::place::LocalPlace;
 use super::publish::publish;
 use super::{CAPS, error, special};
-
-/// Size above which blocks are reserved before writing, bytes.
-const RESERVE_BYTES_MIN: u64 = 1 << 20;
 
 /// A local destination.
 #[derive(Debug)]
@@ -106,18 +103,40 @@ impl ObjectSink for LocalSink {
         }))
     }
 
-    fn begin(&self, at: &Place, temp: &[u8], size: u64) -> Result<Box<dyn Intake>> {
+    fn begin(&self, at: &Place, temp: &[u8], shape: Shape) -> Result<Box<dyn Intake>> {
         let place = LocalPlace::of(at)?;
         let file = place.dir.create_file(temp);
         let file = file.map_err(|errno| error::destination("open", errno))?;
-        let intake = LocalIntake::new(place, temp, file);
-        if size >= RESERVE_BYTES_MIN
-            && let Err(error) = intake.reserve(size)
-        {
+        let intake = LocalIntake::new(place, temp, file, shape);
+        if let Err(error) = intake.lay_out(shape) {
             Box::new(intake).abort();
             return Err(error);
         }
         Ok(Box::new(intake))
+    }
+
+    fn adopt(
+        &self,
+        at: &Place,
+        old: &[u8],
+        temp: &[u8],
+        mark: Mark,
+        shape: Shape,
+    ) -> Result<Option<Box<dyn Intake>>> {
+        let place = LocalPlace::of(at)?;
+        let file = match place.dir.open_own(old) {
+            Ok(file) => file,
+            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR) => return Ok(None),
+            Err(errno) => return Err(error::destination("open", errno)),
+        };
+        let facts = dir::facts(&file).map_err(|errno| error::destination("stat", errno))?;
+        let same =
+            (facts.identity.dev, facts.identity.ino, facts.born) == (mark.dev, mark.ino, mark.born);
+        if !same || facts.kind != ItemKind::File || facts.attributes.links != 1 {
+            return Ok(None);
+        }
+        place.dir.publish_new(old, temp).map_err(|errno| error::destination("rename", errno))?;
+        Ok(Some(Box::new(LocalIntake::new(place, temp, file, shape))))
     }
 
     fn link(

@@ -1,0 +1,179 @@
+//! Large files that a keyed command had begun when it was killed: under which temporary name, of
+//! which state of the source, and which of their parts were written.
+
+use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::journal::keyed::{Ledger, Source};
+use crate::model::digest::Algorithm;
+use crate::model::found::Mark;
+use crate::model::item::Item;
+use crate::model::parts::PartDigest;
+
+const BEGUN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("begun");
+const PARTS: TableDefinition<'_, (&[u8], u64), &[u8]> = TableDefinition::new("parts");
+
+/// Proof that a part was written: the digests of what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartReceipt {
+    /// What it adds to the digest of the whole, where that combines.
+    pub whole: Option<PartDigest>,
+    /// Its own.
+    pub piece: PartDigest,
+}
+
+/// Receipts by the number of their part, in order.
+pub type Parts = Vec<(u64, PartReceipt)>;
+
+/// A large file that was begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    source: Source,
+    /// Its temporary name.
+    temp: Vec<u8>,
+    dev: u64,
+    ino: u64,
+    born_ns: i128,
+    algorithm: Option<String>,
+    part_bytes: u64,
+}
+
+impl Begun {
+    /// The record of a file that is written as `temp`, which `mark` identifies.
+    #[must_use]
+    pub fn new(
+        item: &Item,
+        temp: &[u8],
+        mark: Mark,
+        algorithm: Option<Algorithm>,
+        part_bytes: u64,
+    ) -> Self {
+        Self {
+            source: Source::of(item),
+            temp: temp.to_vec(),
+            dev: mark.dev,
+            ino: mark.ino,
+            born_ns: mark.born.0,
+            algorithm: algorithm.map(|algorithm| algorithm.name().to_owned()),
+            part_bytes,
+        }
+    }
+
+    /// Whether it speaks of the source item as it is now, cut and digested in the same way.
+    #[must_use]
+    pub fn fits(&self, item: &Item, algorithm: Option<Algorithm>, part_bytes: u64) -> bool {
+        self.source == Source::of(item)
+            && self.algorithm.as_deref() == algorithm.map(Algorithm::name)
+            && self.part_bytes == part_bytes
+    }
+
+    /// Its temporary name.
+    #[must_use]
+    pub fn temp(&self) -> &[u8] {
+        &self.temp
+    }
+
+    /// What identifies the temporary file; its size and time change while it is written.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        let born = crate::model::item::Timestamp(self.born_ns);
+        Mark { dev: self.dev, ino: self.ino, born, ..Mark::default() }
+    }
+}
+
+impl Ledger {
+    /// The large file of this name that an earlier attempt had begun, and its parts in order.
+    ///
+    /// # Errors
+    /// `JournalCorrupt`.
+    pub fn begun(&self, path: &[u8]) -> Result<Option<(Begun, Parts)>> {
+        let broken = |error: redb::Error| self.broken(&error);
+        let read = self.database().begin_read().map_err(|error| broken(error.into()))?;
+        let begun = match read.open_table(BEGUN) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(broken(error.into())),
+        };
+        let Some(found) = begun.get(path).map_err(|error| broken(error.into()))? else {
+            return Ok(None);
+        };
+        let begun = self.decode(found.value())?;
+        let table = read.open_table(PARTS).map_err(|error| broken(error.into()))?;
+        let range = table.range((path, 0)..=(path, u64::MAX));
+        let mut parts = Vec::new();
+        for entry in range.map_err(|error| broken(error.into()))? {
+            let (key, value) = entry.map_err(|error| broken(error.into()))?;
+            parts.push((key.value().1, self.decode(value.value())?));
+        }
+        Ok(Some((begun, parts)))
+    }
+
+    /// Temporary names of all files that were begun and not finished.
+    ///
+    /// # Errors
+    /// `JournalCorrupt`.
+    pub fn begun_temps(&self) -> Result<Vec<Vec<u8>>> {
+        let broken = |error: redb::Error| self.broken(&error);
+        let read = self.database().begin_read().map_err(|error| broken(error.into()))?;
+        let table = match read.open_table(BEGUN) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(broken(error.into())),
+        };
+        let mut temps = Vec::new();
+        for entry in table.iter().map_err(|error| broken(error.into()))? {
+            let (_, value) = entry.map_err(|error| broken(error.into()))?;
+            temps.push(self.decode::<Begun>(value.value())?.temp);
+        }
+        Ok(temps)
+    }
+
+    /// Commits receipts of parts, with the record of the file they belong to.
+    ///
+    /// # Errors
+    /// `StateDir` when they cannot be written.
+    pub fn commit_parts(
+        &self,
+        path: &[u8],
+        begun: &Begun,
+        parts: &[(u64, PartReceipt)],
+    ) -> Result<()> {
+        self.write(|transaction| {
+            let bytes = serde_json::to_vec(begun).unwrap_or_default();
+            let mut all = transaction.open_table(BEGUN)?;
+            let before = all.insert(path, bytes.as_slice())?;
+            let anew = before.is_none_or(|before| before.value() != bytes);
+            let mut table = transaction.open_table(PARTS)?;
+            if anew {
+                table.retain_in((path, 0)..=(path, u64::MAX), |_, _| false)?;
+            }
+            for (index, receipt) in parts {
+                let bytes = serde_json::to_vec(receipt).unwrap_or_default();
+                table.insert((path, *index), bytes.as_slice())?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Forgets what was begun of these items: they are finished, or begin anew.
+///
+/// # Errors
+/// Those of the store.
+pub(super) fn forget<'a>(
+    transaction: &redb::WriteTransaction,
+    paths: impl Iterator<Item = &'a [u8]>,
+) -> Result<(), redb::Error> {
+    let mut begun = transaction.open_table(BEGUN)?;
+    if begun.first()?.is_none() {
+        return Ok(());
+    }
+    let mut parts = transaction.open_table(PARTS)?;
+    for path in paths {
+        if begun.remove(path)?.is_some() {
+            parts.retain_in((path, 0)..=(path, u64::MAX), |_, _| false)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,495 @@
+//! One large file by several threads: each takes the next unit, reads it, writes it, digests it.
+//!
+//! With a digest that combines, a unit is a part, digested by itself and joined at the end. Other
+//! digests need their bytes in order: a unit is a chunk then, and each thread waits for its turn
+//! with its chunk in hand, while the others read and write ahead. So the digest's own speed is the
+//! only bound, and no thread is there for hashing alone.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::endpoint::contract::{Intake, Reader};
+use crate::error::{EngineError, Result};
+use crate::job::Job;
+use crate::journal::partial::PartReceipt;
+use crate::limits::PART_BYTES;
+use crate::model::digest::{Algorithm, Digest, Hasher};
+use crate::model::item::Handle;
+use crate::model::parts::{PartDigest, PartHasher, join};
+use crate::pipeline::content::{ChunkBuffer, Content, Cursor, Step, zeros};
+use crate::pipeline::receipts::Receipts;
+use crate::progress::{Shown, Spent, add};
+
+/// Longest wait for a turn before looking whether the job is still wanted.
+const TURN_WAIT: Duration = Duration::from_millis(100);
+
+/// A large file on its way.
+pub struct Large<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// Where its bytes come from.
+    pub reader: &'a dyn Reader,
+    /// Where they go; nowhere when they are only digested.
+    pub intake: Option<&'a dyn Intake>,
+    /// Its name, for show.
+    pub path: &'a [u8],
+    /// The digest of the whole.
+    pub algorithm: Option<Algorithm>,
+    /// Whether digests of parts are kept too.
+    pub pieces: bool,
+    /// Whether holes are looked for, and left out.
+    pub holes: bool,
+    /// Threads at most.
+    pub threads: usize,
+    /// Bytes read at once.
+    pub chunk_bytes: u64,
+    /// Where parts that are done are recorded, and those of earlier attempts found.
+    pub receipts: Option<Receipts<'a>>,
+}
+
+/// What became of a large file.
+pub struct Moved {
+    /// What was read.
+    pub content: Content,
+    /// Digests of its parts, in order; empty where they were not asked for.
+    pub pieces: Vec<PartDigest>,
+    /// Whether the storage copied it by itself.
+    pub offloaded: bool,
+}
+
+impl Large<'_> {
+    /// Moves it, on this thread and on others as far as memory and workers go.
+    ///
+    /// # Errors
+    /// Those of reader and intake, `Cancelled`.
+    pub fn run(self, buffer: &mut ChunkBuffer) -> Result<Moved> {
+        let work = Work::new(self);
+        if work.large.receipts.as_ref().is_some_and(|receipts| !receipts.earlier.is_empty()) {
+            work.everybody(buffer, &|buffer, _| work.check_earlier(buffer))?;
+        }
+        work.everybody(buffer, &|buffer, lead| work.until_done(buffer, lead))?;
+        work.finish()
+    }
+}
+
+/// What is known of one part.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    /// Bytes of it that are done.
+    bytes: u64,
+    /// What it adds to the digest of the whole, where that combines.
+    whole: Option<PartDigest>,
+    /// Its own digest.
+    piece: Option<PartDigest>,
+    /// Whether an earlier attempt wrote it, and it was found to stand.
+    stands: bool,
+}
+
+/// Digests that need their bytes in order.
+struct Turn {
+    /// The unit whose turn it is.
+    unit: u64,
+    hasher: Option<Hasher>,
+    piece: Option<PartHasher>,
+}
+
+impl Turn {
+    fn update(&mut self, piece: Option<Algorithm>, chunk: &[u8]) {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(chunk);
+        }
+        if self.piece.is_none() {
+            self.piece = piece.and_then(|algorithm| PartHasher::new(algorithm, 0));
+        }
+        if let Some(piece) = &mut self.piece {
+            piece.update(chunk);
+        }
+    }
+}
+
+/// The digests of one part, taken at once.
+struct Hashers {
+    whole: Option<PartHasher>,
+    /// None too where it is the same as `whole`.
+    piece: Option<PartHasher>,
+    same: bool,
+}
+
+impl Hashers {
+    fn new(whole: Option<Algorithm>, piece: Option<Algorithm>, offset: u64) -> Self {
+        let same = whole.is_some() && whole == piece;
+        let hasher = |algorithm: Option<Algorithm>| {
+            algorithm.and_then(|algorithm| PartHasher::new(algorithm, offset))
+        };
+        Self { whole: hasher(whole), piece: hasher(piece.filter(|_| !same)), same }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        for hasher in [&mut self.whole, &mut self.piece].into_iter().flatten() {
+            hasher.update(bytes);
+        }
+    }
+
+    fn finish(self) -> (Option<PartDigest>, Option<PartDigest>) {
+        let whole = self.whole.map(PartHasher::finish);
+        let piece = if self.same { whole } else { self.piece.map(PartHasher::finish) };
+        (whole, piece)
+    }
+}
+
+struct Work<'a> {
+    large: Large<'a>,
+    size: u64,
+    /// Bytes each thread takes at once: a part, or a chunk where order matters.
+    unit: u64,
+    ordered: bool,
+    /// The algorithm of single parts, where they are asked for.
+    piece: Option<Algorithm>,
+    next: AtomicU64,
+    /// Receipts of earlier attempts that were looked at.
+    checked: AtomicU64,
+    parts: Mutex<Vec<Part>>,
+    turn: (Mutex<Turn>, Condvar),
+    /// The source for the storage's own copying, as long as that works.
+    offload: Option<Handle>,
+    offloads: AtomicBool,
+    stop: AtomicBool,
+    failed: Mutex<Option<EngineError>>,
+    short: AtomicBool,
+    shown: Option<Shown<'a>>,
+}
+
+impl<'a> Work<'a> {
+    fn new(large: Large<'a>) -> Self {
+        let (size, _) = large.reader.facts();
+        let ordered = large.algorithm.is_some_and(|algorithm| !algorithm.combines());
+        let chunk = 1u64 << large.chunk_bytes.min(PART_BYTES).ilog2();
+        let keeps_parts = large.pieces || large.receipts.is_some();
+        let piece = keeps_parts.then(|| large.algorithm.unwrap_or(Algorithm::Crc64Nvme).of_parts());
+        let digests = large.algorithm.is_some() || piece.is_some();
+        let offload = (!digests && !large.holes).then(|| large.reader.handle());
+        let parts = vec![Part::default(); size.div_ceil(PART_BYTES) as usize];
+        let turn = Turn {
+            unit: 0,
+            hasher: large.algorithm.filter(|_| ordered).map(Hasher::new),
+            piece: None,
+        };
+        Self {
+            unit: if ordered { chunk } else { PART_BYTES },
+            shown: large.job.show(large.path, size),
+            offloads: AtomicBool::new(offload.is_some()),
+            size,
+            ordered,
+            piece,
+            next: AtomicU64::new(0),
+            checked: AtomicU64::new(0),
+            parts: Mutex::new(parts),
+            turn: (Mutex::new(turn), Condvar::new()),
+            offload,
+            stop: AtomicBool::new(false),
+            failed: Mutex::new(None),
+            short: AtomicBool::new(false),
+            large,
+        }
+    }
+
+    /// Has `work` done on this thread, and on others where memory and workers allow.
+    fn everybody(
+        &self,
+        buffer: &mut ChunkBuffer,
+        work: &(dyn Fn(&mut ChunkBuffer, bool) + Sync),
+    ) -> Result<()> {
+        let job = self.large.job;
+        let others = self.threads() - 1;
+        if others == 0 {
+            work(buffer, true);
+            return Ok(());
+        }
+        let follow = || {
+            if let Some(mut spare) = ChunkBuffer::spare(job, self.large.chunk_bytes) {
+                work(&mut spare, false);
+            }
+        };
+        job.engine.workers.run(others, follow, || work(buffer, true))
+    }
+
+    /// Looks which parts of an earlier attempt stand where their receipts say.
+    fn check_earlier(&self, buffer: &mut ChunkBuffer) {
+        let Some(receipts) = &self.large.receipts else {
+            return;
+        };
+        while !self.stop.load(Ordering::Acquire) {
+            let at = self.checked.fetch_add(1, Ordering::Relaxed) as usize;
+            let Some(&(index, receipt)) = receipts.earlier.get(at) else {
+                return;
+            };
+            let start = index * PART_BYTES;
+            let end = (start + PART_BYTES).min(self.size);
+            match self.stands(start, end, receipt, buffer) {
+                Ok(true) => {
+                    let (whole, piece) = (receipt.whole, Some(receipt.piece));
+                    self.with_part(start, |part| {
+                        *part = Part { bytes: 0, whole, piece, stands: true };
+                    });
+                }
+                Ok(false) => {}
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+
+    fn threads(&self) -> usize {
+        self.large.threads.min(self.size.div_ceil(self.unit) as usize).max(1)
+    }
+
+    /// Works until nothing is left. The first failure stops everybody.
+    fn until_done(&self, buffer: &mut ChunkBuffer, lead: bool) {
+        while !self.stop.load(Ordering::Acquire) {
+            let unit = self.next.fetch_add(1, Ordering::Relaxed);
+            let start = unit * self.unit;
+            if start >= self.size {
+                break;
+            }
+            let end = (start + self.unit).min(self.size);
+            let done = if self.ordered {
+                self.in_turn(unit, start, end, buffer)
+            } else {
+                self.part(start, end, buffer)
+            };
+            let done = done.and_then(|()| if lead { self.record() } else { Ok(()) });
+            if let Err(error) = done {
+                self.fail(error);
+            }
+        }
+    }
+
+    fn fail(&self, error: EngineError) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get_or_insert(error);
+        self.halt();
+    }
+
+    fn halt(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.turn.1.notify_all();
+    }
+
+    /// The source ended before its size.
+    fn ran_short(&self) {
+        self.short.store(true, Ordering::Release);
+        self.halt();
+    }
+
+    fn count(&self, bytes: u64) {
+        add(&self.large.job.progress.bytes_done, bytes);
+        if let Some(shown) = &self.shown {
+            shown.add(bytes);
+        }
+    }
+
+    fn with_part<T>(&self, offset: u64, with: impl FnOnce(&mut Part) -> T) -> Option<T> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.get_mut((offset / PART_BYTES) as usize).map(with)
+    }
+
+    /// A part whose digests need no order.
+    fn part(&self, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
+        if self.with_part(start, |part| part.stands).unwrap_or_default() {
+            self.with_part(start, |part| part.bytes = end - start);
+            self.count(end - start);
+            return Ok(());
+        }
+        let mut hashers = Hashers::new(self.large.algorithm, self.piece, start);
+        let (job, reader) = (self.large.job, self.large.reader);
+        let mut cursor = Cursor::new(job, reader, self.large.holes);
+        let mut offset = start;
+        while offset < end {
+            if let Some(count) = self.offloaded(offset, end - offset)? {
+                offset += count;
+                self.count(count);
+                continue;
+            }
+            let count = match cursor.step(offset, end, buffer.bytes())? {
+                Step::End => {
+                    return {
+                        self.ran_short();
+                        Ok(())
+                    };
+                }
+                Step::Hole(count) => {
+                    job.progress.timed(Spent::Hash, || zeros(count, |some| hashers.update(some)));
+                    count
+                }
+                Step::Data(count) => {
+                    let chunk = buffer.bytes().get(..count).unwrap_or_default();
+                    job.progress.timed(Spent::Hash, || hashers.update(chunk));
+                    self.write(offset, chunk)?;
+                    count as u64
+                }
+            };
+            offset += count;
+            self.count(count);
+        }
+        let (whole, piece) = hashers.finish();
+        self.with_part(start, |part| {
+            *part = Part { bytes: end - start, whole, piece, stands: false };
+        });
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, chunk: &[u8]) -> Result<()> {
+        let Some(intake) = self.large.intake else {
+            return Ok(());
+        };
+        let write = || intake.write_at(offset, chunk);
+        self.large.job.progress.timed(Spent::DestinationWrite, write)
+    }
+
+    /// Lets the storage copy; `None` when bytes must be read and written.
+    fn offloaded(&self, offset: u64, length: u64) -> Result<Option<u64>> {
+        let source = self.offload.as_ref().filter(|_| self.offloads.load(Ordering::Relaxed));
+        let (Some(source), Some(intake)) = (source, self.large.intake) else {
+            return Ok(None);
+        };
+        self.large.job.take_bytes(length)?;
+        let offload = || intake.offload(source, offset, length);
+        let count = self.large.job.progress.timed(Spent::DestinationWrite, offload)?;
+        if count.is_none() {
+            self.offloads.store(false, Ordering::Relaxed);
+        }
+        Ok(count)
+    }
+
+    /// Whether an earlier attempt wrote this part, and it still stands there: its receipt is
+    /// compared with what is read back, since a size alone proves nothing.
+    fn stands(
+        &self,
+        start: u64,
+        end: u64,
+        receipt: PartReceipt,
+        buffer: &mut ChunkBuffer,
+    ) -> Result<bool> {
+        let hasher = self.piece.and_then(|algorithm| PartHasher::new(algorithm, start));
+        let (Some(mut hasher), Some(intake)) = (hasher, self.large.intake) else {
+            return Ok(false);
+        };
+        let mut offset = start;
+        while offset < end {
+            self.large.job.pass()?;
+            let want = (end - offset).min(buffer.bytes().len() as u64) as usize;
+            let chunk = buffer.bytes().get_mut(..want).unwrap_or_default();
+            let read = || intake.read_at(offset, chunk, false);
+            let count = self.large.job.progress.timed(Spent::SourceRead, read)?;
+            if count == 0 {
+                return Ok(false);
+            }
+            hasher.update(chunk.get(..count).unwrap_or_default());
+            offset += count as u64;
+        }
+        Ok(hasher.finish() == receipt.piece)
+    }
+
+    /// A chunk whose digest needs order: read and written at once, digested in its turn.
+    fn in_turn(&self, unit: u64, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
+        let part = start / PART_BYTES * PART_BYTES;
+        let part_end = (part + PART_BYTES).min(self.size);
+        let stands = self.with_part(part, |part| part.stands).unwrap_or_default();
+        let mut cursor = Cursor::new(self.large.job, self.large.reader, self.large.holes);
+        let mut offset = start;
+        while offset < end {
+            let at = (offset - start) as usize;
+            let into = buffer.bytes().get_mut(at..(end - start) as usize).unwrap_or_default();
+            offset += match cursor.step(offset, end, into)? {
+                Step::End => {
+                    return {
+                        self.ran_short();
+                        Ok(())
+                    };
+                }
+                Step::Hole(count) => {
+                    into.get_mut(..count as usize).unwrap_or_default().fill(0);
+                    count
+                }
+                Step::Data(count) => {
+                    if !stands {
+                        self.write(offset, into.get(..count).unwrap_or_default())?;
+                    }
+                    count as u64
+                }
+            };
+        }
+        let chunk = buffer.bytes().get(..(end - start) as usize).unwrap_or_default();
+        let Some(mut turn) = self.wait_for(unit)? else {
+            return Ok(());
+        };
+        self.large.job.progress.timed(Spent::Hash, || turn.update(self.piece, chunk));
+        let piece = if end == part_end { turn.piece.take().map(PartHasher::finish) } else { None };
+        turn.unit += 1;
+        drop(turn);
+        self.turn.1.notify_all();
+        self.count(end - start);
+        if end == part_end {
+            self.with_part(part, |known| {
+                *known = Part { bytes: part_end - part, whole: None, piece, stands };
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits until it is this unit's turn; `None` when everything stops.
+    fn wait_for(&self, unit: u64) -> Result<Option<std::sync::MutexGuard<'_, Turn>>> {
+        let (turn, changed) = &self.turn;
+        let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        while turn.unit != unit {
+            if self.stop.load(Ordering::Acquire) {
+                return Ok(None);
+            }
+            if self.large.job.switch.is_cancelled() {
+                return Err(EngineError::cancelled());
+            }
+            let waited = changed.wait_timeout(turn, TURN_WAIT);
+            turn = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(Some(turn))
+    }
+
+    /// Records parts that are done, once they are worth it.
+    fn record(&self) -> Result<()> {
+        let receipts = self.large.receipts.as_ref().filter(|receipts| receipts.are_due());
+        let (Some(receipts), Some(intake)) = (receipts, self.large.intake) else {
+            return Ok(());
+        };
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = parts.iter().enumerate().filter(|(_, part)| part.bytes > 0);
+        let done = done.filter_map(|(index, part)| {
+            Some((index as u64, PartReceipt { whole: part.whole, piece: part.piece? }))
+        });
+        let fresh = receipts.fresh(done);
+        drop(parts);
+        receipts.commit(self.large.job, intake, &fresh)
+    }
+
+    fn finish(self) -> Result<Moved> {
+        if let Some(error) = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let parts = self.parts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let bytes = parts.iter().map(|part| part.bytes).sum();
+        let short = self.short.into_inner();
+        let whole = !short && bytes == self.size && self.large.reader.unchanged()?;
+        let turn = self.turn.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let digest = match self.large.algorithm {
+            Some(_) if self.ordered => turn.hasher.map(Hasher::finish),
+            Some(algorithm) => {
+                let whole: Vec<PartDigest> = parts.iter().filter_map(|part| part.whole).collect();
+                join(algorithm, &whole)
+            }
+            None => None,
+        };
+        let digests: Vec<Digest> = digest.into_iter().collect();
+        let pieces = parts.iter().filter_map(|part| part.piece).collect();
+        let offloaded = self.offloads.into_inner();
+        Ok(Moved { content: Content { bytes, digests, whole }, pieces, offloaded })
+    }
+}

@@ -1,0 +1,266 @@
+//! One file from its source to its temporary name: by sharing storage, by parts, or as a stream.
+
+use std::ops::Range;
+
+use crate::endpoint::contract::{Intake, ObjectSink, ObjectSource, Place, Reader, Shape, Target};
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::journal::partial::Begun;
+use crate::limits::{CHANGED_ATTEMPTS, PART_BYTES};
+use crate::model::choice::Durable;
+use crate::model::digest::Digest;
+use crate::model::item::{Attributes, Handle, Item};
+use crate::model::path::temp_name;
+use crate::pipeline::content::{self, ChunkBuffer, Content, Reading};
+use crate::pipeline::copy::{CopyOptions, Made, Tally};
+use crate::pipeline::parts::{Large, Moved};
+use crate::pipeline::receipts::Receipts;
+use crate::plan::method::is_large;
+use crate::progress::{Spent, add};
+
+/// Size from which sharing storage is tried: below it a copy costs less than asking.
+const SHARE_BYTES_MIN: u64 = 64 << 10;
+
+/// A file to be copied.
+pub struct Transfer<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// Where from.
+    pub source: &'a dyn ObjectSource,
+    /// Where to.
+    pub sink: &'a dyn ObjectSink,
+    /// How.
+    pub options: &'a CopyOptions,
+    /// Counts of methods.
+    pub tally: &'a Tally,
+    /// Which.
+    pub item: &'a Item,
+    /// Into which directory.
+    pub place: &'a Place,
+    /// Under which name.
+    pub target: &'a Target,
+}
+
+/// A temporary file, new or taken over from an earlier attempt.
+struct Draft<'a> {
+    intake: Box<dyn Intake>,
+    receipts: Option<Receipts<'a>>,
+}
+
+impl Transfer<'_> {
+    /// Copies it, again when it changed meanwhile.
+    ///
+    /// # Errors
+    /// What fails the item; its temporary file is removed.
+    pub fn run(&self, buffer: &mut ChunkBuffer) -> Result<Made> {
+        for attempt in 1..=CHANGED_ATTEMPTS {
+            if let Some(made) = self.attempt(buffer)? {
+                return Ok(made);
+            }
+            if attempt < CHANGED_ATTEMPTS {
+                add(&self.job.progress.retries, 1);
+                let message = "changed while it was read; it is read again";
+                let warning = EngineError::new(Kind::SourceChanged, message);
+                self.job.warn_about(warning, self.item.path.as_bytes());
+            }
+        }
+        Err(EngineError::new(Kind::SourceChanged, "the source kept changing while it was read"))
+    }
+
+    /// One reading of the file; `None` when it changed meanwhile.
+    fn attempt(&self, buffer: &mut ChunkBuffer) -> Result<Option<Made>> {
+        let progress = &self.job.progress;
+        let reader = progress.timed(Spent::SourceRead, || self.source.open(self.item))?;
+        let (size, attributes) = reader.facts();
+        let target = self.target.with(reader.extended(self.target.carry)?);
+        let sparse = self.options.carry.holes && attributes.allocated < size;
+        let durable = self.options.durable == Durable::PowerLoss;
+        let shape = Shape { bytes: size, sparse, durable };
+        let Draft { intake, receipts } =
+            progress.timed(Spent::DestinationWrite, || self.draft(shape))?;
+        match self.moved(&*reader, &*intake, receipts, sparse, buffer) {
+            Ok(moved) if moved.content.whole => {
+                self.seal(intake, moved, &attributes, &target, buffer).map(Some)
+            }
+            Ok(moved) => {
+                intake.abort();
+                add(&progress.bytes_redone, moved.content.bytes);
+                Ok(None)
+            }
+            Err(error) => {
+                intake.abort();
+                Err(error)
+            }
+        }
+    }
+
+    /// A temporary file: that of an earlier attempt, as far as it speaks of this very source.
+    fn draft(&self, shape: Shape) -> Result<Draft<'_>> {
+        let (sink, place, item) = (self.sink, self.place, self.item);
+        let temp = temp_name(&self.job.name, self.job.next_temp());
+        let ledger = self.job.ledger().filter(|_| is_large(shape.bytes));
+        let Some(ledger) = ledger else {
+            return Ok(Draft { intake: sink.begin(place, &temp, shape)?, receipts: None });
+        };
+        let algorithm = self.options.algorithm;
+        let path = item.path.as_bytes();
+        let before = if ledger.is_resumed() { ledger.begun(path)? } else { None };
+        let before = before.filter(|(begun, _)| begun.fits(item, algorithm, PART_BYTES));
+        let adopted = match before {
+            None => None,
+            Some((begun, parts)) => {
+                let intake = sink.adopt(place, begun.temp(), &temp, begun.mark(), shape)?;
+                intake.map(|intake| (intake, parts))
+            }
+        };
+        let (intake, parts) = match adopted {
+            Some(adopted) => adopted,
+            None => (sink.begin(place, &temp, shape)?, Vec::new()),
+        };
+        let begun = Begun::new(item, &temp, intake.mark()?, algorithm, PART_BYTES);
+        if !parts.is_empty() {
+            ledger.commit_parts(path, &begun, &parts)?;
+        }
+        let receipts = Receipts::new(ledger, path, begun, parts, shape.durable);
+        Ok(Draft { intake, receipts: Some(receipts) })
+    }
+
+    /// Moves the bytes in the cheapest way there is.
+    fn moved(
+        &self,
+        reader: &dyn Reader,
+        intake: &dyn Intake,
+        receipts: Option<Receipts<'_>>,
+        holes: bool,
+        buffer: &mut ChunkBuffer,
+    ) -> Result<Moved> {
+        let (size, _) = reader.facts();
+        if self.shared(reader, intake, size)? {
+            // What is digested is what stands at the destination.
+            let copy = Copied { intake, size, device: false };
+            let mut moved = self.digested(&copy, None, None, false, buffer)?;
+            moved.content.whole = moved.content.whole && reader.unchanged()?;
+            return Ok(moved);
+        }
+        let moved = self.digested(reader, Some(intake), receipts, holes, buffer)?;
+        if moved.offloaded {
+            add(&self.tally.offloaded, 1);
+        }
+        Ok(moved)
+    }
+
+    /// Whether the destination took the content by sharing the source's storage.
+    fn shared(&self, reader: &dyn Reader, intake: &dyn Intake, size: u64) -> Result<bool> {
+        if size < SHARE_BYTES_MIN || !self.tally.may_share() {
+            return Ok(false);
+        }
+        self.job.pass()?;
+        let share = || intake.share(&reader.handle());
+        let shared = self.job.progress.timed(Spent::DestinationWrite, share)?;
+        self.tally.count_share(shared);
+        Ok(shared)
+    }
+
+    fn digested(
+        &self,
+        reader: &dyn Reader,
+        intake: Option<&dyn Intake>,
+        receipts: Option<Receipts<'_>>,
+        holes: bool,
+        buffer: &mut ChunkBuffer,
+    ) -> Result<Moved> {
+        let (size, _) = reader.facts();
+        let path = self.item.path.as_bytes();
+        let algorithm = self.options.algorithm;
+        if is_large(size) {
+            let large = Large {
+                job: self.job,
+                reader,
+                intake,
+                path,
+                algorithm,
+                pieces: self.options.pieces,
+                holes,
+                threads: self.options.parallel_chunks,
+                chunk_bytes: self.options.chunk_bytes,
+                receipts,
+            };
+            return large.run(buffer);
+        }
+        let how = Reading { path, algorithms: algorithm.as_slice(), holes };
+        let content = content::read(self.job, reader, buffer, how, |offset, chunk| {
+            let write = || intake.map_or(Ok(()), |intake| intake.write_at(offset, chunk));
+            self.job.progress.timed(Spent::DestinationWrite, write)
+        })?;
+        Ok(Moved { content, pieces: Vec::new(), offloaded: false })
+    }
+
+    fn seal(
+        &self,
+        intake: Box<dyn Intake>,
+        moved: Moved,
+        attributes: &Attributes,
+        target: &Target,
+        buffer: &mut ChunkBuffer,
+    ) -> Result<Made> {
+        let Content { bytes, digests, .. } = moved.content;
+        if self.options.read_back
+            && let Err(error) = self.check(&*intake, bytes, &digests, buffer)
+        {
+            intake.abort();
+            return Err(error);
+        }
+        let seal = || intake.seal(bytes, attributes, target);
+        let staged = self.job.progress.timed(Spent::DestinationWrite, seal)?;
+        Ok(Made::Ready { bytes, digests, pieces: moved.pieces, staged })
+    }
+
+    /// Reads the written bytes back from the device and compares their digest.
+    fn check(
+        &self,
+        intake: &dyn Intake,
+        bytes: u64,
+        digests: &[Digest],
+        buffer: &mut ChunkBuffer,
+    ) -> Result<()> {
+        self.job.progress.timed(Spent::Sync, || intake.sync())?;
+        let copy = Copied { intake, size: bytes, device: true };
+        let again = self.digested(&copy, None, None, false, buffer)?;
+        add(&self.job.progress.bytes_redone, bytes);
+        if again.content.whole && again.content.digests == digests {
+            return Ok(());
+        }
+        let message = "the bytes on the device are not the bytes written";
+        Err(EngineError::new(Kind::VerifyMismatch, message))
+    }
+}
+
+/// What stands under a temporary name, as something to read.
+struct Copied<'a> {
+    intake: &'a dyn Intake,
+    size: u64,
+    /// Whether it is read from the device.
+    device: bool,
+}
+
+impl Reader for Copied<'_> {
+    fn facts(&self) -> (u64, Attributes) {
+        (self.size, Attributes { allocated: self.size, ..Attributes::default() })
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        self.intake.read_at(offset, buffer, self.device)
+    }
+
+    fn data(&self, offset: u64) -> Result<Option<Range<u64>>> {
+        Ok((offset < self.size).then_some(offset..self.size))
+    }
+
+    fn handle(&self) -> Handle {
+        Handle::default()
+    }
+
+    fn unchanged(&self) -> Result<bool> {
+        Ok(true)
+    }
+}
