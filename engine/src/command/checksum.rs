@@ -32,6 +32,8 @@ use crate::pipeline::leftovers::list_root;
 use crate::pipeline::manifest::{
     self, Expected, Form, ManifestWriter, refuse_as_manifest, with_manifest,
 };
+use crate::pipeline::parts::Large;
+use crate::plan::method::is_large;
 use crate::progress::{Spent, add};
 use crate::wire;
 
@@ -508,7 +510,25 @@ impl Digester<'_> {
             let reader = self.job.progress.timed(Spent::SourceRead, open)?;
             let path = item.path.as_bytes();
             let how = Reading { path, algorithms, holes: false };
-            let content = content::read(self.job, &*reader, buffer, how, |_, _| Ok(()))?;
+            let content = match algorithms {
+                [algorithm] if is_large(reader.facts().0) => {
+                    Large {
+                        job: self.job,
+                        reader: &*reader,
+                        intake: None,
+                        path,
+                        algorithm: Some(*algorithm),
+                        pieces: false,
+                        holes: false,
+                        threads: fields::default_parallel_chunks(),
+                        chunk_bytes: CHUNK_BYTES,
+                        receipts: None,
+                    }
+                    .run(buffer)?
+                    .content
+                }
+                _ => content::read(self.job, &*reader, buffer, how, |_, _| Ok(()))?,
+            };
             if content.whole {
                 return Ok(content);
             }

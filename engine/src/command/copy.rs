@@ -315,6 +315,7 @@ impl Work for Copy {
             skip_links: self.options.links == Links::Skip,
             links: self.options.links.policy(),
             keeps_setuid: self.options.carry.setuid,
+            parallel_chunks: self.options.parallel_chunks,
         };
         plan.make(job)
     }

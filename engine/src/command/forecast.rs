@@ -17,6 +17,7 @@ use crate::model::path::{ItemPath, temp_tag};
 use crate::model::selection::Selection;
 use crate::plan::conflict::{Decision, decide};
 use crate::plan::digest::PlanDigest;
+use crate::plan::method::{Method, is_large};
 use crate::progress::add;
 
 /// The plan of a command that only reads.
@@ -98,6 +99,8 @@ pub struct CopyPlan<'a> {
     pub links: LinkPolicy,
     /// Whether set-user-id bits survive.
     pub keeps_setuid: bool,
+    /// Parts of one large file in hand at once.
+    pub parallel_chunks: usize,
 }
 
 impl CopyPlan<'_> {
@@ -128,6 +131,10 @@ struct Forecast<'a> {
     plan: &'a CopyPlan<'a>,
     other: Option<&'a dyn ObjectSource>,
     tree: bool,
+    /// Kind of a source that is one item.
+    kind: ItemKind,
+    /// Files that go by parts.
+    large: u64,
     items: u64,
     bytes: u64,
     directories: u64,
@@ -149,6 +156,8 @@ impl<'a> Forecast<'a> {
             plan,
             other,
             tree: false,
+            kind: ItemKind::File,
+            large: 0,
             items: 0,
             bytes: 0,
             directories: 0,
@@ -196,15 +205,12 @@ impl<'a> Forecast<'a> {
         .filter(|(_, items)| *items > 0)
         .map(|(what, items)| json!({ "what": what, "items": items }))
         .collect();
-        let (method, why) = if self.tree {
-            ("tree", "a directory: batches of one directory's files, several at once")
-        } else {
-            ("single", "one item: read, digested and written chunk by chunk")
-        };
+        let kind = if self.tree { ItemKind::Directory } else { self.kind };
+        let method = Method::of(kind, self.bytes, self.plan.parallel_chunks);
         json!({
             "op": "copy",
-            "method": method,
-            "why": why,
+            "method": method.name(),
+            "why": method.why(self.items, self.bytes, self.large),
             "items": self.items,
             "bytes": self.bytes,
             "directories": self.directories,
@@ -260,6 +266,8 @@ impl Visitor for Forecast<'_> {
         match decision {
             Decision::Write(_) => {
                 self.bytes += item.size;
+                self.kind = item.kind;
+                self.large += u64::from(is_large(item.size));
                 *if found.is_some() { &mut self.replace } else { &mut self.new } += 1;
                 self.losses(&item);
             }

@@ -181,3 +181,51 @@ fn the_manifest_of_a_resumed_copy_lists_all_of_it() {
     assert_eq!(text.lines().count(), 5, "{text}");
     assert!(text.lines().all(|line| line.contains("crc64nvme")), "{text}");
 }
+
+/// A large file in hand when the engine died: its parts with receipts stay, in the same inode.
+#[test]
+fn a_killed_large_file_goes_on_in_the_same_file() {
+    let place = Place::new();
+    migration_fixtures::large_file(&place.path("src"), 96 << 20, 1).unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k"});
+    let mut attempts = Vec::new();
+    for rate in ["24MB", "200MB"] {
+        let mut session = Session::start(&place, &["--progress-ms", "50"]);
+        session.call(&json!({"op": "limits", "id": "l", "bytes_per_s": rate}));
+        session.send(&copy);
+        session.until(|line| line["bytes_done"].as_u64() > Some(60 << 20));
+        session.kill();
+        let temps = place.leftovers();
+        assert_eq!(temps.len(), 1, "{temps:?}");
+        attempts.push((temps[0].clone(), temps[0].metadata().unwrap().ino()));
+    }
+    assert_eq!(attempts[0].1, attempts[1].1, "the second attempt began anew");
+    assert_ne!(attempts[0].0, attempts[1].0, "a temporary name tells whose it is");
+    // What stands there is not believed: somebody wrote into it since.
+    let temp = std::fs::File::options().write(true).open(&attempts[1].0).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&temp, b"somebody", 5 << 20).unwrap();
+    let result = Session::start(&place, &[]).call(&copy);
+    assert_eq!((&result["status"], &result["data"]["method"]), (&json!("ok"), &json!("chunked")));
+    assert_eq!(place.path("dst").metadata().unwrap().ino(), attempts[0].1);
+    assert!(std::fs::read(place.path("dst")).unwrap() == std::fs::read(place.path("src")).unwrap());
+    assert_eq!(place.leftovers(), Vec::<std::path::PathBuf>::new());
+}
+
+/// What an earlier attempt began is of no use once its source changed, and does not stay behind.
+#[test]
+fn a_changed_source_begins_anew() {
+    let place = Place::new();
+    migration_fixtures::large_file(&place.path("src"), 64 << 20, 1).unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k", "checksum": "sha256"});
+    let mut session = Session::start(&place, &["--progress-ms", "50"]);
+    session.call(&json!({"op": "limits", "id": "l", "bytes_per_s": "20MB"}));
+    session.send(&copy);
+    session.until(|line| line["bytes_done"].as_u64() > Some(40 << 20));
+    session.kill();
+    let source = std::fs::File::options().write(true).open(place.path("src")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&source, b"changed", 3 << 20).unwrap();
+    let result = Session::start(&place, &[]).call(&copy);
+    assert_eq!(result["status"], "ok", "{result}");
+    assert!(std::fs::read(place.path("dst")).unwrap() == std::fs::read(place.path("src")).unwrap());
+    assert_eq!(place.leftovers(), Vec::<std::path::PathBuf>::new());
+}
