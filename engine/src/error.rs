@@ -39,6 +39,7 @@ pub enum Kind {
     Handles,
     StateDir,
     JournalCorrupt,
+    ResumeRefused,
     Internal,
     SecretUnresolved,
 }

@@ -43,6 +43,7 @@ pub fn code(kind: Kind) -> Code {
         Kind::VerifyMismatch => Code::VerifyMismatch,
         Kind::ManifestInvalid => Code::ManifestInvalid,
         Kind::Accounting => Code::Accounting,
+        Kind::ResumeRefused => Code::ResumeRefused,
         Kind::Memory => Code::Memory,
         Kind::Handles => Code::Handles,
         Kind::StateDir => Code::StateDir,

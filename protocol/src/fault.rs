@@ -180,6 +180,9 @@ codes! {
     Accounting "ACCOUNTING" 1303 Integrity false
         "treat the run as failed and report it"
         "Planned items do not equal done plus failed plus skipped ones."
+    ResumeRefused "RESUME_REFUSED" 1305 Integrity false
+        "check source and destination; use a new key to start over"
+        "The plan, the source root or the destination root is not the one of this key's first attempt. Nothing was changed."
     Memory "MEMORY" 1401 Resource false
         "raise --memory-cap, or lower chunk_bytes"
         "The command needs more memory at once than the cap allows."

@@ -248,6 +248,11 @@ impl Copy {
         let source = endpoint::open_source(&self.src)?;
         let scheme = endpoint::scheme(&self.dst)?;
         let root = source.find(&ItemPath::root())?;
+        if let (Some(ledger), Some(root)) = (job.ledger(), &root)
+            && root.kind == ItemKind::Directory
+        {
+            ledger.hold_to("source", root.identity.ino, root.identity.born)?;
+        }
         let (kind, size) = root.map_or((ItemKind::Directory, 0), |root| (root.kind, root.size));
         if endpoint::overlap(&self.src, &self.dst)? {
             let message = "source and destination are the same or lie inside each other";

@@ -207,6 +207,8 @@ pub struct Place {
     pub handle: Handle,
     /// Whether this job made it, so that nothing can stand in it yet.
     pub made: bool,
+    /// Its inode or the like; 0 where that means nothing.
+    pub ino: u64,
     /// When it was made; 0 where that is not known.
     pub born: Timestamp,
 }

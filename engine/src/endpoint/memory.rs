@@ -98,7 +98,7 @@ impl Memory {
             kind: ItemKind::File,
             size: stored.bytes.len() as u64,
             attributes: attributes(stored),
-            identity: Identity { dev: 0, ino: stored.version, ctime: stored.mtime },
+            identity: Identity { ino: stored.version, ctime: stored.mtime, ..Identity::default() },
             link: None,
             handle: Handle::new(Arc::new(key.to_vec())),
         }
@@ -280,7 +280,7 @@ fn mark(version: u64) -> Mark {
 
 /// A prefix as a place.
 fn place(prefix: Vec<u8>) -> Place {
-    Place { handle: Handle::new(Arc::new(prefix)), made: false, born: Timestamp::default() }
+    Place { handle: Handle::new(Arc::new(prefix)), made: false, ino: 0, born: Timestamp::default() }
 }
 
 fn key_in(at: &Place, name: &[u8]) -> Vec<u8> {

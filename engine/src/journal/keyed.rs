@@ -5,6 +5,7 @@
 //! as done if its receipt fits the source as it is now and the mark fits what stands under the
 //! final name. So a crash between the two steps needs no guess: either the mark is there or not.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,6 +108,10 @@ struct Facts {
     jobs: Vec<String>,
     /// When the first of them began, nanoseconds since 1970.
     begun_ns: i128,
+    /// Inode and time of birth of the directories it goes between, by side. The device's number
+    /// is none of it: it may be another one after the next start of the machine.
+    #[serde(default)]
+    roots: BTreeMap<String, (u64, i128)>,
     /// The result, once it is `ok`.
     result: Option<serde_json::Value>,
 }
@@ -191,6 +196,7 @@ pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) ->
             command: command.clone(),
             jobs: vec![job.to_owned()],
             begun_ns: ledger.begun.0,
+            roots: BTreeMap::new(),
             result: None,
         },
     };
@@ -312,6 +318,29 @@ impl Ledger {
         let mut jobs = self.facts()?.map(|facts| facts.jobs).unwrap_or_default();
         jobs.pop();
         Ok(jobs)
+    }
+
+    /// Holds the command to the directory that its first attempt met on this side: receipts mean
+    /// nothing for another one that took its name, such as the mount point of a volume that is not
+    /// mounted now.
+    ///
+    /// # Errors
+    /// `ResumeRefused`; `StateDir` when it cannot be written.
+    pub fn hold_to(&self, side: &str, ino: u64, born: Timestamp) -> Result<()> {
+        let Some(mut facts) = self.facts()? else {
+            return Ok(());
+        };
+        match facts.roots.get(side) {
+            Some(known) if *known == (ino, born.0) => Ok(()),
+            Some(_) => {
+                let message = format!("the {side} is not the directory that this key began with");
+                Err(EngineError::new(Kind::ResumeRefused, message))
+            }
+            None => {
+                facts.roots.insert(side.to_owned(), (ino, born.0));
+                self.write_facts(&facts)
+            }
+        }
     }
 
     /// The receipt of an item, from this attempt or an earlier one.

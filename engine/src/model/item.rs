@@ -66,6 +66,9 @@ pub struct Identity {
     pub ino: u64,
     /// Last change of content or metadata.
     pub ctime: Timestamp,
+    /// When the inode was made; 0 where the filesystem does not tell. A reused inode number has
+    /// another one.
+    pub born: Timestamp,
 }
 
 /// What is carried over beside content.

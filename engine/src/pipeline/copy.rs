@@ -137,17 +137,26 @@ impl Directory {
     }
 
     /// Its place, made where it is absent, those above it first.
-    fn place(&self, sink: &dyn ObjectSink) -> Result<Place> {
+    fn place(&self, job: &Job, sink: &dyn ObjectSink) -> Result<Place> {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = &*place {
             return Ok(place.clone());
         }
         let made = match &self.above {
-            None => sink.root_directory()?,
-            Some(above) => sink.enter(&above.place(sink)?, &self.name)?,
+            None => root(job, sink)?,
+            Some(above) => sink.enter(&above.place(job, sink)?, &self.name)?,
         };
         Ok(place.insert(made).clone())
     }
+}
+
+/// The destination's root, the same as in earlier attempts.
+fn root(job: &Job, sink: &dyn ObjectSink) -> Result<Place> {
+    let root = sink.root_directory()?;
+    if let Some(ledger) = job.ledger() {
+        ledger.hold_to("destination", root.ino, root.born)?;
+    }
+    Ok(root)
 }
 
 impl Handler for Copier<'_> {
@@ -161,7 +170,7 @@ impl Handler for Copier<'_> {
     fn enter(&self, above: Option<&Scope>, directory: &Item) -> Result<Scope> {
         let scope = Directory::new(above.cloned(), directory.path.name(), None);
         if above.is_none() || self.options.selection.keeps_directories() {
-            let open = || scope.place(self.sink);
+            let open = || scope.place(self.job, self.sink);
             self.job.progress.timed(Spent::DestinationWrite, open)?;
         }
         Ok(scope)
@@ -257,7 +266,7 @@ impl Copier<'_> {
             ItemKind::Symlink if self.options.links == Links::Skip => return Ok(Made::Skipped),
             _ => {}
         }
-        let place = scope.place(self.sink)?;
+        let place = scope.place(self.job, self.sink)?;
         let found = if place.made { None } else { self.sink.found(&place, name)? };
         let consent = match self.judge(item, found.as_ref())? {
             Judged::Before(made) => return Ok(*made),

@@ -324,6 +324,7 @@ pub fn ends_job(kind: Kind) -> bool {
             | Kind::Handles
             | Kind::StateDir
             | Kind::JournalCorrupt
+            | Kind::ResumeRefused
             | Kind::DestinationNoSpace
             | Kind::DestinationReadOnly
             | Kind::NoAtomicNoreplace

@@ -33,9 +33,6 @@ pub struct Facts {
     pub attributes: Attributes,
     /// Device, inode, change time.
     pub identity: Identity,
-    /// When the inode was made; 0 where the filesystem does not tell. A reused inode number has
-    /// another one.
-    pub born: Timestamp,
 }
 
 impl From<Statx> for Facts {
@@ -65,8 +62,8 @@ impl From<Statx> for Facts {
                 dev: u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor),
                 ino: stat.stx_ino,
                 ctime: time(stat.stx_ctime),
+                born: if has_birth { time(stat.stx_btime) } else { Timestamp::default() },
             },
-            born: if has_birth { time(stat.stx_btime) } else { Timestamp::default() },
         }
     }
 }

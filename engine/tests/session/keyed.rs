@@ -229,3 +229,28 @@ fn a_changed_source_begins_anew() {
     assert!(std::fs::read(place.path("dst")).unwrap() == std::fs::read(place.path("src")).unwrap());
     assert_eq!(place.leftovers(), Vec::<std::path::PathBuf>::new());
 }
+
+/// Receipts belong to the two directories they were made for, not to their names.
+#[test]
+fn another_directory_under_the_same_name_is_refused() {
+    for side in ["src", "dst"] {
+        let place = Place::new();
+        SmallFiles { count: 500, sizes: Sizes::Fixed(700), fan_out: 100, seed: 8 }
+            .build(&place.path("src"))
+            .unwrap();
+        let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k", "limits": {"ops_per_s": 400}});
+        let mut session = Session::start(&place, &["--progress-ms", "50"]);
+        session.send(&copy);
+        session.until(|line| line["bytes_done"].as_u64() > Some(0));
+        session.kill();
+        std::fs::rename(place.path(side), place.path("elsewhere")).unwrap();
+        std::fs::create_dir(place.path(side)).unwrap();
+        let refused = Session::start(&place, &[]).call(&copy);
+        assert_eq!(refused["error"]["code"], "RESUME_REFUSED", "{side}: {refused}");
+        std::fs::remove_dir(place.path(side)).unwrap();
+        std::fs::rename(place.path("elsewhere"), place.path(side)).unwrap();
+        assert_eq!(Session::start(&place, &[]).call(&copy)["status"], "ok");
+        let differences = compare(&place.path("src"), &place.path("dst"), &Aspects::default());
+        assert_eq!(differences.unwrap(), []);
+    }
+}

@@ -19,7 +19,7 @@ pub fn mark(facts: &Facts) -> Mark {
     Mark {
         dev: facts.identity.dev,
         ino: facts.identity.ino,
-        born: facts.born,
+        born: facts.identity.born,
         size: facts.size,
         mtime: facts.attributes.mtime,
     }

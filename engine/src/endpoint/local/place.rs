@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::endpoint::contract::Place;
 use crate::error::{EngineError, Kind, Result};
-use crate::model::item::{Handle, Timestamp};
+use crate::model::item::{Handle, Identity, Timestamp};
 use crate::platform::dir::Dir;
 
 use super::error;
@@ -19,6 +19,7 @@ pub struct LocalPlace {
     pub dir: Dir,
     /// Its filesystem.
     pub device: u64,
+    ino: u64,
     born: Timestamp,
     /// Whether its own name may not be durable yet, and in which directory that name is.
     unsynced: AtomicBool,
@@ -32,13 +33,13 @@ impl LocalPlace {
     /// `DestinationWrite` when it cannot be looked at.
     pub fn new(dir: Dir, parent: Option<Arc<LocalPlace>>, new: bool) -> Result<Arc<Self>> {
         let facts = dir.own_facts().map_err(|errno| error::destination("stat", errno))?;
-        let (device, born) = (facts.identity.dev, facts.born);
-        Ok(Arc::new(Self { dir, device, born, unsynced: AtomicBool::new(new), parent }))
+        let Identity { dev: device, ino, born, .. } = facts.identity;
+        Ok(Arc::new(Self { dir, device, ino, born, unsynced: AtomicBool::new(new), parent }))
     }
 
     /// As the contract hands it out.
     pub fn handed(self: Arc<Self>, made: bool) -> Place {
-        Place { born: self.born, handle: Handle::new(self), made }
+        Place { born: self.born, ino: self.ino, handle: Handle::new(self), made }
     }
 
     /// The directory behind a place of the contract.

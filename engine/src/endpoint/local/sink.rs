@@ -130,8 +130,8 @@ impl ObjectSink for LocalSink {
             Err(errno) => return Err(error::destination("open", errno)),
         };
         let facts = dir::facts(&file).map_err(|errno| error::destination("stat", errno))?;
-        let same =
-            (facts.identity.dev, facts.identity.ino, facts.born) == (mark.dev, mark.ino, mark.born);
+        let same = (facts.identity.dev, facts.identity.ino, facts.identity.born)
+            == (mark.dev, mark.ino, mark.born);
         if !same || facts.kind != ItemKind::File || facts.attributes.links != 1 {
             return Ok(None);
         }
