@@ -30,7 +30,7 @@ pub const DROPPABLE_LINES_MAX: usize = 256;
 /// Lines in a row that are an engine's own events, after which input is taken for an echo.
 pub const ECHOED_LINES_MAX: usize = 100;
 /// Items handed to a worker at once.
-pub const BATCH_ITEMS: usize = 64;
+pub const BATCH_ITEMS: usize = 256;
 /// Bytes of content after which a batch is handed over even when it is not full.
 pub const BATCH_BYTES: u64 = 4 << 20;
 /// Batches waiting for workers.

@@ -74,7 +74,8 @@ pub struct CopyParams {
     /// Files in hand at once, 1 to 256. Default: chosen.
     #[serde(default)]
     pub parallel_files: Option<u64>,
-    /// Parts of one large file in hand at once, 1 to 64. Default: one for each core, 2 to 8.
+    /// Parts of one large file in hand at once at most, 1 to 64. Default: two for each core, 4 to
+    /// 16.
     #[serde(default)]
     pub parallel_chunks: Option<u64>,
     /// Rates of this command. Default: none.

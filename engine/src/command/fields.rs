@@ -113,8 +113,9 @@ pub fn default_parallel_files() -> usize {
     (crate::platform::process::cores() * 2).clamp(4, 32)
 }
 
-/// Parts of one large file in hand at once, unless the command says.
+/// Parts of one large file in hand at once at most, unless the command says: as many as help are
+/// found while it runs.
 #[must_use]
 pub fn default_parallel_chunks() -> usize {
-    crate::platform::process::cores().clamp(2, 8)
+    (crate::platform::process::cores() * 2).clamp(4, 16)
 }

@@ -18,7 +18,13 @@ use crate::model::choice::LinkPolicy;
 use crate::model::item::{Item, ItemKind};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
+use crate::platform::process;
 use crate::progress::add;
+use crate::resource::gate::Gate;
+
+/// What an item counts for beside its bytes when goodput is measured: opening, making and naming a
+/// small file takes about as long as copying so many bytes (measured on ext4: 25 us, 5 GB/s).
+const ITEM_WORTH_BYTES: u64 = 128 << 10;
 
 /// What is done with items and directories.
 pub trait Handler: Sync {
@@ -137,7 +143,8 @@ pub fn feed<H: Handler>(
         job.progress.surveyed.store(true, Ordering::Release);
         surveyed
     };
-    let work = || work(job, handler, &receiver, &stop);
+    let gate = Gate::new(process::cores(), parallel);
+    let work = || work(job, handler, &receiver, &stop, &gate);
     let surveyed = job.engine.workers.run(parallel, work, lead)?;
     match stop.take() {
         Some(error) => Err(error),
@@ -166,7 +173,13 @@ impl Stop {
 
 /// A worker: takes batches until the survey ends. After a stop it still empties the channel, so
 /// that the survey never waits for nobody.
-fn work<H: Handler>(job: &Job, handler: &H, batches: &Receiver<Batch<H::Scope>>, stop: &Stop) {
+fn work<H: Handler>(
+    job: &Job,
+    handler: &H,
+    batches: &Receiver<Batch<H::Scope>>,
+    stop: &Stop,
+    gate: &Gate,
+) {
     let mut hand = match handler.hand() {
         Ok(hand) => hand,
         Err(error) => {
@@ -175,11 +188,13 @@ fn work<H: Handler>(job: &Job, handler: &H, batches: &Receiver<Batch<H::Scope>>,
         }
     };
     for batch in batches {
+        // A stop is seen below: the channel must be emptied all the same.
+        let slot = gate.enter(&job.switch, || stop.is_set());
         for item in batch.items {
             if stop.is_set() {
                 break;
             }
-            let path = item.path.clone();
+            let (path, size) = (item.path.clone(), item.size);
             let ticket = Ticket(Arc::clone(&batch.node));
             let taken = catch_unwind(AssertUnwindSafe(|| handler.take(&mut hand, item, ticket)));
             match taken {
@@ -190,7 +205,9 @@ fn work<H: Handler>(job: &Job, handler: &H, batches: &Receiver<Batch<H::Scope>>,
                     job.fail(path.as_bytes(), error);
                 }
             }
+            gate.did(ITEM_WORTH_BYTES + size);
         }
+        drop(slot);
     }
 }
 

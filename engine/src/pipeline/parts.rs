@@ -19,7 +19,9 @@ use crate::model::item::Handle;
 use crate::model::parts::{PartDigest, PartHasher, join};
 use crate::pipeline::content::{ChunkBuffer, Content, Cursor, Step, zeros};
 use crate::pipeline::receipts::Receipts;
+use crate::platform::process;
 use crate::progress::{Shown, Spent, add};
+use crate::resource::gate::Gate;
 
 /// Longest wait for a turn before looking whether the job is still wanted.
 const TURN_WAIT: Duration = Duration::from_millis(100);
@@ -147,6 +149,7 @@ struct Work<'a> {
     /// The algorithm of single parts, where they are asked for.
     piece: Option<Algorithm>,
     next: AtomicU64,
+    gate: Gate,
     /// Receipts of earlier attempts that were looked at.
     checked: AtomicU64,
     parts: Mutex<Vec<Part>>,
@@ -183,6 +186,7 @@ impl<'a> Work<'a> {
             ordered,
             piece,
             next: AtomicU64::new(0),
+            gate: Gate::new(process::cores(), large.threads),
             checked: AtomicU64::new(0),
             parts: Mutex::new(parts),
             turn: (Mutex::new(turn), Condvar::new()),
@@ -245,7 +249,12 @@ impl<'a> Work<'a> {
 
     /// Works until nothing is left. The first failure stops everybody.
     fn until_done(&self, buffer: &mut ChunkBuffer, lead: bool) {
-        while !self.stop.load(Ordering::Acquire) {
+        while !self.is_over() {
+            // Entered before a unit is taken: whoever has one is never held up here.
+            let slot = match self.gate.enter(&self.large.job.switch, || self.is_over()) {
+                Ok(slot) => slot,
+                Err(error) => return self.fail(error),
+            };
             let unit = self.next.fetch_add(1, Ordering::Relaxed);
             let start = unit * self.unit;
             if start >= self.size {
@@ -261,7 +270,15 @@ impl<'a> Work<'a> {
             if let Err(error) = done {
                 self.fail(error);
             }
+            self.gate.did(end - start);
+            drop(slot);
         }
+    }
+
+    /// Whether no unit is left, or everything stops.
+    fn is_over(&self) -> bool {
+        let next = self.next.load(Ordering::Relaxed);
+        self.stop.load(Ordering::Acquire) || next * self.unit >= self.size
     }
 
     fn fail(&self, error: EngineError) {

@@ -2,5 +2,7 @@
 
 pub mod budget;
 pub mod cancel;
+pub mod gate;
 pub mod limiter;
+pub mod tuner;
 pub mod workers;
