@@ -148,6 +148,10 @@ impl Intake for Written {
         Ok(false)
     }
 
+    fn reserve(&self, _: u64) -> Result<()> {
+        Ok(())
+    }
+
     fn offload(&self, _: &Handle, _: u64, _: u64) -> Result<Option<u64>> {
         Ok(None)
     }

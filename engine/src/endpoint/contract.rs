@@ -159,7 +159,7 @@ pub trait Reader: Send + Sync {
 pub struct Shape {
     /// About how many bytes.
     pub bytes: u64,
-    /// Whether it has holes: what is not written stays one, and no storage is reserved.
+    /// Whether it has holes: what is not written stays one.
     pub sparse: bool,
     /// Whether it will be made durable, so that the device may begin at once.
     pub durable: bool,
@@ -333,6 +333,13 @@ pub trait Intake: Send + Sync {
     /// # Errors
     /// `DestinationWrite`, `DestinationNoSpace`.
     fn share(&self, from: &Handle) -> Result<bool>;
+
+    /// Reserves storage for so many bytes, where that is known to serve: one without room is told
+    /// before anything is written.
+    ///
+    /// # Errors
+    /// `DestinationNoSpace`.
+    fn reserve(&self, bytes: u64) -> Result<()>;
 
     /// Has the storage itself copy a range from a reader; how many bytes it took, at most
     /// `length`. `None` where that cannot be, or is no faster than reading and writing.

@@ -413,6 +413,10 @@ impl Intake for MemoryIntake {
         Ok(false)
     }
 
+    fn reserve(&self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+
     fn offload(&self, _from: &Handle, _offset: u64, _length: u64) -> Result<Option<u64>> {
         Ok(None)
     }

@@ -142,6 +142,9 @@ impl Transfer<'_> {
             moved.content.whole = moved.content.whole && reader.unchanged()?;
             return Ok(moved);
         }
+        if !holes {
+            self.job.progress.timed(Spent::DestinationWrite, || intake.reserve(size))?;
+        }
         let moved = self.digested(reader, Some(intake), receipts, holes, buffer)?;
         if moved.offloaded {
             add(&self.tally.offloaded, 1);

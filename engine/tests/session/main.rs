@@ -19,3 +19,4 @@ mod races;
 mod secrets;
 mod session;
 mod stalled;
+mod storage;
