@@ -25,6 +25,8 @@ from campaign.jobs import JobType, chosen
 CHAIN_MAX = 5
 # Runs that are given up after their crashes, and cleaned up instead of resumed.
 ABANDONED_SHARE = 0.1
+# Times of birth tell a command's own directories from others', as finely as clocks tick.
+TICK_S = 0.03
 
 
 @dataclass
@@ -59,6 +61,8 @@ class Run:
         self.command["key"] = f"run-{number}"
         kind.before(source.path, place / kind.dst)
         self.old = self.view()
+        # What was made within a tick of the filesystem's clock before the command could be its own.
+        time.sleep(TICK_S)
 
     def view(self) -> auditor.Tree:
         """The destination as it is now."""
@@ -115,7 +119,7 @@ class Run:
         if events and events[-1]["type"] == "result":
             result = events[-1]
             if result["status"] != "ok":
-                self.blame("result", [f"{result['status']}: {result.get('error')}"])
+                self.blame("result", [outcome(result)])
             return None
         self.verdict.kills.append(f"{attempt}/{how}")
         points = [event for event in events if event["type"] == "checkpoint"]
@@ -155,11 +159,11 @@ class Run:
             engine.send(HELLO)
             result = engine.call(self.command)
             if result["status"] != "ok":
-                self.blame("resumed", [f"{result['status']}: {result.get('error')}"])
+                self.blame("resumed", [outcome(result)])
             now = self.view()
             again = engine.call({**self.command, "id": "again"})
             if again.get("replayed") is not True:
-                self.blame("again", [f"not replayed: {again['status']} {again.get('error')}"])
+                self.blame("again", [f"not replayed: {outcome(again)}"])
         self.blame("again", [] if now == self.view() else ["a replay changed the destination"])
         self.judge_end(result, before, now)
 
@@ -185,7 +189,7 @@ class Run:
         with Engine(self.place) as engine:
             result = engine.call({"op": "cleanup", "id": "job", "key": self.command["key"]})
         if result["status"] != "ok":
-            self.blame("cleanup", [f"{result['status']}: {result.get('error')}"])
+            self.blame("cleanup", [outcome(result)])
         self.judge_moment("cleanup", self.view())
         self.leftovers("cleanup")
 
@@ -198,6 +202,12 @@ class Run:
 def is_result(event: Event) -> bool:
     """Whether the job is over."""
     return bool(event["type"] == "result" and event["id"] == "job")
+
+
+def outcome(result: Event) -> str:
+    """How a job ended, for people."""
+    error = result.get("error", {})
+    return f"{result['status']} {error.get('code')}: {error.get('message')}"
 
 
 def is_written(event: Event) -> bool:
@@ -238,7 +248,7 @@ def source_of(kind: JobType, folder: Path) -> Source:
     source.seconds = time.monotonic() - begun
     shutil.rmtree(place)
     if result["status"] != "ok":
-        raise RuntimeError(f"{kind.name}: {result['status']}: {result.get('error')}")
+        raise RuntimeError(f"{kind.name}: {outcome(result)}")
     return source
 
 

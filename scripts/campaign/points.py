@@ -17,7 +17,7 @@ from campaign import auditor
 from campaign.crash import Source, Verdict, report
 from campaign.jobs import JobType, chosen
 from campaign.tracer import CHANGES, GO_ON, Call, Fate, creates
-from campaign.traced import TracedRun, calls_of, on_all_cores, small_source, spread
+from campaign.traced import TracedRun, calls_of, on_all_cores, small_source, spread, told
 
 # Share of the runs that are killed a second time, in their resume.
 TWICE_SHARE = 0.4
@@ -45,7 +45,7 @@ class Point(TracedRun):
             self.blame(when, ["the engine hung"])
         if len(seen) <= point:
             if not events or events[-1].get("status") != "ok":
-                self.blame(when, [f"not done: exit {traced.code} {events[-1:]} {errors[-300:]}"])
+                self.blame(when, [f"not done: exit {traced.code} {told(events)} {errors[-300:]}"])
             return False
         self.verdict.kills.append(seen[point].name)
         now = self.view()

@@ -5,11 +5,12 @@ import multiprocessing
 import os
 import random
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Callable, Iterator, List, Sequence, Tuple
 
 from campaign import auditor
-from campaign.crash import Run, Source, Verdict
+from campaign.crash import Run, Source, Verdict, outcome
 from campaign.engine import Event, binary
 from campaign.jobs import JobType
 from campaign.tracer import GO_ON, Call, Judge, Traced, Tracer
@@ -29,15 +30,15 @@ class TracedRun(Run):
 
     def trace(self, names: Sequence[str], judge: Judge) -> Tuple[Traced, List[Event], str]:
         """Runs the command; what happened, what was said, and what stood on standard error."""
-        stdio = [self.place.parent / f"{self.place.name}.{end}" for end in ("in", "out", "err")]
-        stdio[0].write_text(json.dumps(self.command) + "\n")
-        words = [binary(), "serve", "--state-dir", str(self.place / "state")]
-        traced = Tracer(names, self.place.parent, judge).run(words, self.place, stdio, PATIENCE_S)
-        lines = stdio[1].read_bytes().split(b"\n")
+        with tempfile.TemporaryDirectory() as folder:
+            stdio = [Path(folder) / name for name in ("in", "out", "err")]
+            stdio[0].write_text(json.dumps(self.command) + "\n")
+            words = [binary(), "serve", "--state-dir", str(self.place / "state")]
+            tracer = Tracer(names, self.place.parent, judge)
+            traced = tracer.run(words, self.place, stdio, PATIENCE_S)
+            lines = stdio[1].read_bytes().split(b"\n")
+            errors = stdio[2].read_text(errors="replace")
         events: List[Event] = [json.loads(line) for line in lines[:-1]]
-        errors = stdio[2].read_text(errors="replace")
-        for path in stdio:
-            path.unlink()
         return traced, [event for event in events if event.get("id") == "job"], errors
 
 
@@ -59,7 +60,7 @@ def calls_of(kind: JobType, seed: str, folder: Path, source: Source, names: Sequ
     traced, events, errors = TracedRun(0, seed, kind, source, place).trace(names, lambda _: GO_ON)
     shutil.rmtree(place)
     if not events or events[-1].get("status") != "ok":
-        raise RuntimeError(f"{kind.name}: {events[-1:]} {errors[-300:]}")
+        raise RuntimeError(f"{kind.name}: {told(events)} {errors[-300:]}")
     return [call for call in traced.calls if counts(call)]
 
 
@@ -71,6 +72,13 @@ def spread(count: int, size: str, seed: str) -> Iterator[int]:
     step = count / int(size)
     start = random.Random(seed).uniform(0, step)
     yield from (int(start + n * step) for n in range(int(size)))
+
+
+def told(events: List[Event]) -> str:
+    """How a job ended, for people."""
+    if not events or events[-1]["type"] != "result":
+        return f"no result after {len(events)} events"
+    return outcome(events[-1])
 
 
 # What the processes of the pool work on: they are forks, so nothing needs to be sent to them.
