@@ -162,7 +162,8 @@ def kept(old: Tree, before: Tree, after: Tree, new: Tree) -> Problems:
     """What an attempt had completed at its kill was not written again by the resume."""
     problems = []
     for name, fact in without_temporaries(before).items():
-        done = name in new and fact != old.get(name) and fact.kind != b"d" and fact.content() == new[name].content()
+        made = fact != old.get(name) and fact.kind != b"d"
+        done = made and name in new and fact.content() == new[name].content()
         now = after.get(name)
         if done and now is not None and fact.links == 1:
             same = (fact.inode, fact.ctime) == (now.inode, now.ctime)

@@ -25,6 +25,8 @@ from campaign.engine import Engine, Event
 BLOCK = 4096
 # More than a tick of the clock that files are stamped with.
 TICK_S = 0.012
+# Slow enough, in bytes per second, for a change to come in the middle.
+RATE = 60_000_000
 AT_CWD, EXCHANGE = -100, 2
 # Answers that say that a source did not hold still, or is gone.
 HONEST = {"SRC_CHANGED", "SRC_NOT_FOUND"}
@@ -70,7 +72,8 @@ class Round:
             "op": "copy", "id": f"c{self.number}", "durability": "crash",
             "src": str(self.folder if self.tree else self.file),
             "dst": str(self.place / f"dst{self.number}"),
-            "chunk_bytes": self.rng.choice(["64KiB", "1MiB"]),
+            "chunk_bytes": self.rng.choice(["64KiB", "64KiB", "1MiB"]),
+            "limits": {"bytes_per_s": RATE},
             "checksum": self.rng.choice(["crc64nvme", "none", "sha256"]),
         }
 
@@ -117,7 +120,7 @@ class Round:
         """Copies and changes at once. Returns what came of it, and problems."""
         self.prepare()
         engine.send(self.command())
-        time.sleep(self.rng.choice([0, self.rng.uniform(0, 0.004), self.rng.uniform(0, 0.02)]))
+        time.sleep(self.rng.uniform(0, 1.2) * len(self.old) / RATE)
         CHANGES[self.kind](self)
         result = engine.until(lambda e: e["type"] == "result" and e["id"] == f"c{self.number}")
         if result is None:
@@ -231,6 +234,7 @@ def main() -> None:
     (place / "outside/deep").mkdir(parents=True)
     for name in ("m", "deep/m"):
         (place / "outside" / name).write_bytes(FOREIGN)
+    caught = 0
     outcomes: Dict[str, "collections.Counter[str]"] = collections.defaultdict(collections.Counter)
     failed = 0
     with Engine(place) as engine:
@@ -238,6 +242,8 @@ def main() -> None:
             one = Round(n, options.seed, place)
             outcome, problems = one.play(engine)
             outcomes[one.kind][outcome] += 1
+            caught += any(event["type"] == "warning" for event in engine.events)
+            engine.events.clear()
             failed += bool(problems)
             for problem in problems[:1]:
                 replay = f"scripts/changing.sh 0 {options.seed} --only {n}"
@@ -251,7 +257,13 @@ def main() -> None:
     for kind, counts in sorted(outcomes.items()):
         print(f"{kind}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
     remove(place)
-    print(f"changing: {options.runs} runs, {failed + len(problems)} FAILED, {len(left)} leftovers")
+    if options.only is None and caught < options.runs // 10:
+        problems.append("too few changes came in the middle")
+        print(f"FAILED {problems[-1]}")
+    print(
+        f"changing: {options.runs} runs, {caught} caught in the middle, "
+        f"{failed + len(problems)} FAILED, {len(left)} leftovers"
+    )
     sys.exit(1 if failed or problems or left else 0)
 
 

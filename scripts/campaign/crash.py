@@ -6,6 +6,7 @@ Usage: python3 -m campaign.crash RUNS [SEED] [--types A,B] [--only RUN]
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import functools
 import os
 import random
@@ -108,8 +109,10 @@ class Run:
             self.blame(when, [f"torn: {len(now)} of {len(new)} members"])
 
     def crash(self, attempt: str) -> Optional[int]:
-        """Starts the command and kills the engine. Returns how many items it had acknowledged as
-        durable, or nothing when it was done before it could be killed.
+        """Starts the command and kills the engine.
+
+        Returns how many items it had acknowledged as durable, or nothing when it was done before
+        it could be killed.
         """
         with Engine(self.place) as engine:
             engine.send(HELLO, self.command)
@@ -126,8 +129,9 @@ class Run:
         return points[-1]["items_done"] if points and points[-1]["durable"] else 0
 
     def aim(self, engine: Engine, latest: float) -> str:
-        """Waits for the moment of death, at most at that share of the job's usual time; which
-        kind of moment it is.
+        """Waits for the moment of death; returns which kind of moment it is.
+
+        `latest`: the greatest share of the job's usual time.
         """
         how = self.rng.choice(["time", "time", "checkpoint", "written", "named"])
         jitter = self.rng.choice([0.0, self.rng.uniform(0, 0.02), self.rng.uniform(0, 0.1)])
@@ -227,10 +231,8 @@ def names_at(path: Path) -> List[int]:
 
 def wait(engine: Engine, wanted: Callable[[Event], bool], seconds: float) -> None:
     """Waits for an event, the end of the job, the end of the engine, or the time."""
-    try:
+    with contextlib.suppress(Hung):
         engine.until(lambda e: is_result(e) or wanted(e), seconds)
-    except Hung:
-        pass
 
 
 def source_of(kind: JobType, folder: Path) -> Source:
@@ -326,9 +328,9 @@ def main() -> None:
             if kind.name in sources
         ]
         verdicts += [future.result() for future in playing]
-    for kind in kinds:
-        if kind.name in sources and auditor.look(sources[kind.name].path) != sources[kind.name].look:
-            verdicts.append(Verdict(-1, kind.name, problems=["the source's content changed"]))
+    for name, source in sources.items():
+        if auditor.look(source.path) != source.look:
+            verdicts.append(Verdict(-1, name, problems=["the source's content changed"]))
     types = f" --types {options.types}" if options.types else ""
     command = f"crash.sh {options.runs} {options.seed}{types}"
     well = report(verdicts, command, "crash", len(picked))

@@ -59,9 +59,9 @@ def write_tree(root: Path, seed: str, small: int, sizes: Dict[str, int]) -> None
         write_random(root / "z" / name, f"{seed}/{name}", size)
     odd = os.fsencode(root / "odd")
     os.mkdir(odd)
-    for name in HOSTILE_NAMES:
-        with open(odd + b"/" + name, "wb") as file:
-            file.write(b"content of " + name)
+    for odd_name in HOSTILE_NAMES:
+        with open(odd + b"/" + odd_name, "wb") as file:
+            file.write(b"content of " + odd_name)
     (root / "a/link-up").symlink_to("../z")
     (root / "a/link-dangling").symlink_to("nowhere")
     (root / "link-out").symlink_to("/etc/hostname")

@@ -1,5 +1,6 @@
 """Drives the binary under test: lines in, events out, and its death at a chosen moment."""
 
+import contextlib
 import json
 import os
 import queue
@@ -33,8 +34,10 @@ class Hung(Exception):
 class Engine:
     """One running engine with its own state directory, working in `place`."""
 
-    def __init__(self, place: Path, flags: Sequence[str] = ()) -> None:
-        words = [binary(), "serve", "--state-dir", str(place / "state"), *flags]
+    def __init__(
+        self, place: Path, flags: Sequence[str] = (), wrapper: Sequence[str] = ()
+    ) -> None:
+        words = [*wrapper, binary(), "serve", "--state-dir", str(place / "state"), *flags]
         self.events: List[Event] = []
         self._lines: "queue.Queue[Optional[bytes]]" = queue.Queue()
         self.process = subprocess.Popen(
@@ -77,7 +80,9 @@ class Engine:
         self.events.append(event)
         return event
 
-    def until(self, wanted: Callable[[Event], bool], patience: float = PATIENCE_S) -> Optional[Event]:
+    def until(
+        self, wanted: Callable[[Event], bool], patience: float = PATIENCE_S
+    ) -> Optional[Event]:
         """The next event that is wanted; `None` once the output ended."""
         end = time.monotonic() + patience
         while True:
@@ -100,10 +105,8 @@ class Engine:
         self._reader.join()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe is not None:
-                try:
+                with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-                except BrokenPipeError:
-                    pass
 
     def ending(self) -> str:
         """How it ended, for people."""

@@ -66,9 +66,12 @@ CODES: Dict[str, Dict[str, Set[str]]] = {
 }
 
 
+Tasks = List[Callable[[], Verdict]]
+
+
 @dataclass(frozen=True)
 class Fault:
-    """A fault at a call: the number of the call, what it answers, and whether those after it too."""
+    """A fault: at which call, what that answers, and whether those after it answer the same."""
 
     at: int
     answer: str
@@ -222,7 +225,7 @@ def faults_of(calls: List[Call]) -> List[Fault]:
     ]
 
 
-def tasks_of(kind: JobType, folder: Path, options: argparse.Namespace) -> List[Callable[[], Verdict]]:
+def tasks_of(kind: JobType, folder: Path, options: argparse.Namespace) -> Tasks:
     """The faults tried on a type of job."""
     source = small_source(kind, folder)
     calls = calls_of(kind, options.seed, folder, source, sorted(FAULTS), lambda call: True)
@@ -252,7 +255,7 @@ def main() -> None:
     print(f"seed {options.seed}")
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     verdicts: List[Verdict] = []
-    tasks: List[Callable[[], Verdict]] = []
+    tasks: Tasks = []
     for kind in chosen(options.types):
         try:
             tasks += tasks_of(kind, folder, options)

@@ -153,10 +153,10 @@ def linked(path: Path, small: bool) -> None:
             (path / "d" / f"same{n}").hardlink_to(file)
         if n % 5 == 0:
             os.setxattr(file, "user.campaign", f"value {n}".encode())
-    with (path / "sparse").open("wb") as file:
+    with (path / "sparse").open("wb") as sparse:
         for at in (0, 5, 9):
-            file.seek(at * data.MIB)
-            file.write(b"%d" % at)
+            sparse.seek(at * data.MIB)
+            sparse.write(b"%d" % at)
     data.dress(path, random.Random(SEED))
 
 
@@ -179,9 +179,10 @@ def plain(tree: Tree) -> Tree:
     }
 
 
-READ = {"chunk_bytes": [None, "64KiB", "8MiB"], "verify": [None, "readback"]}
-LASTS = {"durability": [None, None, "crash"]}
-MANY = {**READ, **LASTS, "parallel_files": [None, 1, 7]}
+Varied = Dict[str, List[Any]]
+READ: Varied = {"chunk_bytes": [None, "64KiB", "8MiB"], "verify": [None, "readback"]}
+LASTS: Varied = {"durability": [None, None, "crash"]}
+MANY: Varied = {**READ, **LASTS, "parallel_files": [None, 1, 7]}
 
 TYPES = [
     JobType("large", large, {}, varied={**READ, **LASTS}),
@@ -199,7 +200,8 @@ TYPES = [
     JobType("chunked", large, {"parallel_chunks": 4}, varied=READ),
     JobType(
         "linked", linked,
-        {"preserve": ["mode", "times", "holes", "hard_links", "xattrs"]}, varied=LASTS, carries=True,
+        {"preserve": ["mode", "times", "holes", "hard_links", "xattrs"]}, varied=LASTS,
+        carries=True,
     ),
     JobType("pack", text, {"op": "compress", "format": "gzip"}, view=gunzipped, dst="dst.gz",
             expect=lambda source: plain(auditor.look(source))),

@@ -1,4 +1,4 @@
-"""Kills the engine at every call that may change the disk, resumes by key, and has an auditor judge.
+"""Kills the engine at every call that may change the disk, resumes by key, has it all judged.
 
 Usage: python3 -m campaign.points SIZE|all [SEED] [--types A,B]
 SIZE is how many of the points of each type are tried.
@@ -16,8 +16,8 @@ from typing import List
 from campaign import auditor
 from campaign.crash import Source, Verdict, report
 from campaign.jobs import JobType, chosen
-from campaign.tracer import CHANGES, GO_ON, Call, Fate, creates
 from campaign.traced import TracedRun, calls_of, on_all_cores, small_source, spread, told
+from campaign.tracer import CHANGES, GO_ON, Call, Fate, creates
 
 # Share of the runs that are killed a second time, in their resume.
 TWICE_SHARE = 0.4

@@ -65,7 +65,7 @@ def calls_of(kind: JobType, seed: str, folder: Path, source: Source, names: Sequ
 
 
 def spread(count: int, size: str, seed: str) -> Iterator[int]:
-    """Which of `count` points are tried: all of them, or `size` evenly spaced from a seeded start."""
+    """Which of `count` points are tried: all, or `size` evenly spaced from a seeded start."""
     if size == "all" or int(size) >= count:
         yield from range(count)
         return

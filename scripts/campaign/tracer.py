@@ -1,5 +1,4 @@
-"""Runs a program and interferes with its system calls: kills it at the Nth, fails the Nth, or
-shortens every transfer.
+"""Runs a program and interferes with its system calls: kills, fails or shortens the Nth of them.
 
 Calls are counted over all threads, so that each of them is reached; a tracer that counts by thread
 never gets to the first call of the second one. Only calls on names and files beneath one directory
@@ -167,7 +166,9 @@ class Tracer:
         self.pending: Dict[int, Fate] = {}
         self.saved: Dict[int, int] = {}
 
-    def run(self, words: Sequence[str], folder: Path, stdio: Sequence[Path], patience: float) -> Traced:
+    def run(
+        self, words: Sequence[str], folder: Path, stdio: Sequence[Path], patience: float
+    ) -> Traced:
         """Runs it to its end. `stdio`: the files that are its input, output and errors."""
         begun = time.monotonic()
         self._spawn(words, folder, stdio)
