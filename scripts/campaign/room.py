@@ -1,6 +1,8 @@
-"""Runs out of room, of file size and of file handles for real, and goes on once there is more.
+"""Filesystems that have no room, or fold names, and processes without file sizes or handles.
 
-Usage: python3 -m campaign.room (as root: it mounts small filesystems)
+Jobs that run out of something go on once there is more.
+
+Usage: python3 -m campaign.room [SCENE...] (as root: it mounts small filesystems)
 """
 
 import contextlib
@@ -13,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence
 
-from campaign import auditor, data
+from campaign import auditor, data, folding
 from campaign.engine import Engine, Event
 
 SYSTEMS = {
@@ -144,8 +146,38 @@ def under_limit(when: str, limit: Sequence[str], wanted: str, root: Path) -> Lis
     return problems
 
 
+def twins(root: Path) -> List[str]:
+    """Names that differ in case only, to a filesystem that takes them for one.
+
+    Whatever the job says it wrote is there; what found its name taken by its twin is an error.
+    """
+    source, problems = root / "src", []
+    (source / "d").mkdir(parents=True)
+    for name in ("README", "readme", "d/Straße", "d/STRASSE", "d/alone"):
+        (source / name).write_text(name)
+    with folding.Mounted(root) as disk, Engine(root) as engine:
+        for on_exists in ("fail", "update", "replace"):
+            for made_before in (False, True):
+                dst = disk / f"{on_exists}-{made_before}"
+                if made_before:
+                    (dst / "d").mkdir(parents=True)
+                result = engine.call({
+                    "op": "copy", "id": dst.name, "src": str(source), "dst": str(dst),
+                    "on_exists": on_exists,
+                })
+                there = sum(path.is_file() for path in dst.rglob("*"))
+                told = result["metrics"]["items_ok"]
+                if told != there or result["status"] == "ok":
+                    problems.append(
+                        f"twins, {dst.name}: {result['status']} {codes(result)}, "
+                        f"{told} items told, {there} there"
+                    )
+    return problems
+
+
 def main() -> None:
     """Exits with 1 when a bound is answered wrongly."""
+    only = sys.argv[1:]
     failed = 0
     scenes: Dict[str, Callable[[Path], List[str]]] = {
         system: functools.partial(full, system) for system in SYSTEMS
@@ -156,7 +188,10 @@ def main() -> None:
     scenes["handles"] = functools.partial(
         under_limit, "few handles", [f"--nofile={HANDLES}:{HANDLES}"], ""
     )
+    scenes["twins"] = twins
     for name, scene in scenes.items():
+        if only and name not in only:
+            continue
         root = Path(tempfile.mkdtemp(prefix="room-"))
         try:
             problems = scene(root)
