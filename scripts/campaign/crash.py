@@ -284,7 +284,7 @@ def report(verdicts: List[Verdict], command: str, name: str, runs: int) -> bool:
     `command`: the script that plays one run again, with `{kind}` for the type of job.
     """
     for verdict in verdicts:
-        for problem in verdict.problems[:3]:
+        for problem in verdict.problems[:1]:
             replay = f"scripts/{command.format(kind=verdict.kind)} --only {verdict.run}"
             print(f"FAILED {verdict.kind} {verdict.run}: {problem} [{replay}]")
     moments = collections.Counter(kill for verdict in verdicts for kill in verdict.kills)

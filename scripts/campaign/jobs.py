@@ -64,6 +64,12 @@ def large(path: Path, small: bool) -> None:
     data.age(path, 1)
 
 
+def parts(path: Path, small: bool) -> None:
+    """One file of several parts that are moved at once, with an odd tail."""
+    data.write_random(path, f"{SEED}/parts", (17 if small else 160) * data.MIB + 4097)
+    data.age(path, 1)
+
+
 def text(path: Path, small: bool) -> None:
     """One file that compresses well."""
     data.write_text(path, f"{SEED}/text", (2 if small else 48) * data.MIB + 13)
@@ -197,7 +203,7 @@ TYPES = [
         "squeeze", tree, {"compress": "gzip"}, varied=LASTS,
         view=lambda dst, scratch: auditor.unzipped(dst),
     ),
-    JobType("chunked", large, {"parallel_chunks": 4}, varied=READ),
+    JobType("chunked", parts, {"parallel_chunks": 4}, varied=READ),
     JobType(
         "linked", linked,
         {"preserve": ["mode", "times", "holes", "hard_links", "xattrs"]}, varied=LASTS,
