@@ -45,10 +45,17 @@ step nextest cargo nextest run --locked --workspace
 step doctests cargo test --locked --quiet --workspace --doc
 step build cargo build --locked --package migration-engine
 export MIGRATION_ENGINE_BIN="$CARGO_TARGET_DIR/debug/migration-engine"
+step crash scripts/crash.sh 40
+step points scripts/points.sh 12
+step faults scripts/faults.sh 12
+step changing scripts/changing.sh 200
+step room scripts/room.sh
+step growth scripts/growth.sh 2000 20000
 cd protocol/python
 step pytest python -m pytest
 step mypy mypy --strict
-step ruff ruff check .
+step ruff ruff check . ../../scripts
+step mypy-campaign env MYPYPATH=../../scripts mypy --strict --package campaign
 cd "$root"
 step with-cargo smoke with-cargo "$PATH" native
 mkdir "$scratch/no-programs"
@@ -57,8 +64,11 @@ step without-cargo smoke without-cargo "$scratch/no-programs" python
 say "summary"
 printf 'nextest: %s\n' "$(last_line nextest '(Summary|error)')"
 printf 'pytest: %s\n' "$(last_line pytest '(passed|failed|error)')"
+for campaign in crash points faults changing room growth; do
+  last_line "$campaign" "^$campaign:"
+done
 if ((${#failed[@]})); then
   printf 'test.sh: FAILED: %s\n' "${failed[*]}"
   exit 1
 fi
-printf 'test.sh: all passed: check nextest doctests build pytest mypy ruff with-cargo without-cargo\n'
+printf 'test.sh: all passed: check nextest doctests build crash points faults changing room growth pytest mypy mypy-campaign ruff with-cargo without-cargo\n'
