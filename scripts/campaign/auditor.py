@@ -12,7 +12,8 @@ from typing import Dict, List, Optional
 
 FIELDS = 9
 FORMAT = r"%y\0%P\0%s\0%m\0%T@\0%C@\0%i\0%n\0%l\0"
-TEMPORARY = re.compile(rb"(^|/)\.mig-[0-9a-f]{8}-[0-9]+\.part$")
+# The names that an engine keeps for itself: files in the making, and its lease of a directory.
+TEMPORARY = re.compile(rb"(^|/)\.mig-([0-9a-f]{8}-[0-9]+\.part|lease.*)$")
 # Times inside archives have whole seconds in some forms.
 SECONDS = re.compile(rb"\..*")
 
@@ -165,8 +166,10 @@ def kept(old: Tree, before: Tree, after: Tree, new: Tree) -> Problems:
         made = fact != old.get(name) and fact.kind != b"d"
         done = made and name in new and fact.content() == new[name].content()
         now = after.get(name)
-        if done and now is not None and fact.links == 1:
-            same = (fact.inode, fact.ctime) == (now.inode, now.ctime)
+        if done and now is not None:
+            # A name more or less changes the times of its file.
+            touched = fact.ctime != now.ctime and fact.links == now.links == 1
+            same = fact.inode == now.inode and not touched
             if not same and fact.dressed() == new[name].dressed():
                 problems.append(f"redone: {show(name)} was complete at the kill")
     return problems

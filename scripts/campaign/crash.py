@@ -163,7 +163,8 @@ class Run:
             engine.send(HELLO)
             result = engine.call(self.command)
             if result["status"] != "ok":
-                self.blame("resumed", [outcome(result)])
+                self.blame("resumed", [f"lost: {outcome(result)}"])
+                return
             now = self.view()
             again = engine.call({**self.command, "id": "again"})
             if again.get("replayed") is not True:

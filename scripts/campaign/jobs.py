@@ -137,7 +137,8 @@ def drifted(source: Path, dst: Path) -> None:
         data.write_random(path, f"{SEED}/drifted/{number}", min(path.stat().st_size, 500))
         data.age(path, 5000 + number)
     (dst / "extra/deep").mkdir(parents=True)
-    for n in range(20):
+    # Fewer than what stays, since no more than half may go.
+    for n in range(20 if number > 100 else 6):
         data.write_random(dst / ("extra" if n % 2 else "extra/deep") / f"x{n}", f"{SEED}/x{n}", 50)
     (dst / "extra/deep/link").symlink_to("nowhere")
     shutil.copystat(source, dst)
