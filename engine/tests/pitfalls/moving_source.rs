@@ -52,7 +52,9 @@ fn a_source_that_grows_for_ever_ends_its_item() {
     let begun = Instant::now();
     while_changing(&place, |mut file| {
         file.write_all(&[7; 64 << 10]).unwrap();
-        if file.metadata().unwrap().len() > 200 << 20 || begun.elapsed().as_millis() % 50 == 0 {
+        if file.metadata().unwrap().len() > 200 << 20
+            || begun.elapsed().as_millis().is_multiple_of(50)
+        {
             file.set_len(0).unwrap();
         }
     });

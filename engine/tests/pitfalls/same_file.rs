@@ -44,7 +44,7 @@ fn a_tree_of_hard_links_to_its_source_stays() {
     }
 }
 
-/// The same directory under two names: only the numbers of its inodes tell.
+/// The same directory under two names: only the numbers of its inodes tell. Mounting needs root.
 #[test]
 fn a_bind_mount_of_the_source_is_the_source() {
     let place = Place::new();
