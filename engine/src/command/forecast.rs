@@ -183,6 +183,7 @@ impl<'a> Forecast<'a> {
             mtime: item.attributes.mtime,
             mark: Mark::default(),
             link: item.link,
+            folded: false,
         }))
     }
 

@@ -23,6 +23,7 @@ use crate::model::location::Location;
 use crate::model::loss::{Loss, What};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
+use crate::platform::clock;
 
 const CAPS: Caps = Caps {
     scheme: "memory",
@@ -127,11 +128,6 @@ fn attributes(stored: &Stored) -> Attributes {
         allocated: stored.bytes.len() as u64,
         ..Attributes::default()
     }
-}
-
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp(since.map_or(0, |time| time.as_nanos() as i128))
 }
 
 impl ObjectSource for Memory {
@@ -323,6 +319,7 @@ impl ObjectSink for Memory {
             mtime: stored.mtime,
             mark: mark(stored.version),
             link: None,
+            folded: false,
         }))
     }
 
@@ -446,7 +443,7 @@ impl Intake for MemoryIntake {
         target: &Target,
     ) -> Result<Staged> {
         let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
-        let mtime = if target.carry.times { attributes.mtime } else { now() };
+        let mtime = if target.carry.times { attributes.mtime } else { clock::now() };
         let mut bytes = self.bytes.into_inner().unwrap_or_else(PoisonError::into_inner);
         bytes.resize(size as usize, 0);
         let stored = Stored { bytes: Arc::new(bytes), mtime, version };

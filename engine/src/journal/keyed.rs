@@ -16,11 +16,11 @@ use sha2::Digest as _;
 
 use crate::error::{EngineError, Kind, Result};
 use crate::journal::partial;
-use crate::journal::state::unusable;
+use crate::journal::state::{lock, unusable};
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Mark;
 use crate::model::item::{Item, Timestamp};
-use crate::platform::operator;
+use crate::platform::{clock, operator};
 
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 const RECEIPTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("receipts");
@@ -28,6 +28,8 @@ const RECEIPTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("receip
 const VERSION: u32 = 2;
 /// Longest key, bytes.
 const KEY_BYTES_MAX: u64 = 1 << 10;
+/// Length of the mark that a finished store begins with (redb's file format), bytes.
+const MARK_BYTES: usize = 9;
 /// Memory of a key's store, bytes.
 const CACHE_BYTES: usize = 1 << 20;
 
@@ -136,11 +138,6 @@ pub enum Opened {
     Run(Ledger),
 }
 
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp(since.map_or(0, |time| time.as_nanos() as i128))
-}
-
 fn broken(path: &Path, what: impl std::fmt::Display) -> EngineError {
     let message = format!("the record {} is damaged: {what}", path.display());
     EngineError::new(Kind::JournalCorrupt, message)
@@ -153,19 +150,35 @@ fn file_of(folder: &Path, key: &str) -> PathBuf {
 
 fn open_database(path: &Path) -> Result<Database> {
     let file = operator::open_private(path).map_err(|error| unusable(path, "open", &error))?;
+    let in_use = || EngineError::new(Kind::Locked, "the key is in use by another command");
+    if !lock(&file).map_err(|error| unusable(path, "flock", &error))? {
+        return Err(in_use());
+    }
+    begin_anew_if_unfinished(&file).map_err(|error| unusable(path, "ftruncate", &error))?;
     let mut builder = redb::Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     match builder.create_file(file) {
         Ok(database) => Ok(database),
-        Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
-            Err(EngineError::new(Kind::Locked, "the key is in use by another command"))
-        }
+        Err(redb::DatabaseError::DatabaseAlreadyOpen) => Err(in_use()),
         Err(redb::DatabaseError::Storage(redb::StorageError::Io(error)))
             if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
         {
             Err(unusable(path, "read", &error))
         }
         Err(error) => Err(broken(path, error)),
+    }
+}
+
+/// Empties a store that was never finished: its first bytes are its mark, and redb writes them
+/// last when it makes one. So a kill while a key is new does not take the key for ever.
+fn begin_anew_if_unfinished(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::FileExt as _;
+    let mut mark = [0; MARK_BYTES];
+    match file.read_exact_at(&mut mark, 0) {
+        Ok(()) if mark != [0; MARK_BYTES] => Ok(()),
+        Ok(()) => file.set_len(0),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => file.set_len(0),
+        Err(error) => Err(error),
     }
 }
 
@@ -293,7 +306,7 @@ pub fn forget(folder: &Path, key: &str) -> Result<bool> {
 
 impl Ledger {
     fn of(database: Arc<Database>, path: PathBuf, resumed: bool) -> Self {
-        Self { database, path, resumed, begun: now(), writing: Arc::default() }
+        Self { database, path, resumed, begun: clock::now(), writing: Arc::default() }
     }
 
     /// Whether earlier attempts may have done part of it.
@@ -468,6 +481,23 @@ mod tests {
         assert!(matches!(open(dir.path(), "k", &command, "j4").unwrap(), Opened::Done(_)));
         assert!(forget(dir.path(), "k").unwrap());
         assert!(!forget(dir.path(), "k").unwrap());
+    }
+
+    /// As a kill between making the file and its mark leaves it.
+    #[test]
+    fn a_store_that_was_never_finished_is_begun_anew() {
+        let command = json!({"op": "copy"});
+        for bytes in [&[][..], &[0; 5], &[0; 4096], &[0; 1 << 16]] {
+            let dir = tempfile::tempdir().unwrap();
+            std::os::unix::fs::FileExt::write_all_at(
+                &operator::open_private(&file_of(dir.path(), "k")).unwrap(),
+                bytes,
+                0,
+            )
+            .unwrap();
+            let opened = open(dir.path(), "k", &command, "j1").unwrap();
+            assert!(matches!(opened, Opened::Run(ledger) if !ledger.is_resumed()));
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Found {
     pub mark: Mark,
     /// The text of a link.
     pub link: Option<Vec<u8>>,
+    /// Whether it stands there under other names too that differ in case: the directory folds them.
+    pub folded: bool,
 }
 
 /// Identifies one destination item, from before its publication until somebody replaces it, so

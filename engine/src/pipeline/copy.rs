@@ -10,7 +10,7 @@ use crate::job::Job;
 use crate::model::choice::{Carry, Consent, Durable, Links, OnExists};
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Found;
-use crate::model::item::{Item, ItemKind};
+use crate::model::item::{Item, ItemKind, Timestamp};
 use crate::model::parts::PartDigest;
 use crate::model::path::{temp_name, temp_tag};
 use crate::model::selection::Selection;
@@ -20,7 +20,11 @@ use crate::pipeline::manifest::{Listed, ManifestWriter};
 use crate::pipeline::publish::{Publisher, Ready};
 use crate::pipeline::transfer::Transfer;
 use crate::plan::conflict::{Decision, decide};
+use crate::platform::clock;
 use crate::progress::{Spent, add};
+
+/// How far a filesystem's clock may be behind, nanoseconds.
+const TICK_NS: i128 = 20_000_000;
 
 /// A copy, resolved from its command.
 #[derive(Clone, Debug)]
@@ -90,7 +94,15 @@ pub fn copy(
 ) -> Result<Tally> {
     let skip_taken = options.on_exists == OnExists::Skip;
     let publisher = Publisher::new(job, sink, options.durable, manifest, skip_taken);
-    let copier = Copier { job, source, sink, options, publisher, tally: Tally::default() };
+    let copier = Copier {
+        job,
+        source,
+        sink,
+        options,
+        publisher,
+        tally: Tally::default(),
+        begun: Timestamp(clock::now().0 - TICK_NS),
+    };
     let selection = &options.selection;
     job.progress.set_phase("transfer");
     let fed = feed(job, source, selection, options.links.policy(), options.parallel_files, &copier);
@@ -113,6 +125,8 @@ struct Copier<'a> {
     options: &'a CopyOptions,
     publisher: Publisher<'a, Scope>,
     tally: Tally,
+    /// What was made since, in a directory that folds names, is this copy's own.
+    begun: Timestamp,
 }
 
 /// A directory at the destination.
@@ -301,7 +315,13 @@ impl Copier<'_> {
 
     /// What stands there, judged: an earlier attempt's own work is known by its receipt.
     fn judge(&self, item: &Item, found: Option<&Found>) -> Result<Judged> {
-        let decided = Judged::Decided(decide(self.options.on_exists, item, found));
+        let decided = match found {
+            Some(found) if found.folded && found.mark.born >= self.begun => {
+                Decision::Conflict(Kind::DestinationExists)
+            }
+            found => decide(self.options.on_exists, item, found),
+        };
+        let decided = Judged::Decided(decided);
         let (Some(found), Some(ledger)) = (found, self.job.ledger()) else {
             return Ok(decided);
         };

@@ -32,12 +32,10 @@ impl Decision {
 /// Decides about a file or link, given what stands there.
 #[must_use]
 pub fn decide(on_exists: OnExists, item: &Item, found: Option<&Found>) -> Decision {
-    let consent = match on_exists {
-        OnExists::Fail | OnExists::Skip => Consent::New,
-        OnExists::Update | OnExists::Replace => Consent::Replace,
-    };
+    // What was not there when it was looked for must not be there when the name is given either:
+    // it is somebody else's, or a twin that the directory takes for the same name.
     let Some(found) = found else {
-        return Decision::Write(consent);
+        return Decision::Write(Consent::New);
     };
     if found.kind == ItemKind::Directory {
         return Decision::Conflict(Kind::DestinationType);
@@ -46,7 +44,7 @@ pub fn decide(on_exists: OnExists, item: &Item, found: Option<&Found>) -> Decisi
         OnExists::Fail => Decision::Conflict(Kind::DestinationExists),
         OnExists::Skip => Decision::Skip,
         OnExists::Update if agrees(item, found) => Decision::Skip,
-        OnExists::Update | OnExists::Replace => Decision::Write(consent),
+        OnExists::Update | OnExists::Replace => Decision::Write(Consent::Replace),
     }
 }
 
@@ -79,7 +77,7 @@ mod tests {
 
     fn found(kind: ItemKind, size: u64, mtime: i128) -> Found {
         let link = (kind == ItemKind::Symlink).then(|| b"y".to_vec());
-        Found { kind, size, mtime: Timestamp(mtime), mark: Mark::default(), link }
+        Found { kind, size, mtime: Timestamp(mtime), mark: Mark::default(), link, folded: false }
     }
 
     #[test]
@@ -93,7 +91,7 @@ mod tests {
         let (new, over) = (Decision::Write(Consent::New), Decision::Write(Consent::Replace));
         let exists = Decision::Conflict(Kind::DestinationExists);
         let other_kind = Decision::Conflict(Kind::DestinationType);
-        assert_eq!(all(None), [new, new, over, over]);
+        assert_eq!(all(None), [new; 4]);
         assert_eq!(all(Some(found(File, 3, 7))), [exists, Decision::Skip, Decision::Skip, over]);
         assert_eq!(all(Some(found(File, 3, 8))), [exists, Decision::Skip, over, over]);
         assert_eq!(all(Some(found(File, 4, 7))), [exists, Decision::Skip, over, over]);

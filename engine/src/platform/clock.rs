@@ -1,6 +1,15 @@
-//! Wall-clock time as text.
+//! Wall-clock time, as a number and as text.
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::model::item::Timestamp;
+
+/// Now. A filesystem's own clock may be a tick behind, 10 ms at most on Linux.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Timestamp(since.map_or(0, |time| time.as_nanos() as i128))
+}
 
 /// Now, RFC 3339 in UTC with milliseconds.
 #[must_use]

@@ -181,6 +181,22 @@ impl Dir {
         fs::statx(&self.0, name, AtFlags::SYMLINK_NOFOLLOW, WANTED).map(Facts::from)
     }
 
+    /// Whether the entry of this name and these facts goes by the name in the other case too, and
+    /// that is not a second name of its own.
+    #[must_use]
+    pub fn folds(&self, name: &[u8], facts: &Facts) -> bool {
+        let other: Vec<u8> = name
+            .iter()
+            .map(|b| {
+                if b.is_ascii_lowercase() { b.to_ascii_uppercase() } else { b.to_ascii_lowercase() }
+            })
+            .collect();
+        let id = |facts: &Facts| (facts.identity.dev, facts.identity.ino);
+        other != name
+            && facts.attributes.links <= 1
+            && self.facts(&other).is_ok_and(|other| id(&other) == id(facts))
+    }
+
     /// What the directory itself is.
     ///
     /// # Errors

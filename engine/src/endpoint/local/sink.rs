@@ -94,7 +94,9 @@ impl ObjectSink for LocalSink {
         };
         let link =
             (facts.kind == ItemKind::Symlink).then(|| place.dir.read_link(name).ok()).flatten();
+        let folded = place.dir.folds(name, &facts);
         Ok(Some(Found {
+            folded,
             kind: facts.kind,
             size: facts.size,
             mtime: facts.attributes.mtime,
