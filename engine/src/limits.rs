@@ -63,5 +63,12 @@ pub const DEPTH_MAX: usize = ITEM_PATH_BYTES_MAX / 2;
 pub const MEMORY_STORE_BYTES_MAX: u64 = 64 << 20;
 /// Extended attributes of one item that are held in memory, bytes; more of them are left behind.
 pub const EXTENDED_BYTES_MAX: u64 = 1 << 20;
+/// Memory for first names of files with several names, bytes: what is there without asking, what is
+/// asked for at once, and the most of it. Beyond, they go to disk.
+pub const LINKS_BYTES_FREE: u64 = 256 << 10;
+/// As [`LINKS_BYTES_FREE`].
+pub const LINKS_BYTES_STEP: u64 = 1 << 20;
+/// As [`LINKS_BYTES_FREE`].
+pub const LINKS_BYTES_MAX: u64 = 16 << 20;
 /// Share of the open-file limit that one batch of written files may hold.
 pub const STAGED_HANDLES_SHARE: u64 = 8;

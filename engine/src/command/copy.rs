@@ -320,7 +320,7 @@ impl Work for Copy {
             on_exists: self.options.on_exists,
             skip_links: self.options.links == Links::Skip,
             links: self.options.links.policy(),
-            keeps_setuid: self.options.carry.setuid,
+            carry: self.options.carry,
             parallel_chunks: self.options.parallel_chunks,
         };
         plan.make(job)

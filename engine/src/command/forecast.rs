@@ -9,15 +9,17 @@ use crate::endpoint;
 use crate::endpoint::contract::{Descend, ObjectSource, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::model::choice::{LinkPolicy, OnExists};
+use crate::model::choice::{Carry, Consent, LinkPolicy, OnExists};
 use crate::model::found::{Found, Mark};
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::{ItemPath, temp_tag};
 use crate::model::selection::Selection;
+use crate::pipeline::links::{First, Names, Turn};
 use crate::plan::conflict::{Decision, decide};
 use crate::plan::digest::PlanDigest;
 use crate::plan::method::{Method, is_large};
+use crate::platform::process;
 use crate::progress::add;
 
 /// The plan of a command that only reads.
@@ -97,8 +99,8 @@ pub struct CopyPlan<'a> {
     pub skip_links: bool,
     /// How links are surveyed.
     pub links: LinkPolicy,
-    /// Whether set-user-id bits survive.
-    pub keeps_setuid: bool,
+    /// What is carried over.
+    pub carry: Carry,
     /// Parts of one large file in hand at once.
     pub parallel_chunks: usize,
 }
@@ -119,7 +121,7 @@ impl CopyPlan<'_> {
             Err(error) if error.kind() == Kind::SourceNotFound => None,
             Err(error) => return Err(error),
         };
-        let mut forecast = Forecast::new(job, self, other.as_deref());
+        let mut forecast = Forecast::new(job, self, &*source, other.as_deref());
         source.survey(self.selection, self.links, &mut forecast)?;
         job.progress.surveyed.store(true, Ordering::Release);
         Ok(Planned { data: forecast.report() })
@@ -129,7 +131,9 @@ impl CopyPlan<'_> {
 struct Forecast<'a> {
     job: &'a Job,
     plan: &'a CopyPlan<'a>,
+    source: &'a dyn ObjectSource,
     other: Option<&'a dyn ObjectSource>,
+    names: Names<'a>,
     tree: bool,
     /// Kind of a source that is one item.
     kind: ItemKind,
@@ -146,15 +150,25 @@ struct Forecast<'a> {
     hard_links: u64,
     setuid_bits: u64,
     holes: u64,
+    xattrs: u64,
+    acls: u64,
+    owner: u64,
     digest: PlanDigest,
 }
 
 impl<'a> Forecast<'a> {
-    fn new(job: &'a Job, plan: &'a CopyPlan<'a>, other: Option<&'a dyn ObjectSource>) -> Self {
+    fn new(
+        job: &'a Job,
+        plan: &'a CopyPlan<'a>,
+        source: &'a dyn ObjectSource,
+        other: Option<&'a dyn ObjectSource>,
+    ) -> Self {
         Self {
             job,
             plan,
+            source,
             other,
+            names: Names::new(job, plan.carry.hard_links),
             tree: false,
             kind: ItemKind::File,
             large: 0,
@@ -169,6 +183,9 @@ impl<'a> Forecast<'a> {
             hard_links: 0,
             setuid_bits: 0,
             holes: 0,
+            xattrs: 0,
+            acls: 0,
+            owner: 0,
             digest: PlanDigest::default(),
         }
     }
@@ -181,18 +198,66 @@ impl<'a> Forecast<'a> {
             kind: item.kind,
             size: item.size,
             mtime: item.attributes.mtime,
-            mark: Mark::default(),
+            mark: Mark { dev: item.identity.dev, ino: item.identity.ino, ..Mark::default() },
             link: item.link,
             folded: false,
+            special: item.special,
         }))
     }
 
-    fn losses(&mut self, item: &Item) {
-        self.hard_links += u64::from(item.kind == ItemKind::File && item.attributes.links > 1);
-        let sparse = item.kind == ItemKind::File && item.attributes.allocated < item.size;
-        self.holes += u64::from(sparse && item.size >= HOLES_BYTES_MIN);
-        let special_bits = item.kind == ItemKind::File && item.attributes.mode & 0o7000 != 0;
-        self.setuid_bits += u64::from(special_bits && !self.plan.keeps_setuid);
+    fn losses(&mut self, item: &Item) -> Result<()> {
+        let carry = self.plan.carry;
+        let is_file = item.kind == ItemKind::File;
+        self.hard_links += u64::from(!carry.hard_links && item.attributes.links > 1);
+        let sparse = is_file && item.attributes.allocated < item.size;
+        self.holes += u64::from(!carry.holes && sparse && item.size >= HOLES_BYTES_MIN);
+        let special_bits = is_file && item.attributes.mode & 0o7000 != 0;
+        self.setuid_bits += u64::from(special_bits && !carry.setuid);
+        self.hanging(item)
+    }
+
+    /// Losses that directories have too.
+    fn hanging(&mut self, item: &Item) -> Result<()> {
+        let carry = self.plan.carry;
+        let foreign = (item.attributes.uid, item.attributes.gid) != process::ids();
+        self.owner += u64::from(!carry.owner && foreign);
+        if carry.xattrs && carry.acls {
+            return Ok(());
+        }
+        let left =
+            Carry { xattrs: !carry.xattrs, acls: !carry.acls, setuid: true, ..Carry::default() };
+        let extended = self.source.extended(item, left)?;
+        self.xattrs += u64::from(!extended.xattrs.is_empty());
+        self.acls += u64::from(extended.access.is_some() || extended.default.is_some());
+        Ok(())
+    }
+
+    /// What becomes of an item that may have other names, and how many of its bytes are copied.
+    fn named(
+        &self,
+        item: &Item,
+        found: Option<&Found>,
+        decision: Decision,
+    ) -> Result<(Decision, u64)> {
+        let standing = found.map(|found| found.mark).filter(|_| {
+            matches!(decision, Decision::Skip)
+                && decide(OnExists::Update, item, found) == Decision::Skip
+        });
+        let first = |mark| First::new(item, Vec::new(), mark, &[]);
+        match (self.names.turn(item)?, decision) {
+            (Turn::First(claim), Decision::Write(_)) => claim.stands(first(Mark::default()))?,
+            (Turn::First(claim), Decision::Skip) => {
+                standing.map_or(Ok(()), |mark| claim.stands(first(mark)))?;
+            }
+            (Turn::Later(_), Decision::Write(_)) => return Ok((decision, 0)),
+            (Turn::Later(other), Decision::Skip) if self.plan.on_exists == OnExists::Update => {
+                let joined = standing.is_some_and(|mark| mark.is_same(&other.original.mark));
+                let relink = Decision::Write(Consent::Replace);
+                return Ok((if joined { decision } else { relink }, 0));
+            }
+            _ => {}
+        }
+        Ok((decision, item.size))
     }
 
     fn report(self) -> Value {
@@ -201,6 +266,9 @@ impl<'a> Forecast<'a> {
             ("hard_links", self.hard_links),
             ("setuid_bits", self.setuid_bits),
             ("holes", self.holes),
+            ("xattrs", self.xattrs),
+            ("acls", self.acls),
+            ("owner", self.owner),
         ]
         .into_iter()
         .filter(|(_, items)| *items > 0)
@@ -230,6 +298,8 @@ impl Visitor for Forecast<'_> {
         self.job.pass()?;
         self.tree = true;
         let found = self.found(&directory.path)?;
+        let replaces = matches!(self.plan.on_exists, OnExists::Update | OnExists::Replace);
+        let dressed = found.is_none() || replaces;
         let in_the_way = found.is_some_and(|found| found.kind != ItemKind::Directory);
         if directory.path.is_root() {
             if in_the_way {
@@ -237,22 +307,24 @@ impl Visitor for Forecast<'_> {
                 let error = EngineError::new(Kind::DestinationType, message);
                 return Err(error.at(self.plan.dst.shown()));
             }
-            return Ok(Descend::Into);
-        }
-        if in_the_way {
+        } else if in_the_way {
             self.items += 1;
             self.conflict += 1;
             self.digest.add("conflict", &directory);
             return Ok(Descend::Skip);
         }
-        self.directories += 1;
+        self.directories += u64::from(!directory.path.is_root());
+        if dressed {
+            self.hanging(&directory)?;
+        }
         Ok(Descend::Into)
     }
 
     fn item(&mut self, item: Item) -> Result<()> {
         self.job.take_op()?;
         self.items += 1;
-        if item.kind == ItemKind::Special || temp_tag(item.path.name()).is_some() {
+        let special = item.kind == ItemKind::Special && !self.plan.carry.specials;
+        if special || temp_tag(item.path.name()).is_some() {
             self.special_files += 1;
             self.digest.add("refuse", &item);
             return Ok(());
@@ -264,13 +336,14 @@ impl Visitor for Forecast<'_> {
         }
         let found = self.found(&item.path)?;
         let decision = decide(self.plan.on_exists, &item, found.as_ref());
+        let (decision, bytes) = self.named(&item, found.as_ref(), decision)?;
         match decision {
             Decision::Write(_) => {
-                self.bytes += item.size;
+                self.bytes += bytes;
                 self.kind = item.kind;
                 self.large += u64::from(is_large(item.size));
                 *if found.is_some() { &mut self.replace } else { &mut self.new } += 1;
-                self.losses(&item);
+                self.losses(&item)?;
             }
             Decision::Skip => self.skip += 1,
             Decision::Conflict(_) => self.conflict += 1,

@@ -16,12 +16,12 @@
 use std::any::Any;
 use std::ops::Range;
 
-use crate::error::Result;
+use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
 use crate::model::extended::Extended;
 use crate::model::found::{Found, Mark};
-use crate::model::item::{Attributes, Handle, Item, Timestamp};
-use crate::model::loss::Loss;
+use crate::model::item::{Attributes, Handle, Item, Special, Timestamp};
+use crate::model::loss::{Loss, What};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 
@@ -77,7 +77,7 @@ pub trait Visitor {
     ///
     /// # Errors
     /// Ends the survey.
-    fn failed(&mut self, path: &ItemPath, error: crate::error::EngineError) -> Result<()>;
+    fn failed(&mut self, path: &ItemPath, error: EngineError) -> Result<()>;
 }
 
 /// Gives bytes of named items.
@@ -227,6 +227,25 @@ pub struct Staged {
     pub inner: Box<dyn Any + Send>,
 }
 
+/// An item of this job that a name more may be made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// Its name beneath the sink's root.
+    pub path: ItemPath,
+    /// Its name until it is published, in the same directory; empty where it stands already.
+    pub temp: Vec<u8>,
+    /// Identifies it.
+    pub mark: Mark,
+}
+
+/// What came of making one more name.
+pub enum Again {
+    /// Complete, to be published.
+    Made(Staged),
+    /// There is none: why the item must be written by itself.
+    Not(Loss),
+}
+
 /// Takes bytes of named items.
 pub trait ObjectSink: Send + Sync {
     /// What it can do.
@@ -289,6 +308,43 @@ pub trait ObjectSink: Send + Sync {
         attributes: &Attributes,
         target: &Target,
     ) -> Result<Staged>;
+
+    /// Makes a fifo, socket or device under the temporary name `temp`, complete.
+    ///
+    /// # Errors
+    /// `Unsupported` where the endpoint knows none, `DestinationPermission` for a device without
+    /// privilege.
+    fn special(
+        &self,
+        _place: &Place,
+        _temp: &[u8],
+        _special: Special,
+        _attributes: &Attributes,
+        _target: &Target,
+    ) -> Result<Staged> {
+        let message = "the destination knows no special files";
+        Err(EngineError::new(Kind::Unsupported, message))
+    }
+
+    /// Makes `temp` one more name of an item of this sink, published or not.
+    ///
+    /// # Errors
+    /// As [`ObjectSink::link`]. A sink that cannot, or an original that is not there any more, is
+    /// no error.
+    fn again(
+        &self,
+        _place: &Place,
+        _temp: &[u8],
+        _original: &Original,
+        _target: &Target,
+    ) -> Result<Again> {
+        Ok(Again::Not(Loss { what: What::HardLinks, call: "link", errno: None }))
+    }
+
+    /// The temporary name that a written item has until it is published; empty for none.
+    fn temp_of(&self, _staged: &Staged) -> Vec<u8> {
+        Vec::new()
+    }
 
     /// Makes a batch visible, each under its name, and as durable as asked; one answer for each,
     /// in order. Data is durable before its name, names before the answer. What is refused is

@@ -101,6 +101,7 @@ impl Memory {
             attributes: attributes(stored),
             identity: Identity { ino: stored.version, ctime: stored.mtime, ..Identity::default() },
             link: None,
+            special: None,
             handle: Handle::new(Arc::new(key.to_vec())),
         }
     }
@@ -113,6 +114,7 @@ impl Memory {
             attributes: Attributes { mode: 0o755, links: 1, ..Attributes::default() },
             identity: Identity::default(),
             link: None,
+            special: None,
             handle: Handle::default(),
         }
     }
@@ -320,6 +322,7 @@ impl ObjectSink for Memory {
             mark: mark(stored.version),
             link: None,
             folded: false,
+            special: None,
         }))
     }
 

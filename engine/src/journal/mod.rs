@@ -6,4 +6,5 @@ pub mod attempt;
 pub mod keyed;
 pub mod partial;
 pub mod report;
+pub mod spill;
 pub mod state;

@@ -58,6 +58,16 @@ impl StateDir {
         Report::new(self.0.join("reports").join(format!("{job}.jsonl")))
     }
 
+    /// A file without a name, in the state directory or, where there is none, where temporary files
+    /// go.
+    ///
+    /// # Errors
+    /// `StateDir` when it cannot be made.
+    pub fn nameless(state: Option<&Self>) -> Result<std::fs::File> {
+        let dir = state.map_or_else(std::env::temp_dir, |state| state.0.clone());
+        operator::nameless(&dir).map_err(|error| unusable(&dir, "open", &error))
+    }
+
     /// Records that a job writes beneath these roots.
     ///
     /// # Errors

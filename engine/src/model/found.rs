@@ -1,6 +1,6 @@
 //! What stands at a destination.
 
-use crate::model::item::{ItemKind, Timestamp};
+use crate::model::item::{ItemKind, Special, Timestamp};
 
 /// What stands at a destination name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Found {
     pub link: Option<Vec<u8>>,
     /// Whether it stands there under other names too that differ in case: the directory folds them.
     pub folded: bool,
+    /// Which special file it is.
+    pub special: Option<Special>,
 }
 
 /// Identifies one destination item, from before its publication until somebody replaces it, so
@@ -33,4 +35,12 @@ pub struct Mark {
     pub size: u64,
     /// Its modification time as published.
     pub mtime: Timestamp,
+}
+
+impl Mark {
+    /// Whether this is the same thing, whatever was written to it since.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.dev, self.ino, self.born) == (other.dev, other.ino, other.born)
+    }
 }

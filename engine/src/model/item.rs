@@ -15,7 +15,7 @@ pub enum ItemKind {
     Directory,
     /// A text that names something else.
     Symlink,
-    /// Fifo, socket or device: reported, never opened.
+    /// Fifo, socket or device: never opened.
     Special,
 }
 
@@ -30,6 +30,19 @@ impl ItemKind {
             Self::Special => "special",
         }
     }
+}
+
+/// Which special file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A device read and written by characters, with its number.
+    Characters(u64),
+    /// A device read and written by blocks, with its number.
+    Blocks(u64),
 }
 
 /// A point in time, nanoseconds since 1970; before it negative.
@@ -128,6 +141,8 @@ pub struct Item {
     pub identity: Identity,
     /// The text of a symbolic link.
     pub link: Option<Vec<u8>>,
+    /// Which special file it is; `None` for one of a kind that has no name.
+    pub special: Option<Special>,
     /// The endpoint's own.
     pub handle: Handle,
 }

@@ -75,6 +75,13 @@ impl ItemPath {
         self.0.rsplit(|b| *b == b'/').next().unwrap_or_default()
     }
 
+    /// The directory it lies in; the root's is the root.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        let end = self.0.iter().rposition(|b| *b == b'/').unwrap_or(0);
+        Self(self.0.get(..end).unwrap_or_default().to_vec())
+    }
+
     /// The parts from the root down.
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|b| *b == b'/').filter(|part| !part.is_empty())

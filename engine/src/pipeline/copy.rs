@@ -16,6 +16,8 @@ use crate::model::path::{temp_name, temp_tag};
 use crate::model::selection::Selection;
 use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
+use crate::pipeline::join::Spot;
+use crate::pipeline::links::Names;
 use crate::pipeline::manifest::{Listed, ManifestWriter};
 use crate::pipeline::publish::{Publisher, Ready};
 use crate::pipeline::transfer::Transfer;
@@ -100,6 +102,7 @@ pub fn copy(
         sink,
         options,
         publisher,
+        names: Names::new(job, options.carry.hard_links),
         tally: Tally::default(),
         begun: Timestamp(clock::now().0 - TICK_NS),
     };
@@ -118,12 +121,14 @@ pub fn copy(
     Ok(copier.tally)
 }
 
-struct Copier<'a> {
-    job: &'a Job,
-    source: &'a dyn ObjectSource,
-    sink: &'a dyn ObjectSink,
-    options: &'a CopyOptions,
+/// What all workers of a copy share.
+pub(super) struct Copier<'a> {
+    pub(super) job: &'a Job,
+    pub(super) source: &'a dyn ObjectSource,
+    pub(super) sink: &'a dyn ObjectSink,
+    pub(super) options: &'a CopyOptions,
     publisher: Publisher<'a, Scope>,
+    pub(super) names: Names<'a>,
     tally: Tally,
     /// What was made since, in a directory that folds names, is this copy's own.
     begun: Timestamp,
@@ -199,12 +204,19 @@ impl Handler for Copier<'_> {
         self.job.take_op()?;
         match self.item(buffer, &item, ticket.scope()) {
             Ok(Made::Ready { bytes, digests, pieces, staged }) => {
-                let ready = Ready { item, bytes, digests, pieces, staged, ticket };
+                let ready = Ready { item, size: bytes, bytes, digests, pieces, staged, ticket };
                 return self.publisher.add(ready, |ticket| ticket.end(self));
             }
-            Ok(Made::Before(bytes, digests)) => {
+            Ok(Made::Again { digests, staged }) => {
+                let (size, pieces) = (item.size, Vec::new());
+                let ready = Ready { item, size, bytes: 0, digests, pieces, staged, ticket };
+                return self.publisher.add(ready, |ticket| ticket.end(self));
+            }
+            Ok(Made::Before { bytes, digests }) => {
+                add(&self.job.progress.bytes_done, item.size);
                 self.job.done(item.path.as_bytes(), bytes, &digests);
-                self.publisher.list(&item, &Listed { bytes, digests, pieces: Vec::new() })?;
+                let (bytes, pieces) = (item.size, Vec::new());
+                self.publisher.list(&item, &Listed { bytes, digests, pieces })?;
             }
             Ok(Made::Skipped) => self.job.skip(item.path.as_bytes(), item.size),
             Err(error) => {
@@ -250,8 +262,20 @@ pub enum Made {
         /// The endpoint's part.
         staged: Staged,
     },
+    /// One more name of a file whose bytes count under its first one, to be published.
+    Again {
+        /// The file's digests.
+        digests: Vec<Digest>,
+        /// The endpoint's part.
+        staged: Staged,
+    },
     /// Done by an earlier attempt of this command.
-    Before(u64, Vec<Digest>),
+    Before {
+        /// Bytes that count for it.
+        bytes: u64,
+        /// Digests taken then.
+        digests: Vec<Digest>,
+    },
     /// Left alone by rule.
     Skipped,
 }
@@ -273,7 +297,7 @@ impl Copier<'_> {
             return Err(EngineError::new(Kind::NameRefused, message));
         }
         match item.kind {
-            ItemKind::Special => {
+            ItemKind::Special if !self.options.carry.specials => {
                 let message = "a fifo, socket or device is not copied";
                 return Err(EngineError::new(Kind::SourceSpecial, message));
             }
@@ -282,10 +306,14 @@ impl Copier<'_> {
         }
         let place = scope.place(self.job, self.sink)?;
         let found = if place.made { None } else { self.sink.found(&place, name)? };
+        let mut before = None;
         let consent = match self.judge(item, found.as_ref())? {
-            Judged::Before(made) => return Ok(*made),
-            Judged::Decided(Decision::Skip) => return Ok(Made::Skipped),
-            Judged::Decided(Decision::Write(consent)) => consent,
+            Judged::Before(digests) => {
+                before = Some(digests);
+                None
+            }
+            Judged::Decided(Decision::Skip) => None,
+            Judged::Decided(Decision::Write(consent)) => Some(consent),
             Judged::Decided(Decision::Conflict(kind)) => {
                 let message = match kind {
                     Kind::DestinationExists => "the destination exists",
@@ -294,10 +322,25 @@ impl Copier<'_> {
                 return Err(EngineError::new(kind, message));
             }
         };
-        let target = Target::new(name, consent, self.options.carry);
-        match &item.link {
-            Some(text) => self.link(item, text, &place, &target),
-            None => {
+        let target = &Target::new(name, consent.unwrap_or(Consent::New), self.options.carry);
+        let spot = Spot { place: &place, target, found: found.as_ref() };
+        match consent {
+            Some(_) => self.make(buffer, item, &spot),
+            None => self.keep(buffer, item, &spot, before),
+        }
+    }
+
+    /// Writes an item by itself.
+    pub(super) fn write(
+        &self,
+        buffer: &mut ChunkBuffer,
+        item: &Item,
+        spot: &Spot<'_>,
+    ) -> Result<Made> {
+        let Spot { place, target, .. } = *spot;
+        match item.kind {
+            ItemKind::Symlink | ItemKind::Special => self.unopened(item, place, target),
+            _ => {
                 let transfer = Transfer {
                     job: self.job,
                     source: self.source,
@@ -305,8 +348,8 @@ impl Copier<'_> {
                     options: self.options,
                     tally: &self.tally,
                     item,
-                    place: &place,
-                    target: &target,
+                    place,
+                    target,
                 };
                 transfer.run(buffer)
             }
@@ -330,9 +373,7 @@ impl Copier<'_> {
         }
         Ok(match ledger.receipt(item.path.as_bytes())? {
             Some(receipt) if receipt.wrote(found.mark) && receipt.fits(item) => {
-                let digests = receipt.digest().into_iter().collect();
-                add(&self.job.progress.bytes_done, item.size);
-                Judged::Before(Box::new(Made::Before(item.size, digests)))
+                Judged::Before(receipt.digest().into_iter().collect())
             }
             Some(receipt) if receipt.wrote(found.mark) => {
                 Judged::Decided(Decision::Write(Consent::Replace))
@@ -341,16 +382,28 @@ impl Copier<'_> {
         })
     }
 
-    fn link(&self, item: &Item, text: &[u8], place: &Place, target: &Target) -> Result<Made> {
+    /// Makes what is never opened: a link, a special file.
+    fn unopened(&self, item: &Item, place: &Place, target: &Target) -> Result<Made> {
         let target = &target.with(self.source.extended(item, target.carry)?);
         let temp = temp_name(&self.job.name, self.job.next_temp());
-        let made = || self.sink.link(place, &temp, text, &item.attributes, target);
+        let made = || match (&item.link, item.special) {
+            (Some(text), _) => self.sink.link(place, &temp, text, &item.attributes, target),
+            (_, Some(special)) => {
+                self.sink.special(place, &temp, special, &item.attributes, target)
+            }
+            _ => {
+                let message = "a special file of a kind without a name";
+                Err(EngineError::new(Kind::SourceSpecial, message))
+            }
+        };
         let staged = self.job.progress.timed(Spent::DestinationWrite, made)?;
         Ok(Made::Ready { bytes: 0, digests: Vec::new(), pieces: Vec::new(), staged })
     }
 }
 
+/// What an item's fate is, as far as it stands at the destination.
 enum Judged {
-    Before(Box<Made>),
+    /// Done by an earlier attempt, with these digests.
+    Before(Vec<Digest>),
     Decided(Decision),
 }

@@ -246,6 +246,7 @@ fn json_line(item: &Item, name: &[u8], done: &Listed) -> Vec<u8> {
                 object["link_b64"] = BASE64.encode(text).into();
             }
         }
+        None if item.kind == ItemKind::Special => object["mode"] = item.attributes.mode.into(),
         None => {
             object["bytes"] = done.bytes.into();
             object["mode"] = item.attributes.mode.into();
@@ -364,6 +365,7 @@ fn parse_json(line: &[u8]) -> Option<Expected> {
     }
     let kind = match object.get("kind").and_then(|kind| kind.as_str()) {
         Some("symlink") => ItemKind::Symlink,
+        Some("special") => ItemKind::Special,
         Some("file") | None => ItemKind::File,
         Some(_) => return None,
     };

@@ -4,7 +4,9 @@
 pub mod content;
 pub mod copy;
 pub mod feed;
+pub mod join;
 pub mod leftovers;
+pub mod links;
 pub mod manifest;
 pub mod parts;
 pub mod publish;

@@ -23,7 +23,9 @@ use crate::progress::Spent;
 pub struct Ready<S> {
     /// Its source.
     pub item: Item,
-    /// Bytes written.
+    /// Bytes of content.
+    pub size: u64,
+    /// Bytes of it that count for this item: none where they counted under another name.
     pub bytes: u64,
     /// Digests of them.
     pub digests: Vec<Digest>,
@@ -122,8 +124,8 @@ impl<'a, S> Publisher<'a, S> {
         for ready in batch {
             let lost = ready.staged.lost.clone();
             staged.push(ready.staged);
-            let (bytes, digests, pieces) = (ready.bytes, ready.digests, ready.pieces);
-            rest.push((ready.item, Listed { bytes, digests, pieces }, lost, ready.ticket));
+            let done = Listed { bytes: ready.size, digests: ready.digests, pieces: ready.pieces };
+            rest.push((ready.item, ready.bytes, done, lost, ready.ticket));
         }
         let spent = match self.durable {
             Durable::PowerLoss => Spent::Sync,
@@ -131,11 +133,11 @@ impl<'a, S> Publisher<'a, S> {
         };
         let outcomes = self.job.progress.timed(spent, || self.sink.publish(staged, self.durable));
         let mut ended = Ok(());
-        for ((item, done, lost, ticket), outcome) in rest.into_iter().zip(outcomes) {
+        for ((item, bytes, done, lost, ticket), outcome) in rest.into_iter().zip(outcomes) {
             if outcome.is_ok() {
                 self.job.lose(item.path.as_bytes(), &lost);
             }
-            ended = ended.and(self.report(&item, &done, outcome));
+            ended = ended.and(self.report(&item, bytes, &done, outcome));
             end(ticket);
         }
         if self.job.ledger().is_some() {
@@ -159,10 +161,10 @@ impl<'a, S> Publisher<'a, S> {
         self.job.progress.timed(Spent::Sync, || ledger.commit(&receipts))
     }
 
-    fn report(&self, item: &Item, done: &Listed, outcome: Result<()>) -> Result<()> {
+    fn report(&self, item: &Item, bytes: u64, done: &Listed, outcome: Result<()>) -> Result<()> {
         match outcome {
             Ok(()) => {
-                self.job.done(item.path.as_bytes(), done.bytes, &done.digests);
+                self.job.done(item.path.as_bytes(), bytes, &done.digests);
                 self.list(item, done)
             }
             Err(error) if error.kind() == Kind::DestinationExists && self.skip_taken => {

@@ -29,7 +29,7 @@ impl Decision {
     }
 }
 
-/// Decides about a file or link, given what stands there.
+/// Decides about anything but a directory, given what stands there.
 #[must_use]
 pub fn decide(on_exists: OnExists, item: &Item, found: Option<&Found>) -> Decision {
     // What was not there when it was looked for must not be there when the name is given either:
@@ -52,6 +52,7 @@ fn agrees(item: &Item, found: &Found) -> bool {
     item.kind == found.kind
         && match item.kind {
             ItemKind::Symlink => item.link == found.link,
+            ItemKind::Special => item.special == found.special,
             _ => item.size == found.size && item.attributes.mtime == found.mtime,
         }
 }
@@ -60,7 +61,7 @@ fn agrees(item: &Item, found: &Found) -> bool {
 mod tests {
     use super::*;
     use crate::model::found::Mark;
-    use crate::model::item::{Attributes, Handle, Identity, Timestamp};
+    use crate::model::item::{Attributes, Handle, Identity, Special, Timestamp};
     use crate::model::path::ItemPath;
 
     fn item(kind: ItemKind, size: u64, mtime: i128) -> Item {
@@ -71,13 +72,23 @@ mod tests {
             attributes: Attributes { mtime: Timestamp(mtime), ..Attributes::default() },
             identity: Identity::default(),
             link: (kind == ItemKind::Symlink).then(|| b"x".to_vec()),
+            special: (kind == ItemKind::Special).then_some(Special::Characters(size)),
             handle: Handle::default(),
         }
     }
 
     fn found(kind: ItemKind, size: u64, mtime: i128) -> Found {
         let link = (kind == ItemKind::Symlink).then(|| b"y".to_vec());
-        Found { kind, size, mtime: Timestamp(mtime), mark: Mark::default(), link, folded: false }
+        let special = (kind == ItemKind::Special).then_some(Special::Characters(size));
+        Found {
+            kind,
+            size,
+            mtime: Timestamp(mtime),
+            mark: Mark::default(),
+            link,
+            special,
+            folded: false,
+        }
     }
 
     #[test]
@@ -99,5 +110,9 @@ mod tests {
         assert_eq!(all(Some(found(Directory, 3, 7))), [other_kind; 4]);
         let link = item(Symlink, 0, 0);
         assert_eq!(decide(OnExists::Update, &link, Some(&found(Symlink, 0, 0))), over);
+        let device = item(ItemKind::Special, 5, 0);
+        let update = |found| decide(OnExists::Update, &device, Some(&found));
+        assert_eq!(update(found(ItemKind::Special, 5, 9)), Decision::Skip);
+        assert_eq!(update(found(ItemKind::Special, 6, 0)), over);
     }
 }

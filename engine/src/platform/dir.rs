@@ -12,7 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::limits::CALL_PATH_BYTES_MAX;
-use crate::model::item::{Attributes, Identity, ItemKind, Timestamp};
+use crate::model::item::{Attributes, Identity, ItemKind, Special, Timestamp};
 use crate::model::path::ItemPath;
 
 /// Bytes of the buffer that directory entries are read into.
@@ -27,6 +27,8 @@ pub struct Dir(OwnedFd);
 pub struct Facts {
     /// Its kind.
     pub kind: ItemKind,
+    /// Which special file.
+    pub special: Option<Special>,
     /// Bytes of content.
     pub size: u64,
     /// Mode, owner, times, links.
@@ -44,10 +46,19 @@ impl From<Statx> for Facts {
             FileType::Symlink => ItemKind::Symlink,
             _ => ItemKind::Special,
         };
+        let number = fs::makedev(stat.stx_rdev_major, stat.stx_rdev_minor);
+        let special = match FileType::from_raw_mode(mode) {
+            FileType::Fifo => Some(Special::Fifo),
+            FileType::Socket => Some(Special::Socket),
+            FileType::CharacterDevice => Some(Special::Characters(number)),
+            FileType::BlockDevice => Some(Special::Blocks(number)),
+            _ => None,
+        };
         let time = |time: StatxTimestamp| Timestamp::new(time.tv_sec, time.tv_nsec);
         let has_birth = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
         Self {
             kind,
+            special,
             size: if kind == ItemKind::File { stat.stx_size } else { 0 },
             attributes: Attributes {
                 mode: mode & 0o7777,
@@ -254,6 +265,46 @@ impl Dir {
     /// Whatever the system says.
     pub fn make_link(&self, name: &[u8], text: &[u8]) -> Result<(), Errno> {
         fs::symlinkat(text, &self.0, name)
+    }
+
+    /// Makes a fifo, socket or device, open to its owner only until its mode is set. Its device is
+    /// the one it stands for, not the one it lies on.
+    ///
+    /// # Errors
+    /// `PERM` for a device without privilege, and whatever the system says.
+    pub fn make_special(&self, name: &[u8], special: Special) -> Result<(), Errno> {
+        let (kind, number) = match special {
+            Special::Fifo => (FileType::Fifo, 0),
+            Special::Socket => (FileType::Socket, 0),
+            Special::Characters(number) => (FileType::CharacterDevice, number),
+            Special::Blocks(number) => (FileType::BlockDevice, number),
+        };
+        fs::mknodat(&self.0, name, kind, Mode::RUSR | Mode::WUSR, number)
+    }
+
+    /// Makes `name` in `to` one more name of the entry `from` in this directory, links not
+    /// followed.
+    ///
+    /// # Errors
+    /// `MLINK`, `XDEV`, and whatever the system says.
+    pub fn link_to(&self, from: &[u8], to: &Self, name: &[u8]) -> Result<(), Errno> {
+        fs::linkat(&self.0, from, &to.0, name, AtFlags::empty())
+    }
+
+    /// The directory of this name beneath the directory, crossing no link, to reach its entries by
+    /// name only: also one that may not be listed.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn reach_beneath(&self, path: &ItemPath) -> Result<Dir, Errno> {
+        if path.as_bytes().len() > CALL_PATH_BYTES_MAX {
+            return self.open_dir_beneath(path);
+        }
+        let name: &[u8] = if path.is_root() { b"." } else { path.as_bytes() };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        fs::openat2(&self.0, name, flags, Mode::empty(), resolve).map(Dir)
     }
 
     /// Publishes `from` as `to`, only if nothing stands there. Where the filesystem knows no such

@@ -109,6 +109,24 @@ pub fn create_private(path: &Path) -> io::Result<std::fs::File> {
     std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Makes a file without a name in a directory: it goes with its last handle.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn nameless(dir: &Path) -> io::Result<std::fs::File> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    match rustix::fs::open(dir, flags | OFlags::TMPFILE, mode) {
+        Ok(file) => Ok(file.into()),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            let path = dir.join(format!("nameless-{}", std::process::id()));
+            let file = create_private(&path)?;
+            remove_file(&path).map(|()| file)
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Reads a small file whole.
 ///
 /// # Errors

@@ -66,6 +66,12 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// The user and group that new files of this process belong to.
+#[must_use]
+pub fn ids() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
 /// Limit of open files; `None` where there is none.
 #[must_use]
 pub fn open_files_max() -> Option<u64> {

@@ -79,14 +79,16 @@ pub struct Written {
     pub place: Arc<LocalPlace>,
     /// Under which temporary name.
     pub temp: Vec<u8>,
-    /// Open for its sync; links have none.
+    /// Open for its sync; what is never opened has none.
     pub file: Option<OwnedFd>,
+    /// Whether it is one more name of something written under another one.
+    pub is_again: bool,
 }
 
 impl Written {
     /// Something complete under this temporary name.
     pub fn new(place: Arc<LocalPlace>, temp: &[u8], file: Option<OwnedFd>) -> Self {
-        Self { place, temp: temp.to_vec(), file }
+        Self { place, temp: temp.to_vec(), file, is_again: false }
     }
 
     /// Removes it, as far as that goes: what stays is found by its name.
@@ -211,7 +213,7 @@ impl Intake for LocalIntake {
         });
         match sealed {
             Ok((facts, lost)) => {
-                let written = Written { place: self.place, temp: self.temp, file: Some(self.file) };
+                let written = Written::new(self.place, &self.temp, Some(self.file));
                 let inner = Box::new(written);
                 Ok(Staged {
                     name: target.name.clone(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::endpoint::contract::Staged;
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Consent, Durable};
@@ -72,8 +74,11 @@ impl Entry {
             Consent::New => dir.publish_new(&written.temp, &self.name),
             Consent::Replace => dir.publish_over(&written.temp, &self.name),
         };
-        if let Err(errno) = done {
-            self.refuse(error::destination("rename", errno));
+        match done {
+            // A rename onto another name of the same file does nothing, and says so to nobody.
+            Ok(()) if written.is_again => drop(dir.remove(&written.temp)),
+            Ok(()) => {}
+            Err(errno) => self.refuse(error::destination("rename", errno)),
         }
     }
 }
@@ -81,10 +86,22 @@ impl Entry {
 /// Makes the content of each file durable by itself.
 fn sync_files(entries: &mut [Entry]) {
     for entry in entries {
-        let synced = entry.live().and_then(|written| written.file.as_ref()).map(rustix::fs::fsync);
+        let synced = entry.live().map(sync_file);
         if let Some(Err(errno)) = synced {
             entry.refuse(error::write("fsync", errno));
         }
+    }
+}
+
+fn sync_file(written: &Written) -> Result<(), Errno> {
+    match &written.file {
+        Some(file) => rustix::fs::fsync(file),
+        // Its content may be on its way in another batch; this name must not be there before it.
+        None if written.is_again => match written.place.dir.open_file(&written.temp) {
+            Ok(file) => rustix::fs::fsync(&file),
+            Err(_) => rustix::fs::syncfs(&written.place.dir),
+        },
+        None => Ok(()),
     }
 }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::endpoint::contract::{Caps, Intake, ObjectSink, Place, Shape, Staged, Target};
+use crate::endpoint::contract::{
+    Again, Caps, Intake, ObjectSink, Original, Place, Shape, Staged, Target,
+};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Durable};
 use crate::model::extended::Extended;
 use crate::model::found::{Found, Mark};
-use crate::model::item::{Attributes, ItemKind};
+use crate::model::item::{Attributes, ItemKind, Special};
 use crate::model::location::Location;
 use crate::model::loss::Loss;
 use crate::platform::hold::Hold;
@@ -102,6 +104,7 @@ impl ObjectSink for LocalSink {
             mtime: facts.attributes.mtime,
             mark: mark(&facts),
             link,
+            special: facts.special,
         }))
     }
 
@@ -151,6 +154,35 @@ impl ObjectSink for LocalSink {
     ) -> Result<Staged> {
         let place = LocalPlace::of(at)?;
         special::link(place, temp, text, attributes, target)
+    }
+
+    fn special(
+        &self,
+        at: &Place,
+        temp: &[u8],
+        special: Special,
+        attributes: &Attributes,
+        target: &Target,
+    ) -> Result<Staged> {
+        special::make(LocalPlace::of(at)?, temp, special, attributes, target)
+    }
+
+    fn again(
+        &self,
+        at: &Place,
+        temp: &[u8],
+        original: &Original,
+        target: &Target,
+    ) -> Result<Again> {
+        match self.root.get() {
+            Some(root) => special::again(root, LocalPlace::of(at)?, temp, original, target),
+            None => Err(EngineError::new(Kind::Internal, "no name was given yet")),
+        }
+    }
+
+    fn temp_of(&self, staged: &Staged) -> Vec<u8> {
+        let written = staged.inner.downcast_ref::<Written>();
+        written.map(|written| written.temp.clone()).unwrap_or_default()
     }
 
     fn publish(&self, batch: Vec<Staged>, durable: Durable) -> Vec<Result<()>> {

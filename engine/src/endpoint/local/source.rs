@@ -8,7 +8,7 @@ use crate::endpoint::contract::{Caps, Descend, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, LinkPolicy};
 use crate::model::extended::Extended;
-use crate::model::item::{Handle, Item, ItemKind};
+use crate::model::item::{Attributes, Handle, Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
@@ -104,6 +104,7 @@ fn item(path: ItemPath, facts: Facts, entry: Entry) -> Result<Item> {
         attributes: facts.attributes,
         identity: facts.identity,
         link,
+        special: facts.special,
         handle: Handle::new(Arc::new(entry)),
     })
 }
@@ -136,11 +137,12 @@ impl ObjectSource for LocalSource {
         if path.is_root() {
             return self.root_item().map(Some);
         }
-        let (Some(root), Some((parent, name))) = (&self.root, split(path)) else {
+        let Some(root) = &self.root else {
             return Ok(None);
         };
+        let name = path.name();
         let failed = |errno| error::source("stat", errno).at(path.as_bytes());
-        let dir = match root.open_dir_beneath(&parent) {
+        let dir = match root.open_dir_beneath(&path.parent()) {
             Ok(dir) => dir,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
             Err(errno) => return Err(failed(errno)),
@@ -194,14 +196,6 @@ impl ObjectSource for LocalSource {
 
 fn changed() -> EngineError {
     EngineError::new(Kind::SourceChanged, "the source became another kind of thing")
-}
-
-fn split(path: &ItemPath) -> Option<(ItemPath, &[u8])> {
-    let name = path.name();
-    let end = path.as_bytes().len() - name.len();
-    let parent = path.as_bytes().get(..end.saturating_sub(1))?;
-    let parent = if parent.is_empty() { ItemPath::root() } else { ItemPath::parse(parent).ok()? };
-    Some((parent, name))
 }
 
 impl LocalSource {
@@ -366,6 +360,9 @@ impl Walk<'_> {
         if !self.selection.takes(&child) {
             return Ok(());
         }
+        // The link is no name of the file it leads to.
+        let attributes = Attributes { links: 1, ..facts.attributes };
+        let facts = Facts { attributes, ..facts };
         let reach = Reach::Beneath(Arc::clone(self.root), child.clone());
         let entry = Entry { dir: Arc::clone(dir), name: name.to_vec(), reach };
         self.visitor.item(item(child, facts, entry)?)

@@ -1,0 +1,157 @@
+//! The copier's dealing with files of several names: which name is copied, which one is joined to
+//! it, and what happens where that cannot be.
+
+use crate::endpoint::contract::{Again, Place, Target};
+use crate::error::Result;
+use crate::model::choice::{Consent, OnExists};
+use crate::model::digest::Digest;
+use crate::model::found::Found;
+use crate::model::item::{Item, ItemKind};
+use crate::model::loss::{Loss, What, lose};
+use crate::model::path::temp_name;
+use crate::pipeline::content::{self, ChunkBuffer, Reading};
+use crate::pipeline::copy::{Copier, Made};
+use crate::pipeline::links::{First, Turn};
+use crate::plan::conflict::{Decision, decide};
+use crate::progress::{Spent, add};
+
+/// Where an item goes, and what stands there.
+pub struct Spot<'a> {
+    /// The directory.
+    pub place: &'a Place,
+    /// The name in it.
+    pub target: &'a Target,
+    /// What stands there.
+    pub found: Option<&'a Found>,
+}
+
+/// The loss of a name that is not joined to its first one.
+const SPLIT: Loss = Loss { what: What::HardLinks, call: "link", errno: None };
+
+impl Copier<'_> {
+    /// Copies an item, or joins it to the first one of its names.
+    pub(super) fn make(
+        &self,
+        buffer: &mut ChunkBuffer,
+        item: &Item,
+        spot: &Spot<'_>,
+    ) -> Result<Made> {
+        let mut split = None;
+        loop {
+            match self.names.turn(item)? {
+                Turn::Alone => return self.write(buffer, item, spot),
+                Turn::First(claim) => {
+                    let mut made = self.write(buffer, item, spot)?;
+                    if let Made::Ready { staged, digests, .. } = &mut made {
+                        split.into_iter().for_each(|loss| lose(&mut staged.lost, loss));
+                        let temp = self.sink.temp_of(staged);
+                        claim.stands(First::new(item, temp, staged.mark, digests))?;
+                    }
+                    return Ok(made);
+                }
+                Turn::Later(first) => match self.join(buffer, item, spot, &first)? {
+                    Ok(made) => return Ok(made),
+                    Err(loss) => {
+                        split = Some(loss);
+                        self.names.forget(item, &first)?;
+                    }
+                },
+            }
+        }
+    }
+
+    /// An item that stays as it stands: left alone by rule, or done by an earlier attempt, with its
+    /// digests. It may be the first of its names all the same; and with `update`, or after an
+    /// attempt, one that is not joined to the names before it is not as it should be.
+    pub(super) fn keep(
+        &self,
+        buffer: &mut ChunkBuffer,
+        item: &Item,
+        spot: &Spot<'_>,
+        before: Option<Vec<Digest>>,
+    ) -> Result<Made> {
+        let equal = |found: &Found| decide(OnExists::Update, item, Some(found)) == Decision::Skip;
+        let Some(found) = spot.found.filter(|found| before.is_some() || equal(found)) else {
+            return Ok(Made::Skipped);
+        };
+        let digests = before.as_deref().unwrap_or_default();
+        let standing = || First::new(item, Vec::new(), found.mark, digests);
+        if before.is_none() && self.options.on_exists != OnExists::Update {
+            self.names.offer(item, standing())?;
+            return Ok(Made::Skipped);
+        }
+        let bytes = loop {
+            match self.names.turn(item)? {
+                Turn::Alone => break item.size,
+                Turn::First(claim) => {
+                    claim.stands(standing())?;
+                    break item.size;
+                }
+                Turn::Later(first) if first.original.mark.is_same(&found.mark) => break 0,
+                Turn::Later(first) => {
+                    let target = &Target { consent: Consent::Replace, ..spot.target.clone() };
+                    match self.join(buffer, item, &Spot { target, ..*spot }, &first)? {
+                        Ok(made) => return Ok(made),
+                        Err(_) => self.names.forget(item, &first)?,
+                    }
+                }
+            }
+        };
+        Ok(match before {
+            Some(digests) => Made::Before { bytes, digests },
+            None => Made::Skipped,
+        })
+    }
+
+    /// Makes an item one more name of `first`, or says why that cannot be.
+    fn join(
+        &self,
+        buffer: &mut ChunkBuffer,
+        item: &Item,
+        spot: &Spot<'_>,
+        first: &First,
+    ) -> Result<Result<Made, Loss>> {
+        if !first.fits(item) {
+            return Ok(Err(SPLIT));
+        }
+        let temp = temp_name(&self.job.name, self.job.next_temp());
+        let again = || self.sink.again(spot.place, &temp, &first.original, spot.target);
+        let staged = match self.job.progress.timed(Spent::DestinationWrite, again)? {
+            Again::Made(staged) => staged,
+            Again::Not(loss) => return Ok(Err(loss)),
+        };
+        match self.digests(buffer, item, first) {
+            Ok(Some(digests)) => {
+                add(&self.job.progress.bytes_done, item.size);
+                Ok(Ok(Made::Again { digests, staged }))
+            }
+            Ok(None) => {
+                self.sink.discard(staged);
+                Ok(Err(SPLIT))
+            }
+            Err(error) => {
+                self.sink.discard(staged);
+                Err(error)
+            }
+        }
+    }
+
+    /// The digests of a file's further name: those of the first one, or where that was not copied
+    /// by this job, of the source. `None` when it changes meanwhile.
+    fn digests(
+        &self,
+        buffer: &mut ChunkBuffer,
+        item: &Item,
+        first: &First,
+    ) -> Result<Option<Vec<Digest>>> {
+        let algorithms = self.options.algorithm.as_slice();
+        if item.kind != ItemKind::File || !first.digests.is_empty() || algorithms.is_empty() {
+            return Ok(Some(first.digests.clone()));
+        }
+        let reader = self.job.progress.timed(Spent::SourceRead, || self.source.open(item))?;
+        let path = item.path.as_bytes();
+        let how = Reading { path, algorithms, holes: false };
+        let read = content::read(self.job, &*reader, buffer, how, |_, _| Ok(()))?;
+        Ok(read.whole.then_some(read.digests))
+    }
+}
