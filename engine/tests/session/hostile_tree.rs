@@ -386,10 +386,12 @@ fn holes_do_not_ask_for_room() {
     let place = Place::new();
     std::fs::File::create(place.path("sparse")).unwrap().set_len(1 << 20).unwrap();
     let mut session = Session::start(&place, &[]);
-    let plan = session.call(
-        &json!({"op": "plan", "id": "p", "command": {"op": "copy", "src": "sparse", "dst": "c"}}),
-    );
-    assert_eq!(plan["data"]["losses"], json!([{"what": "holes", "items": 1}]));
+    let mut plan = |preserve: &[&str]| {
+        let command = json!({"op": "copy", "src": "sparse", "dst": "c", "preserve": preserve});
+        session.call(&json!({"op": "plan", "id": "p", "command": command}))["data"]["losses"].take()
+    };
+    assert_eq!(plan(&["mode"]), json!([{"what": "holes", "items": 1}]));
+    assert_eq!(plan(&["mode", "holes"]), json!([]));
     assert_eq!(
         session.call(&json!({"op": "copy", "id": "c", "src": "sparse", "dst": "c"}))["status"],
         "ok"

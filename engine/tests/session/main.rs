@@ -15,6 +15,7 @@ mod killed;
 mod limits;
 mod malformed;
 mod memory;
+mod metadata;
 mod races;
 mod secrets;
 mod session;
