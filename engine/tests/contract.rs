@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use migration_engine::endpoint::contract::{
-    Descend, ObjectSink, ObjectSource, Place, Shape, Staged, Target, Visitor,
+    Again, Descend, ObjectSink, ObjectSource, Original, Place, Shape, Staged, Target, Visitor,
 };
 use migration_engine::endpoint::{SCHEMES, Scheme};
 use migration_engine::error::{EngineError, Kind, Result};
@@ -18,6 +18,7 @@ use migration_engine::model::choice::{Carry, Consent, Durable, LinkPolicy};
 use migration_engine::model::found::Mark;
 use migration_engine::model::item::{Attributes, Item, ItemKind, Timestamp};
 use migration_engine::model::location::Location;
+use migration_engine::model::loss::What;
 use migration_engine::model::path::ItemPath;
 use migration_engine::model::selection::Selection;
 use migration_fixtures::Content;
@@ -392,5 +393,52 @@ fn a_file_is_no_directory() {
         let found = sink.found(&root, b"f").unwrap().unwrap();
         assert_eq!((found.kind, found.size), (ItemKind::File, 1));
         assert_eq!(sink.found(&root, b"g").unwrap(), None);
+    });
+}
+
+/// Of what is written a name more is made, before and after publication; of what is gone, none.
+#[test]
+fn a_further_name_is_the_same_item() {
+    each("again", |bench| {
+        let sink = bench.sink();
+        let place = sink.root_directory().unwrap();
+        let staged = bench.stage(&*sink, &place, "f", b"content", Consent::New);
+        let path = ItemPath::parse(b"f").unwrap();
+        let original = Original { path, temp: sink.temp_of(&staged), mark: staged.mark };
+        let again = |n: u8, original: &Original| {
+            let (temp, name) = (format!(".mig-00000000-7{n}.part"), format!("again{n}"));
+            let target = Target::new(name.as_bytes(), Consent::New, Carry::PLAIN);
+            sink.again(&place, temp.as_bytes(), original, &target).unwrap()
+        };
+        let publish = |staged| sink.publish(vec![staged], Durable::PowerLoss).pop().unwrap();
+        let early = match again(0, &original) {
+            Again::Made(staged) => staged,
+            Again::Not(loss) => {
+                assert!(!bench.scheme.caps.links && loss.what == What::HardLinks);
+                return;
+            }
+        };
+        publish(early).unwrap();
+        assert_eq!(bench.get("f"), None);
+        publish(staged).unwrap();
+        let Again::Made(late) = again(1, &original) else { panic!("it is published") };
+        assert!(late.mark == original.mark);
+        publish(late).unwrap();
+        for name in ["f", "again0", "again1"] {
+            let found = sink.found(&place, name.as_bytes()).unwrap().unwrap();
+            assert_eq!(
+                (found.mark, bench.get(name).unwrap()),
+                (original.mark, b"content".to_vec())
+            );
+        }
+        bench.put("f", b"another", Consent::Replace).unwrap();
+        assert!(matches!(again(2, &original), Again::Not(_)), "another file has the name");
+        let same = Original { path: ItemPath::parse(b"again0").unwrap(), ..original };
+        let Again::Made(over) = again(0, &same) else { panic!("it stands there") };
+        publish(Staged { consent: Consent::Replace, ..over }).unwrap();
+        let mut seen = Seen::default();
+        let all = Selection::default();
+        bench.source().unwrap().survey(&all, LinkPolicy::Preserve, &mut seen).unwrap();
+        assert_eq!(seen.items.len(), 3, "no temporary name stays: {:?}", seen.items);
     });
 }
