@@ -38,6 +38,10 @@ need_rust
 need_nextest
 need_venv
 command -v shellcheck >/dev/null || apt_install shellcheck || true
+# Independent tools that copies are compared with and by.
+need rsync rsync
+need getfattr attr
+need getfacl acl
 export PATH="$venv/bin:$PATH"
 
 step check scripts/check.sh

@@ -413,10 +413,11 @@ fn a_further_name_is_the_same_item() {
         let publish = |staged| sink.publish(vec![staged], Durable::PowerLoss).pop().unwrap();
         let early = match again(0, &original) {
             Again::Made(staged) => staged,
-            Again::Not(loss) => {
+            Again::Unable(loss) => {
                 assert!(!bench.scheme.caps.links && loss.what == What::HardLinks);
                 return;
             }
+            Again::Gone(loss) => panic!("{loss:?}"),
         };
         publish(early).unwrap();
         assert_eq!(bench.get("f"), None);
@@ -432,7 +433,7 @@ fn a_further_name_is_the_same_item() {
             );
         }
         bench.put("f", b"another", Consent::Replace).unwrap();
-        assert!(matches!(again(2, &original), Again::Not(_)), "another file has the name");
+        assert!(matches!(again(2, &original), Again::Gone(_)), "another file has the name");
         let same = Original { path: ItemPath::parse(b"again0").unwrap(), ..original };
         let Again::Made(over) = again(0, &same) else { panic!("it stands there") };
         publish(Staged { consent: Consent::Replace, ..over }).unwrap();

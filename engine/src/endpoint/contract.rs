@@ -242,8 +242,10 @@ pub struct Original {
 pub enum Again {
     /// Complete, to be published.
     Made(Staged),
-    /// There is none: why the item must be written by itself.
-    Not(Loss),
+    /// The original takes no more names, or is not there any more: another one must take its place.
+    Gone(Loss),
+    /// The sink knows no further names: each item is written by itself.
+    Unable(Loss),
 }
 
 /// Takes bytes of named items.
@@ -338,7 +340,7 @@ pub trait ObjectSink: Send + Sync {
         _original: &Original,
         _target: &Target,
     ) -> Result<Again> {
-        Ok(Again::Not(Loss { what: What::HardLinks, call: "link", errno: None }))
+        Ok(Again::Unable(Loss { what: What::HardLinks, call: "link", errno: None }))
     }
 
     /// The temporary name that a written item has until it is published; empty for none.

@@ -25,6 +25,16 @@ pub struct Spot<'a> {
     pub found: Option<&'a Found>,
 }
 
+/// What came of joining a name to the first one.
+enum Joined {
+    /// It is one more name.
+    Made(Made),
+    /// The first one takes no more names.
+    Gone(Loss),
+    /// The destination knows no further names.
+    Unable(Loss),
+}
+
 /// The loss of a name that is not joined to its first one.
 const SPLIT: Loss = Loss { what: What::HardLinks, call: "link", errno: None };
 
@@ -50,10 +60,17 @@ impl Copier<'_> {
                     return Ok(made);
                 }
                 Turn::Later(first) => match self.join(buffer, item, spot, &first)? {
-                    Ok(made) => return Ok(made),
-                    Err(loss) => {
+                    Joined::Made(made) => return Ok(made),
+                    Joined::Gone(loss) => {
                         split = Some(loss);
                         self.names.forget(item, &first)?;
+                    }
+                    Joined::Unable(loss) => {
+                        let mut made = self.write(buffer, item, spot)?;
+                        if let Made::Ready { staged, .. } = &mut made {
+                            lose(&mut staged.lost, loss);
+                        }
+                        return Ok(made);
                     }
                 },
             }
@@ -91,8 +108,9 @@ impl Copier<'_> {
                 Turn::Later(first) => {
                     let target = &Target { consent: Consent::Replace, ..spot.target.clone() };
                     match self.join(buffer, item, &Spot { target, ..*spot }, &first)? {
-                        Ok(made) => return Ok(made),
-                        Err(_) => self.names.forget(item, &first)?,
+                        Joined::Made(made) => return Ok(made),
+                        Joined::Gone(_) => self.names.forget(item, &first)?,
+                        Joined::Unable(_) => break item.size,
                     }
                 }
             }
@@ -103,31 +121,32 @@ impl Copier<'_> {
         })
     }
 
-    /// Makes an item one more name of `first`, or says why that cannot be.
+    /// Makes an item one more name of `first`.
     fn join(
         &self,
         buffer: &mut ChunkBuffer,
         item: &Item,
         spot: &Spot<'_>,
         first: &First,
-    ) -> Result<Result<Made, Loss>> {
+    ) -> Result<Joined> {
         if !first.fits(item) {
-            return Ok(Err(SPLIT));
+            return Ok(Joined::Gone(SPLIT));
         }
         let temp = temp_name(&self.job.name, self.job.next_temp());
         let again = || self.sink.again(spot.place, &temp, &first.original, spot.target);
         let staged = match self.job.progress.timed(Spent::DestinationWrite, again)? {
             Again::Made(staged) => staged,
-            Again::Not(loss) => return Ok(Err(loss)),
+            Again::Gone(loss) => return Ok(Joined::Gone(loss)),
+            Again::Unable(loss) => return Ok(Joined::Unable(loss)),
         };
         match self.digests(buffer, item, first) {
             Ok(Some(digests)) => {
                 add(&self.job.progress.bytes_done, item.size);
-                Ok(Ok(Made::Again { digests, staged }))
+                Ok(Joined::Made(Made::Again { digests, staged }))
             }
             Ok(None) => {
                 self.sink.discard(staged);
-                Ok(Err(SPLIT))
+                Ok(Joined::Gone(SPLIT))
             }
             Err(error) => {
                 self.sink.discard(staged);

@@ -272,6 +272,18 @@ fn names_outlive_a_first_one_that_fails() {
     }
 }
 
+/// A link that is followed is no name of the file it leads to.
+#[test]
+fn followed_links_are_files_of_their_own() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    sh(&place.path("src"), "echo content >a; ln a b; ln -s a l");
+    let (result, _) = copy(&place, json!({"symlinks": "follow"}));
+    assert_eq!((&result["status"], &result["metrics"]["bytes"]), (&json!("ok"), &json!(16)));
+    let names = sh(&place.path("dst"), "find . -type f -printf '%P %n\n' | sort");
+    assert_eq!(names, "a 2\nb 2\nl 1\n");
+}
+
 /// Killed again and again, names come together all the same.
 #[test]
 fn a_killed_copy_joins_its_names_when_it_goes_on() {
@@ -475,7 +487,8 @@ fn names_across_filesystems_are_copied_and_told() {
 fn as_nobody(place: &Place, command: &Value) -> Vec<Value> {
     let program = place.path("engine");
     std::fs::copy(env!("CARGO_BIN_EXE_migration-engine"), &program).unwrap();
-    let mut engine = Command::new(program);
+    let mut engine = Command::new("timeout");
+    engine.arg("60").arg(program);
     if is_root() {
         use std::os::unix::process::CommandExt as _;
         chown(place.dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -516,6 +529,30 @@ fn an_owner_that_cannot_be_kept_is_told() {
     assert_eq!((warned, kinds.len()), if is_root() { (2, 2) } else { (1, 1) });
     let copied = std::fs::metadata(place.path("dst")).unwrap();
     assert_eq!((copied.len(), copied.mode() & 0o7000), (std::fs::metadata(&src).unwrap().len(), 0));
+}
+
+/// A first name that cannot be written holds up no other name of its file.
+#[test]
+fn a_claim_ends_with_its_item() {
+    let place = Place::new();
+    for dir in ["src/a", "src/b", "src/c", "dst/a", "dst/b", "dst/c"] {
+        std::fs::create_dir_all(place.path(dir)).unwrap();
+    }
+    sh(
+        &place.path("src"),
+        "for n in $(seq 50); do echo $n >a/$n; ln a/$n b/$n; ln a/$n c/$n; done",
+    );
+    sh(&place.path("dst"), "chmod 555 a; chmod 777 . b c");
+    let lines = as_nobody(&place, &json!({"op": "copy", "id": "c", "src": "src", "dst": "dst"}));
+    let result = lines.last().unwrap();
+    let counts = (&result["metrics"]["items_ok"], &result["metrics"]["items_failed"]);
+    assert_eq!(
+        (counts, &result["failures"][0]["code"]),
+        ((&json!(100), &json!(50)), &json!("DST_PERMISSION")),
+        "{result}"
+    );
+    let names = sh(&place.path("dst"), "find . -type f -links 2 | wc -l");
+    assert_eq!(names.trim(), "100");
 }
 
 /// A device needs privilege; fifos and sockets do not.

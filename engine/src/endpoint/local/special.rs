@@ -10,7 +10,7 @@ use crate::model::item::{Attributes, ItemKind, Special};
 use crate::model::loss::{Loss, What};
 use crate::platform::hold::Hold;
 
-use super::attributes::{Dress, is_refusal, mark};
+use super::attributes::{Dress, mark};
 use super::error;
 use super::intake::Written;
 use super::place::LocalPlace;
@@ -62,14 +62,15 @@ pub fn again(
     original: &Original,
     target: &Target,
 ) -> Result<Again> {
-    let not = |call, errno: Option<Errno>| {
-        let errno = errno.map(Errno::raw_os_error);
-        Ok(Again::Not(Loss { what: What::HardLinks, call, errno }))
+    let loss = |call, errno: Option<Errno>| Loss {
+        what: What::HardLinks,
+        call,
+        errno: errno.map(Errno::raw_os_error),
     };
     let (name, parent) = (original.path.name(), original.path.parent());
     let dir = match root.dir.reach_beneath(&parent) {
         Ok(dir) => dir,
-        Err(errno) => return not("open", Some(errno)),
+        Err(errno) => return Ok(Again::Gone(loss("open", Some(errno)))),
     };
     let mut linked = Err(Errno::NOENT);
     if !original.temp.is_empty() {
@@ -82,9 +83,11 @@ pub fn again(
     match linked {
         Ok(()) => {}
         Err(errno @ (Errno::MLINK | Errno::XDEV | Errno::NOENT)) => {
-            return not("link", Some(errno));
+            return Ok(Again::Gone(loss("link", Some(errno))));
         }
-        Err(errno) if is_refusal(errno) => return not("link", Some(errno)),
+        Err(errno @ (Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
+            return Ok(Again::Unable(loss("link", Some(errno))));
+        }
         Err(errno) => return Err(error::destination("link", errno)),
     }
     let written = Written { is_again: true, ..Written::new(place, temp, None) };
@@ -99,7 +102,7 @@ pub fn again(
         // Something else stands under that name by now.
         Ok(_) => {
             written.remove();
-            not("link", None)
+            Ok(Again::Gone(loss("link", None)))
         }
         Err(errno) => {
             written.remove();
