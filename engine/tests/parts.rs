@@ -281,6 +281,7 @@ fn item(size: u64) -> Item {
         attributes: Attributes::default(),
         identity: Identity::default(),
         link: None,
+        special: None,
         handle: Handle::default(),
     }
 }
