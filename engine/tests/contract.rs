@@ -331,7 +331,7 @@ fn what_is_not_written_of_a_sparse_file_reads_as_zeros() {
     each("sparse", |bench| {
         let sink = bench.sink();
         let place = sink.root_directory().unwrap();
-        let shape = Shape { bytes: 5 << 20, sparse: true, durable: false };
+        let shape = Shape { sparse: true, ..Shape::dense(5 << 20) };
         let intake = sink.begin(&place, b".mig-00000000-0.part", shape).unwrap();
         intake.write_at(2 << 20, b"data").unwrap();
         let target = Target::new(b"f", Consent::New, Carry::PLAIN);

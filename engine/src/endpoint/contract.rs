@@ -163,6 +163,12 @@ pub struct Shape {
     pub sparse: bool,
     /// Whether it will be made durable, so that the device may begin at once.
     pub durable: bool,
+    /// Whether it needs no temporary name: nobody goes on with it after a kill, nobody makes a
+    /// further name of it, and it takes only a free one. Where the endpoint can, nothing is left
+    /// of it when it dies.
+    pub unnamed: bool,
+    /// Permission bits it will get, as far as they are known.
+    pub mode: u32,
 }
 
 impl Shape {

@@ -7,7 +7,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::partial::Begun;
 use crate::limits::{CHANGED_ATTEMPTS, PART_BYTES};
-use crate::model::choice::Durable;
+use crate::model::choice::{Consent, Durable};
 use crate::model::digest::Digest;
 use crate::model::item::{Attributes, Handle, Item};
 use crate::model::path::temp_name;
@@ -75,7 +75,10 @@ impl Transfer<'_> {
         let target = self.target.with(reader.extended(self.target.carry)?);
         let sparse = self.options.carry.holes && attributes.allocated < size;
         let durable = self.options.durable == Durable::PowerLoss;
-        let shape = Shape { bytes: size, sparse, durable };
+        let mode = if self.options.carry.mode { attributes.mode & 0o777 } else { 0o666 };
+        let further = self.options.carry.hard_links && attributes.links > 1;
+        let unnamed = self.target.consent == Consent::New && !is_large(size) && !further;
+        let shape = Shape { bytes: size, sparse, durable, unnamed, mode };
         let Draft { intake, receipts } =
             progress.timed(Spent::DestinationWrite, || self.draft(shape))?;
         match self.moved(&*reader, &*intake, receipts, sparse, buffer) {

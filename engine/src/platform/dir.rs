@@ -3,7 +3,7 @@
 //! No link is followed below a root, so a parent swapped for a link during a run leads nowhere.
 //! Errors are the system's own; endpoints say what they mean.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Statx, StatxFlags,
@@ -242,6 +242,31 @@ impl Dir {
         fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)
     }
 
+    /// Makes a new file that has no name here yet and is gone when nobody holds it any more. The
+    /// process's mask takes bits off `mode`.
+    ///
+    /// # Errors
+    /// `OPNOTSUPP` and others where the filesystem knows no such files.
+    pub fn create_unnamed(&self, mode: u32) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        fs::openat(&self.0, ".", flags, Mode::from_raw_mode(mode))
+    }
+
+    /// Gives an open file the name `to`, only if nothing stands there.
+    ///
+    /// # Errors
+    /// `EXIST` when something stands there, and whatever the system says.
+    pub fn publish_unnamed(&self, file: &OwnedFd, to: &[u8]) -> Result<(), Errno> {
+        match fs::linkat(file, "", &self.0, to, AtFlags::EMPTY_PATH) {
+            // Not allowed to everybody on older systems.
+            Err(Errno::NOENT) => {
+                let path = format!("{OPEN_FILES}/{}", file.as_raw_fd());
+                fs::linkat(fs::CWD, path, &self.0, to, AtFlags::SYMLINK_FOLLOW)
+            }
+            other => other,
+        }
+    }
+
     /// Opens a file of our own again, to go on writing.
     ///
     /// # Errors
@@ -379,6 +404,15 @@ impl Dir {
         fs::openat(&self.0, "..", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map(Dir)
     }
+}
+
+/// Where the process's open files have names.
+const OPEN_FILES: &str = "/proc/self/fd";
+
+/// Whether an open file without a name can be given one by everybody.
+#[must_use]
+pub fn may_name_open_files() -> bool {
+    fs::statx(fs::CWD, OPEN_FILES, AtFlags::empty(), StatxFlags::TYPE).is_ok()
 }
 
 /// What an open file is.

@@ -59,6 +59,8 @@ pub struct Dress<'a> {
     pub carry: Carry,
     /// What it is.
     pub kind: ItemKind,
+    /// The mode it was made with, where nothing came from its directory.
+    pub plain: Option<u32>,
 }
 
 impl Dress<'_> {
@@ -75,8 +77,12 @@ impl Dress<'_> {
         let owned = !self.carry.owner || self.own(held, &mut losses)?;
         let bits = self.bits(owned, &mut losses);
         if self.kind != ItemKind::Symlink {
-            xattrs::drop_inherited(held, self.carry, self.kind)?;
-            self.set(What::Mode, "fchmod", held.set_mode(bits), &mut losses)?;
+            if self.plain.is_none() {
+                xattrs::drop_inherited(held, self.carry, self.kind)?;
+            }
+            if self.plain != Some(bits) || self.carry.owner {
+                self.set(What::Mode, "fchmod", held.set_mode(bits), &mut losses)?;
+            }
             xattrs::set_lists(held, self.extended, self.carry, &mut losses)?;
         }
         xattrs::set_others(held, self.extended, &mut losses)?;

@@ -11,7 +11,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::found::Mark;
 use crate::model::item::{Attributes, Handle, ItemKind};
 use crate::platform::hold::Hold;
-use crate::platform::{dir, filesystem};
+use crate::platform::{dir, filesystem, process};
 
 use super::attributes::{Dress, mark};
 use super::error;
@@ -31,8 +31,11 @@ const DIRECT_ALIGN: u64 = 4096;
 #[derive(Debug)]
 pub struct LocalIntake {
     place: Arc<LocalPlace>,
-    temp: Vec<u8>,
+    /// None for a file that has no name at all yet.
+    temp: Option<Vec<u8>>,
     file: OwnedFd,
+    /// The mode it was made with, where nothing came from its directory.
+    plain: Option<u32>,
     /// Whether the device is set to work on every write.
     behind: bool,
     /// The same file opened past the page cache, once that is asked for; none where that cannot be.
@@ -40,10 +43,12 @@ pub struct LocalIntake {
 }
 
 impl LocalIntake {
-    /// A file under this temporary name, and what is known of it.
-    pub fn new(place: Arc<LocalPlace>, temp: &[u8], file: OwnedFd, shape: Shape) -> Self {
+    /// A file under this temporary name, or without any, and what is known of it.
+    pub fn new(place: Arc<LocalPlace>, temp: Option<&[u8]>, file: OwnedFd, shape: Shape) -> Self {
         let behind = shape.durable && shape.bytes >= BEHIND_BYTES_MIN;
-        Self { place, temp: temp.to_vec(), file, behind, direct: OnceLock::new() }
+        let plain = (temp.is_none() && !place.inherits()).then(|| shape.mode & !process::umask());
+        let temp = temp.map(<[u8]>::to_vec);
+        Self { place, temp, file, plain, behind, direct: OnceLock::new() }
     }
 
     /// Makes it the hole that a sparse file is at first.
@@ -60,7 +65,7 @@ impl LocalIntake {
 
     /// The file past the page cache.
     fn direct(&self) -> Option<&OwnedFd> {
-        let open = || self.place.dir.open_direct(&self.temp).ok();
+        let open = || self.place.dir.open_direct(self.temp.as_deref()?).ok();
         self.direct.get_or_init(open).as_ref()
     }
 
@@ -77,8 +82,8 @@ impl LocalIntake {
 pub struct Written {
     /// Where.
     pub place: Arc<LocalPlace>,
-    /// Under which temporary name.
-    pub temp: Vec<u8>,
+    /// Under which temporary name; none for an open file that has no name yet.
+    pub temp: Option<Vec<u8>>,
     /// Open for its sync; what is never opened has none.
     pub file: Option<OwnedFd>,
     /// Whether it is one more name of something written under another one.
@@ -88,12 +93,14 @@ pub struct Written {
 impl Written {
     /// Something complete under this temporary name.
     pub fn new(place: Arc<LocalPlace>, temp: &[u8], file: Option<OwnedFd>) -> Self {
-        Self { place, temp: temp.to_vec(), file, is_again: false }
+        Self { place, temp: Some(temp.to_vec()), file, is_again: false }
     }
 
     /// Removes it, as far as that goes: what stays is found by its name.
     pub fn remove(&self) {
-        let _ = self.place.dir.remove(&self.temp);
+        if let Some(temp) = &self.temp {
+            let _ = self.place.dir.remove(temp);
+        }
     }
 }
 
@@ -203,7 +210,8 @@ impl Intake for LocalIntake {
         target: &Target,
     ) -> Result<Staged> {
         let (carry, extended) = (target.carry, &target.extended);
-        let dress = Dress { attributes, extended, carry, kind: ItemKind::File };
+        let (kind, plain) = (ItemKind::File, self.plain);
+        let dress = Dress { attributes, extended, carry, kind, plain };
         let sealed = dress.put_on(Hold::open(&self.file)).and_then(|(facts, lost)| {
             if facts.size == size {
                 return Ok((facts, lost));
@@ -213,8 +221,8 @@ impl Intake for LocalIntake {
         });
         match sealed {
             Ok((facts, lost)) => {
-                let written = Written::new(self.place, &self.temp, Some(self.file));
-                let inner = Box::new(written);
+                let (place, temp, file) = (self.place, self.temp, Some(self.file));
+                let inner = Box::new(Written { place, temp, file, is_again: false });
                 Ok(Staged {
                     name: target.name.clone(),
                     consent: target.consent,
@@ -231,6 +239,8 @@ impl Intake for LocalIntake {
     }
 
     fn abort(self: Box<Self>) {
-        let _ = self.place.dir.remove(&self.temp);
+        if let Some(temp) = &self.temp {
+            let _ = self.place.dir.remove(temp);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Open directories of a destination.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 
@@ -9,8 +9,9 @@ use crate::endpoint::contract::Place;
 use crate::error::{EngineError, Kind, Result};
 use crate::model::item::{Handle, Identity, Timestamp};
 use crate::platform::dir::Dir;
+use crate::platform::hold::Hold;
 
-use super::error;
+use super::{error, xattrs};
 
 /// An open destination directory.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct LocalPlace {
     /// Whether its own name may not be durable yet, and in which directory that name is.
     unsynced: AtomicBool,
     parent: Option<Arc<LocalPlace>>,
+    /// Whether new entries get an access list from it, once that was asked.
+    inherits: OnceLock<bool>,
 }
 
 impl LocalPlace {
@@ -34,7 +37,13 @@ impl LocalPlace {
     pub fn new(dir: Dir, parent: Option<Arc<LocalPlace>>, new: bool) -> Result<Arc<Self>> {
         let facts = dir.own_facts().map_err(|errno| error::destination("stat", errno))?;
         let Identity { dev: device, ino, born, .. } = facts.identity;
-        Ok(Arc::new(Self { dir, device, ino, born, unsynced: AtomicBool::new(new), parent }))
+        let (unsynced, inherits) = (AtomicBool::new(new), OnceLock::new());
+        Ok(Arc::new(Self { dir, device, ino, born, unsynced, parent, inherits }))
+    }
+
+    /// Whether new entries get an access list from it.
+    pub fn inherits(&self) -> bool {
+        *self.inherits.get_or_init(|| xattrs::has_default(Hold::open(&self.dir)))
     }
 
     /// As the contract hands it out.

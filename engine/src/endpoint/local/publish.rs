@@ -70,13 +70,15 @@ impl Entry {
             return;
         };
         let dir = &written.place.dir;
-        let done = match self.consent {
-            Consent::New => dir.publish_new(&written.temp, &self.name),
-            Consent::Replace => dir.publish_over(&written.temp, &self.name),
+        let done = match (&written.temp, &written.file, self.consent) {
+            (Some(temp), _, Consent::New) => dir.publish_new(temp, &self.name),
+            (Some(temp), _, Consent::Replace) => dir.publish_over(temp, &self.name),
+            (None, Some(file), _) => dir.publish_unnamed(file, &self.name),
+            (None, None, _) => Err(Errno::NOENT),
         };
         match done {
             // A rename onto another name of the same file does nothing, and says so to nobody.
-            Ok(()) if written.is_again => drop(dir.remove(&written.temp)),
+            Ok(()) if written.is_again => written.remove(),
             Ok(()) => {}
             Err(errno) => self.refuse(error::destination("rename", errno)),
         }
@@ -97,10 +99,13 @@ fn sync_file(written: &Written) -> Result<(), Errno> {
     match &written.file {
         Some(file) => rustix::fs::fsync(file),
         // Its content may be on its way in another batch; this name must not be there before it.
-        None if written.is_again => match written.place.dir.open_file(&written.temp) {
-            Ok(file) => rustix::fs::fsync(&file),
-            Err(_) => rustix::fs::syncfs(&written.place.dir),
-        },
+        None if written.is_again => {
+            let temp = written.temp.as_deref().unwrap_or_default();
+            match written.place.dir.open_file(temp) {
+                Ok(file) => rustix::fs::fsync(&file),
+                Err(_) => rustix::fs::syncfs(&written.place.dir),
+            }
+        }
         None => Ok(()),
     }
 }

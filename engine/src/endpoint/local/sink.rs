@@ -1,6 +1,8 @@
 //! Writing the local filesystem: temporary names, batched syncs, publication by rename.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
@@ -29,13 +31,31 @@ pub struct LocalSink {
     path: Vec<u8>,
     /// The root's directory once a publication was asked for, to settle at the end.
     root: std::sync::OnceLock<Arc<LocalPlace>>,
+    /// Whether every file gets a temporary name, since one without could not be given its own.
+    names_all: AtomicBool,
 }
 
 impl LocalSink {
     /// A destination; nothing is touched yet.
     #[must_use]
     pub fn new(location: &Location) -> Self {
-        Self { path: location.path.clone(), root: std::sync::OnceLock::new() }
+        let names_all = AtomicBool::new(!dir::may_name_open_files());
+        Self { path: location.path.clone(), root: std::sync::OnceLock::new(), names_all }
+    }
+
+    /// A file without a name, where it needs none and the filesystem knows such.
+    fn unnamed(&self, place: &LocalPlace, shape: Shape) -> Result<Option<OwnedFd>> {
+        if !shape.unnamed || self.names_all.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match place.dir.create_unnamed(shape.mode) {
+            Ok(file) => Ok(Some(file)),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
+                self.names_all.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(errno) => Err(error::destination("open", errno)),
+        }
     }
 
     /// Opens a directory of the operator, making what is missing. Returns whether it was made.
@@ -110,9 +130,14 @@ impl ObjectSink for LocalSink {
 
     fn begin(&self, at: &Place, temp: &[u8], shape: Shape) -> Result<Box<dyn Intake>> {
         let place = LocalPlace::of(at)?;
-        let file = place.dir.create_file(temp);
-        let file = file.map_err(|errno| error::destination("open", errno))?;
-        let intake = LocalIntake::new(place, temp, file, shape);
+        let intake = match self.unnamed(&place, shape)? {
+            Some(file) => LocalIntake::new(place, None, file, shape),
+            None => {
+                let file = place.dir.create_file(temp);
+                let file = file.map_err(|errno| error::destination("open", errno))?;
+                LocalIntake::new(place, Some(temp), file, shape)
+            }
+        };
         if let Err(error) = intake.lay_out(shape) {
             Box::new(intake).abort();
             return Err(error);
@@ -141,7 +166,7 @@ impl ObjectSink for LocalSink {
             return Ok(None);
         }
         place.dir.publish_new(old, temp).map_err(|errno| error::destination("rename", errno))?;
-        Ok(Some(Box::new(LocalIntake::new(place, temp, file, shape))))
+        Ok(Some(Box::new(LocalIntake::new(place, Some(temp), file, shape))))
     }
 
     fn link(
@@ -182,7 +207,7 @@ impl ObjectSink for LocalSink {
 
     fn temp_of(&self, staged: &Staged) -> Vec<u8> {
         let written = staged.inner.downcast_ref::<Written>();
-        written.map(|written| written.temp.clone()).unwrap_or_default()
+        written.and_then(|written| written.temp.clone()).unwrap_or_default()
     }
 
     fn publish(&self, batch: Vec<Staged>, durable: Durable) -> Vec<Result<()>> {
@@ -203,7 +228,8 @@ impl ObjectSink for LocalSink {
         carry: Carry,
     ) -> Result<Vec<Loss>> {
         let place = LocalPlace::of(at)?;
-        let dress = Dress { attributes, extended, carry, kind: ItemKind::Directory };
+        let kind = ItemKind::Directory;
+        let dress = Dress { attributes, extended, carry, kind, plain: None };
         dress.put_on(Hold::open(&place.dir)).map(|(_, lost)| lost)
     }
 

@@ -119,7 +119,8 @@ fn finish(
     attributes: &Attributes,
     target: &Target,
 ) -> Result<Staged> {
-    let dress = Dress { attributes, extended: &target.extended, carry: target.carry, kind };
+    let (extended, carry) = (&target.extended, target.carry);
+    let dress = Dress { attributes, extended, carry, kind, plain: None };
     let dressed = dress.put_on(Hold::Entry(&place.dir, temp));
     let written = Written::new(place, temp, None);
     match dressed {

@@ -99,6 +99,11 @@ pub fn drop_inherited(held: Hold<'_>, carry: Carry, kind: ItemKind) -> Result<()
     Ok(())
 }
 
+/// Whether a directory gives what is made in it an access list.
+pub fn has_default(directory: Hold<'_>) -> bool {
+    directory.has(DEFAULT)
+}
+
 /// Sets the access lists that are carried over.
 ///
 /// # Errors
