@@ -290,8 +290,8 @@ ALL: List[CodeSpec] = [
         "data",
         False,
         "leave the kind out of preserve, or choose a destination that holds it",
-        "The destination cannot hold some of the metadata asked for. The items were copied"
-        " without it; result.data.lost counts them.",
+        "The destination cannot hold some of the metadata asked for. The items were "
+        "copied without it; result.data.lost counts them.",
     ),
     CodeSpec(
         "VERIFY_MISMATCH",
