@@ -37,6 +37,8 @@ smoke() {
 need_rust
 need_nextest
 need_venv
+# The tools that read what the engine compresses, and write what it must read.
+for tool in gzip pigz zstd lz4 brotli tar; do need "$tool" "$tool"; done
 command -v shellcheck >/dev/null || apt_install shellcheck || true
 # Independent tools that copies are compared with and by.
 need rsync rsync

@@ -22,6 +22,8 @@ pub enum Kind {
     SourceSpecial,
     SourceRead,
     SourceLink,
+    SourceCorrupt,
+    OutputLimit,
     DestinationExists,
     DestinationPermission,
     DestinationNoSpace,

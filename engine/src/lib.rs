@@ -4,6 +4,7 @@
 //! content, publish) → `endpoint`, with `job` at hand all the way.
 
 pub mod cli;
+pub mod codec;
 pub mod command;
 pub mod endpoint;
 pub mod error;

@@ -72,3 +72,7 @@ pub const LINKS_BYTES_STEP: u64 = 1 << 20;
 pub const LINKS_BYTES_MAX: u64 = 16 << 20;
 /// Share of the open-file limit that one batch of written files may hold.
 pub const STAGED_HANDLES_SHARE: u64 = 8;
+/// Plain bytes of a member of a compressed file that is decoded by itself, at most.
+pub const MEMBER_PLAIN_BYTES_MAX: usize = 16 << 20;
+/// Greatest window of a zstd frame that is read, bytes.
+pub const ZSTD_WINDOW_BYTES_MAX: u64 = 128 << 20;

@@ -30,6 +30,8 @@ pub fn code(kind: Kind) -> Code {
         Kind::SourceSpecial => Code::SrcSpecial,
         Kind::SourceRead => Code::SrcRead,
         Kind::SourceLink => Code::SrcLink,
+        Kind::SourceCorrupt => Code::SrcCorrupt,
+        Kind::OutputLimit => Code::OutputLimit,
         Kind::DestinationExists => Code::DstExists,
         Kind::DestinationPermission => Code::DstPermission,
         Kind::DestinationNoSpace => Code::DstNoSpace,

@@ -18,6 +18,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// What each room may use of the crate, itself aside. `ARCHITECTURE.md` says why.
 const LAYERS: &[(&str, &[&str])] = &[
     ("cli", &["*"]),
+    ("codec", &["error", "limits", "model"]),
     (
         "command",
         &[

@@ -141,6 +141,12 @@ codes! {
     SrcLink "SRC_LINK" 1106 Data false
         "keep links with symlinks:\"preserve\", or give their target as the source"
         "A symbolic link could not be followed: it is circular, dangling, or leads out of the source."
+    SrcCorrupt "SRC_CORRUPT" 1107 Data false
+        "get the file again from where it came"
+        "The compressed file or archive is damaged, cut off, or followed by bytes that do not belong to it. Nothing decoded from it was published."
+    OutputLimit "OUTPUT_LIMIT" 1108 Data false
+        "raise max_bytes or max_ratio, where the file is trusted"
+        "The compressed file would grow beyond max_bytes or max_ratio. Nothing decoded from it was published."
     DstExists "DST_EXISTS" 1201 Data false
         "choose on_exists: skip, update or replace"
         "Something of that name stands at the destination, and on_exists is fail. Nothing was overwritten."

@@ -208,6 +208,24 @@ ALL: List[CodeSpec] = [
         "out of the source.",
     ),
     CodeSpec(
+        "SRC_CORRUPT",
+        1107,
+        "data",
+        False,
+        "get the file again from where it came",
+        "The compressed file or archive is damaged, cut off, or followed by bytes that do not "
+        "belong to it. Nothing decoded from it was published.",
+    ),
+    CodeSpec(
+        "OUTPUT_LIMIT",
+        1108,
+        "data",
+        False,
+        "raise max_bytes or max_ratio, where the file is trusted",
+        "The compressed file would grow beyond max_bytes or max_ratio. Nothing decoded from it "
+        "was published.",
+    ),
+    CodeSpec(
         "DST_EXISTS",
         1201,
         "data",
