@@ -72,6 +72,14 @@ pub const LINKS_BYTES_STEP: u64 = 1 << 20;
 pub const LINKS_BYTES_MAX: u64 = 16 << 20;
 /// Share of the open-file limit that one batch of written files may hold.
 pub const STAGED_HANDLES_SHARE: u64 = 8;
+/// Greatest `threads`.
+pub const THREADS_MAX: u64 = 64;
+/// Plain bytes that `decompress` gives at most where the command does not say.
+pub const MAX_BYTES: u64 = 1 << 40;
+/// Plain bytes for each stored one that `decompress` gives at most where the command does not say.
+pub const MAX_RATIO: u64 = 1000;
+/// Least plain bytes of a block that is compressed by itself, where memory is short.
+pub const BLOCK_BYTES_MIN: usize = 256 << 10;
 /// Plain bytes of a member of a compressed file that is decoded by itself, at most.
 pub const MEMBER_PLAIN_BYTES_MAX: usize = 16 << 20;
 /// Greatest window of a zstd frame that is read, bytes.

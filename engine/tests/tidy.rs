@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "command",
         &[
-            "endpoint", "error", "job", "journal", "limits", "model", "pipeline", "plan",
+            "codec", "endpoint", "error", "job", "journal", "limits", "model", "pipeline", "plan",
             "platform", "progress", "resource", "wire",
         ],
     ),
@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "pipeline",
         &[
-            "endpoint", "error", "job", "journal", "limits", "model", "plan", "platform",
+            "codec", "endpoint", "error", "job", "journal", "limits", "model", "plan", "platform",
             "progress", "resource",
         ],
     ),

@@ -9,8 +9,8 @@ use migration_protocol::vocabulary::{Millis, Size};
 
 use crate::cli::settings::options::{LOG_LEVELS, PROGRESS_STYLES};
 use crate::cli::verb::{
-    checksum, cleanup, completions, compress, config, copy, doctor, explain, inspect, monitor,
-    plan, run, schema, serve, verify,
+    checksum, cleanup, completions, compress, config, copy, decompress, doctor, explain, inspect,
+    monitor, plan, run, schema, serve, verify,
 };
 
 /// Moves files and trees, verified in the same pass.
@@ -87,13 +87,15 @@ pub enum Verb {
     Cleanup(cleanup::CleanupArgs),
     /// Write a completion script for a shell
     Completions(completions::CompletionsArgs),
-    /// Compress a file
+    /// Compress a file, or make an archive of a directory
     Compress(compress::CompressArgs),
     /// Show the settings in force
     #[command(subcommand)]
     Config(config::ConfigVerb),
     /// Copy a file or tree, verified in the same pass
     Copy(copy::CopyArgs),
+    /// Decompress a file, or restore an archive
+    Decompress(decompress::DecompressArgs),
     /// Check this machine, the state directory and the configuration
     Doctor(doctor::DoctorArgs),
     /// Explain an error code

@@ -72,6 +72,7 @@ fn dispatch(verb: Verb, context: Context) -> Result<u8, Fault> {
         Verb::Compress(args) => run(args.command()),
         Verb::Config(args) => Ok(args.run(&context)),
         Verb::Copy(args) => run(args.command()),
+        Verb::Decompress(args) => run(args.command()),
         Verb::Doctor(args) => Ok(args.run(&context)),
         Verb::Explain(args) => args.run(&context),
         Verb::Inspect(args) => run(args.command()),

@@ -19,7 +19,8 @@ pub static CODEC: Codec = Codec {
     packing: Packing::Stream(|level| Ok(Box::new(Coder::new(level)))),
     coder_bytes: |level| if level > 9 { 160 << 20 } else { 48 << 20 },
     is_magic: |_| false,
-    decoder: || Ok(Box::new(Stream::new())),
+    decoder: |_| Ok(Box::new(Stream::new())),
+    decoder_bytes: |_| STREAM_BYTES,
     extent: |_| Ok(Extent::Unknown),
     member_decoder: || Ok(Box::new(Members)),
 };

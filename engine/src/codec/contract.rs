@@ -15,16 +15,30 @@ pub struct Codec {
     pub levels: Levels,
     /// How it is written.
     pub packing: Packing,
-    /// Bytes of memory one coder takes at a level beside its block's buffers. Measured.
+    /// Bytes of memory one coder takes at a level beside its block's buffers.
     pub coder_bytes: fn(u32) -> u64,
     /// Whether stored bytes begin like this form.
     pub is_magic: fn(&[u8]) -> bool,
-    /// A decoder of anybody's files.
-    pub decoder: fn() -> Result<Box<dyn StreamDecoder>>,
+    /// A decoder of anybody's files; one that begins behind a member where that is set.
+    pub decoder: fn(bool) -> Result<Box<dyn StreamDecoder>>,
+    /// Memory that decoding takes, told by the first bytes of a file, as far as they tell.
+    pub decoder_bytes: fn(&[u8]) -> u64,
     /// Where the member at the beginning of these bytes ends, for decoding it by itself.
     pub extent: fn(&[u8]) -> Result<Extent>,
     /// A decoder of single members.
     pub member_decoder: fn() -> Result<Box<dyn MemberDecoder>>,
+}
+
+impl Codec {
+    /// Plain bytes of the blocks it is written in; of what is handed on at once, where it is one
+    /// stream.
+    #[must_use]
+    pub fn block_bytes(&self) -> usize {
+        match self.packing {
+            Packing::Members { block_bytes, .. } => block_bytes,
+            Packing::Stream(_) => 1 << 20,
+        }
+    }
 }
 
 /// Levels of a form: 1 is fast, more is smaller.

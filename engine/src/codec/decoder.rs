@@ -17,7 +17,7 @@ impl Decoder {
     /// # Errors
     /// `Internal` when the library refuses.
     pub fn new(codec: &Codec, caps: Caps) -> Result<Self> {
-        Ok(Self { inner: (codec.decoder)()?, caps, taken: 0, given: 0 })
+        Ok(Self { inner: (codec.decoder)(false)?, caps, taken: 0, given: 0 })
     }
 
     /// A decoder that goes on behind so many stored and plain bytes, at a member's beginning.
@@ -25,7 +25,7 @@ impl Decoder {
     /// # Errors
     /// `Internal` when the library refuses.
     pub fn behind(codec: &Codec, caps: Caps, stored: u64, plain: u64) -> Result<Self> {
-        Ok(Self { taken: stored, given: plain, ..Self::new(codec, caps)? })
+        Ok(Self { inner: (codec.decoder)(stored > 0)?, caps, taken: stored, given: plain })
     }
 
     /// Decodes from `input` to `output` until one of them is used up. No progress means that more

@@ -41,13 +41,22 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder of a new file. It takes [`Encoder::bytes`] of memory.
+    /// An encoder of a new file, with the form's own blocks.
     ///
     /// # Errors
     /// `Internal` when the library refuses.
     pub fn new(codec: &Codec, level: u32) -> Result<Self> {
+        Self::with_blocks(codec, level, codec.block_bytes())
+    }
+
+    /// An encoder of a new file with blocks of so many plain bytes, which a form that is one
+    /// stream has none of. It takes [`Encoder::bytes`] of memory.
+    ///
+    /// # Errors
+    /// `Internal` when the library refuses.
+    pub fn with_blocks(codec: &Codec, level: u32, block_bytes: usize) -> Result<Self> {
         let inner = match codec.packing {
-            Packing::Members { block_bytes, coder, tail, .. } => Inner::Members {
+            Packing::Members { coder, tail, .. } => Inner::Members {
                 coder: coder(level)?,
                 block: Vec::with_capacity(block_bytes),
                 block_bytes,
@@ -61,10 +70,10 @@ impl Encoder {
 
     /// Bytes of memory that an encoder takes, what it appends to `out` in one call included.
     #[must_use]
-    pub fn bytes(codec: &Codec, level: u32) -> u64 {
+    pub fn bytes(codec: &Codec, level: u32, block_bytes: usize) -> u64 {
         let buffers = match codec.packing {
-            Packing::Members { block_bytes, bound, .. } => block_bytes + bound(block_bytes),
-            Packing::Stream(_) => 1 << 20,
+            Packing::Members { bound, .. } => block_bytes + bound(block_bytes),
+            Packing::Stream(_) => block_bytes,
         };
         (codec.coder_bytes)(level) + buffers as u64
     }

@@ -24,9 +24,10 @@ pub static CODEC: Codec = Codec {
         coder: |level| Ok(Box::new(Coder::new(level)?)),
         tail: |_| Vec::new(),
     },
-    coder_bytes: |level| if level > 7 { 10 << 20 } else { 3 << 20 },
+    coder_bytes: |_| 2 << 20,
     is_magic: |head| head.starts_with(&MAGIC),
-    decoder: || Ok(Box::<Stream>::default()),
+    decoder: |behind| Ok(Box::new(Stream { members: behind.into(), ..Stream::default() })),
+    decoder_bytes: |_| 0,
     extent,
     member_decoder: || Ok(Box::new(Members(Decompressor::new()))),
 };

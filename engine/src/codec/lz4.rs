@@ -26,7 +26,8 @@ pub static CODEC: Codec = Codec {
     },
     coder_bytes: |_| 1 << 20,
     is_magic: |head| little(head, 0, 4) == Some(u64::from(MAGIC)),
-    decoder: || Ok(Box::<Stream>::default()),
+    decoder: |behind| Ok(Box::new(Stream { frames: behind.into(), ..Stream::default() })),
+    decoder_bytes: |_| STREAM_BYTES,
     extent,
     member_decoder: || Ok(Box::<Members>::default()),
 };

@@ -28,7 +28,8 @@ pub static CODEC: Codec = Codec {
         Some(magic) => magic == MAGIC || magic & !15 == SKIPPABLE_MAGIC,
         None => false,
     },
-    decoder: || Ok(Box::new(Stream::new()?)),
+    decoder: |behind| Ok(Box::new(Stream::new(behind)?)),
+    decoder_bytes,
     extent,
     member_decoder: || Ok(Box::new(Members(context()?))),
 };
@@ -36,6 +37,8 @@ pub static CODEC: Codec = Codec {
 const MAGIC: u64 = 0xfd2f_b528;
 /// Longest frame header.
 const HEADER_BYTES_MAX: usize = 18;
+/// Window of levels up to 19, for files of any size.
+const USUAL_WINDOW_BYTES: u64 = 8 << 20;
 /// Level of blocks that would not shrink: little is tried, and raw blocks come out.
 const STORED_LEVEL: i32 = -7;
 
@@ -48,6 +51,15 @@ fn coder_bytes(level: u32) -> u64 {
         10..=11 => 22 << 20,
         _ => 66 << 20,
     }
+}
+
+/// The window of the first frame, or what the levels of most files want: 8 MiB.
+fn decoder_bytes(bytes: &[u8]) -> u64 {
+    let window = match head(bytes) {
+        Ok(Some(Head::Frame { window, .. })) => window.min(ZSTD_WINDOW_BYTES_MAX),
+        _ => USUAL_WINDOW_BYTES,
+    };
+    window + (1 << 20)
 }
 
 fn library(code: usize) -> &'static str {
@@ -214,7 +226,7 @@ struct Stream {
 }
 
 impl Stream {
-    fn new() -> Result<Self> {
+    fn new(behind: bool) -> Result<Self> {
         Ok(Self {
             context: context()?,
             held: Gather::default(),
@@ -222,7 +234,7 @@ impl Stream {
             skip: 0,
             within: false,
             granted: 0,
-            frames: 0,
+            frames: behind.into(),
         })
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
+use crate::limits::THREADS_MAX;
 
 /// Reads a command's fields.
 ///
@@ -104,6 +105,16 @@ pub fn in_range(field: &str, value: u64, least: u64, most: u64) -> Result<u64> {
     }
     Err(EngineError::new(Kind::InvalidField, format!("must lie between {least} and {most}"))
         .field(field))
+}
+
+/// Threads that compute: as asked, or one for each core.
+///
+/// # Errors
+/// `InvalidField`.
+pub fn threads(asked: Option<u64>) -> Result<usize> {
+    let cores = crate::platform::process::cores() as u64;
+    let threads = asked.unwrap_or_else(|| cores.clamp(1, THREADS_MAX));
+    in_range("threads", threads, 1, THREADS_MAX).map(|threads| threads as usize)
 }
 
 /// Files in hand at once where the command does not say: enough to keep a device's queue filled

@@ -5,8 +5,10 @@ pub mod checksum;
 pub mod cleanup;
 pub mod compress;
 pub mod copy;
+pub mod decompress;
 pub mod fields;
 pub mod forecast;
+pub mod forms;
 pub mod inspect;
 pub mod monitor;
 pub mod plan;
@@ -40,6 +42,7 @@ pub static COMMANDS: &[Command] = &[
     cleanup::COMMAND,
     compress::COMMAND,
     copy::COMMAND,
+    decompress::COMMAND,
     inspect::COMMAND,
     monitor::COMMAND,
     plan::COMMAND,
@@ -47,7 +50,7 @@ pub static COMMANDS: &[Command] = &[
 ];
 
 /// Ops that the design names and that are not built yet.
-pub const PLANNED: [&str; 2] = ["decompress", "tables"];
+pub const PLANNED: [&str; 1] = ["tables"];
 
 /// The command of this op.
 #[must_use]

@@ -1,6 +1,7 @@
 //! The nouns: what everything else talks about. No I/O, no clock, no threads.
 
 pub mod choice;
+pub mod crc;
 pub mod digest;
 pub mod extended;
 pub mod found;

@@ -34,7 +34,15 @@ impl ChunkBuffer {
     /// # Errors
     /// `Memory` or `Cancelled`.
     pub fn pair(job: &Job, bytes: u64) -> Result<[Self; 2]> {
-        let (left, right) = job.take_memory(2 * bytes)?.split(bytes);
+        Self::halves(job.take_memory(2 * bytes)?, bytes)
+    }
+
+    /// Two buffers of `bytes` each, of memory that was granted.
+    ///
+    /// # Errors
+    /// `Memory`.
+    pub fn halves(permit: Permit, bytes: u64) -> Result<[Self; 2]> {
+        let (left, right) = permit.split(bytes);
         Ok([Self::granted(left, bytes)?, Self::granted(right, bytes)?])
     }
 
@@ -43,7 +51,11 @@ impl ChunkBuffer {
         Self::granted(job.engine.budget.try_take(bytes)?, bytes).ok()
     }
 
-    fn granted(permit: Permit, bytes: u64) -> Result<Self> {
+    /// A buffer of `bytes`, of memory that was granted.
+    ///
+    /// # Errors
+    /// `Memory`.
+    pub fn granted(permit: Permit, bytes: u64) -> Result<Self> {
         let mapped = MmapMut::map_anon(bytes as usize).map_err(|error| {
             EngineError::new(Kind::Memory, "the system gives no memory")
                 .because("mmap", error.raw_os_error())

@@ -242,11 +242,13 @@ impl Transfer<'_> {
 }
 
 /// What stands under a temporary name, as something to read.
-struct Copied<'a> {
-    intake: &'a dyn Intake,
-    size: u64,
+pub struct Copied<'a> {
+    /// Where it was written.
+    pub intake: &'a dyn Intake,
+    /// How many bytes.
+    pub size: u64,
     /// Whether it is read from the device.
-    device: bool,
+    pub device: bool,
 }
 
 impl Reader for Copied<'_> {

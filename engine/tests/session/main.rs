@@ -8,6 +8,7 @@
 )]
 
 mod cancel;
+mod compress;
 mod control;
 mod hostile_tree;
 mod keyed;

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod compress;
 pub mod config;
 pub mod copy;
+pub mod decompress;
 pub mod doctor;
 pub mod explain;
 pub mod inspect;

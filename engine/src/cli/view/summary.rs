@@ -80,6 +80,7 @@ fn of_data(outcome: &Outcome, data: &Value, metrics: Option<&Metrics>) -> Vec<St
         "verify" => counts("compared", data, &["matched", "mismatched", "missing", "extra"]),
         "inspect" => inspect(data),
         "compress" => compress(data),
+        "decompress" => decompress(data),
         "monitor" => monitor(data),
         "cleanup" => counts("cleaned up", data, &["jobs", "removed"]),
         "batch" => counts("batch", data, &["ok", "partial", "failed", "cancelled", "skipped"]),
@@ -195,6 +196,16 @@ fn compress(data: &Value) -> Vec<String> {
     let (original, stored) = (figure(data, "original_bytes"), figure(data, "stored_bytes"));
     let (original, stored) = (words::bytes(original), words::bytes(stored));
     vec![format!("compressed {original} to {stored} ({:.1} %) as {dst}", ratio * 100.0)]
+}
+
+fn decompress(data: &Value) -> Vec<String> {
+    let dst = place(data, "dst").unwrap_or_default();
+    if data.get("original_bytes").is_none() {
+        return vec![format!("left alone: {dst} is there")];
+    }
+    let (original, stored) = (figure(data, "original_bytes"), figure(data, "stored_bytes"));
+    let (original, stored) = (words::bytes(original), words::bytes(stored));
+    vec![format!("decompressed {stored} to {original} as {dst}")]
 }
 
 fn monitor(data: &Value) -> Vec<String> {

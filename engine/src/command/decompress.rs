@@ -1,0 +1,246 @@
+//! `decompress`: a compressed file to a plain one, or an archive to a tree.
+
+use std::sync::atomic::Ordering;
+
+use migration_protocol::fault::Fault;
+use migration_protocol::vocabulary::{BytePath, LimitSpec, LocationSpec, OnExists, Size, object};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::codec::{self, Caps};
+use crate::command::forecast::survey_totals;
+use crate::command::forms::Format;
+use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
+use crate::endpoint;
+use crate::endpoint::contract::{ObjectSource, Reader};
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::limits::{MAX_BYTES, MAX_RATIO};
+use crate::model::choice::Carry;
+use crate::model::item::{Item, ItemKind};
+use crate::model::location::Location;
+use crate::model::path::ItemPath;
+use crate::model::selection::Selection;
+use crate::pipeline::leftovers::folder_root;
+use crate::pipeline::pack::fill;
+use crate::pipeline::single::{Ended, Made, Single};
+use crate::pipeline::unpack::{Unpacking, unpack};
+use crate::progress::add;
+use crate::wire;
+
+/// The fields of `decompress`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecompressParams {
+    /// The compressed file or archive.
+    pub src: LocationSpec,
+    /// The plain file, or the directory that an archive's members go into.
+    pub dst: LocationSpec,
+    /// Its form. Default: by its first bytes, then by its name.
+    #[serde(default)]
+    pub format: Option<Format>,
+    /// Globs of an archive's members. Default: everything.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// Globs of members left out. Default: nothing.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// What happens to what stands there. Default: fail.
+    #[serde(default)]
+    pub on_exists: OnExists,
+    /// Threads, 1 to 64. Default: one for each core.
+    #[serde(default)]
+    pub threads: Option<u64>,
+    /// Plain bytes at most. Default: 1 TiB.
+    #[serde(default)]
+    pub max_bytes: Option<Size>,
+    /// Plain bytes for each stored one at most, once 1 MiB was decoded. Default: 1000.
+    #[serde(default)]
+    pub max_ratio: Option<u64>,
+    /// Rates of this command. Default: none.
+    #[serde(default, deserialize_with = "object")]
+    pub limits: LimitSpec,
+}
+
+/// The registry's entry.
+pub const COMMAND: Command = Command {
+    op: "decompress",
+    about: "Decompress a file, or restore an archive",
+    schema: || schemars::schema_for!(DecompressParams),
+    prepare,
+};
+
+fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
+    let params: DecompressParams = fields::read(map)?;
+    fields::check_limits(&params.limits)?;
+    let limits = params.limits;
+    let work = Decompress::new(&params).map_err(|error| wire::fault(&error))?;
+    Ok(Prepared { limits, work: Box::new(work) })
+}
+
+struct Decompress {
+    src: Location,
+    dst: Location,
+    format: Option<Format>,
+    threads: usize,
+    on_exists: OnExists,
+    selection: Selection,
+    caps: Caps,
+}
+
+/// What is told of a file that was made.
+struct Told {
+    original: u64,
+    stored: u64,
+    digests: Value,
+}
+
+impl Decompress {
+    fn new(params: &DecompressParams) -> Result<Self> {
+        let src = wire::location(&params.src, "src")?;
+        let dst = wire::location(&params.dst, "dst")?;
+        endpoint::scheme(&src).map_err(|error| error.field("src"))?;
+        endpoint::scheme(&dst).map_err(|error| error.field("dst"))?;
+        let max_bytes = params.max_bytes.map_or(MAX_BYTES, |size| size.0);
+        let max_ratio = params.max_ratio.unwrap_or(MAX_RATIO);
+        fields::in_range("max_bytes", max_bytes, 1, u64::MAX)?;
+        fields::in_range("max_ratio", max_ratio, 1, u64::MAX)?;
+        Ok(Self {
+            src,
+            dst,
+            format: params.format,
+            threads: fields::threads(params.threads)?,
+            on_exists: params.on_exists,
+            selection: Selection::new(&params.include, &params.exclude)?,
+            caps: Caps { max_bytes, max_ratio },
+        })
+    }
+
+    fn source(&self) -> Result<(Box<dyn ObjectSource>, Item)> {
+        let source = endpoint::open_source(&self.src)?;
+        let item = source.find(&ItemPath::root())?.filter(|item| item.kind == ItemKind::File);
+        let item = item.ok_or_else(|| {
+            let message = "the source is no regular file";
+            EngineError::new(Kind::Unsupported, message).at(self.src.shown())
+        })?;
+        Ok((source, item))
+    }
+
+    /// The form of this file: as asked, by its first bytes, by its name.
+    fn detect(&self, reader: &dyn Reader) -> Result<Format> {
+        if let Some(format) = self.format {
+            return Ok(format);
+        }
+        let mut head = [0; 16];
+        let count = fill(reader, 0, &mut head)?;
+        let head = head.get(..count).unwrap_or_default();
+        let named = Format::of_name(self.src.name());
+        if let Some(magic) = codec::by_magic(head).and_then(Format::of_codec) {
+            let archive = magic.archive().filter(|archive| named == Some(*archive));
+            return Ok(archive.unwrap_or(magic));
+        }
+        named.ok_or_else(|| {
+            let message = "neither its first bytes nor its name tell how the file is compressed";
+            EngineError::new(Kind::Unsupported, message)
+                .at(self.src.shown())
+                .hint("give its format")
+        })
+    }
+
+    fn file(
+        &self,
+        job: &Job,
+        source: &dyn ObjectSource,
+        item: &Item,
+        format: Format,
+    ) -> Result<Ended<Told>> {
+        if !self.selection.is_all() {
+            let message = "include and exclude choose members of an archive";
+            return Err(EngineError::new(Kind::InvalidField, message).field("include"));
+        }
+        let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
+        let codec = format.codec().ok_or_else(|| {
+            EngineError::new(Kind::Internal, "a file has no form that is compressed")
+        })?;
+        let how = Unpacking { codec, caps: self.caps, threads: self.threads };
+        let single = Single {
+            job,
+            item,
+            sink: &*sink,
+            shown: self.dst.shown(),
+            on_exists: wire::on_exists(self.on_exists),
+            carry: Carry::PLAIN,
+        };
+        single.run(|intake| {
+            let reader = source.open(item)?;
+            let (_, attributes) = reader.facts();
+            let outcome = match unpack(job, &*reader, &how, Some(intake)) {
+                // Damage that is seen while the source changes may be none.
+                Err(error) if error.kind() == Kind::SourceCorrupt && !reader.unchanged()? => {
+                    return Ok(None);
+                }
+                other => other.map_err(|error| error.at(self.src.shown()))?,
+            };
+            if !outcome.whole {
+                add(&job.progress.bytes_redone, outcome.stored);
+                return Ok(None);
+            }
+            let digest = outcome.crc.digest();
+            let told = Told {
+                original: outcome.crc.bytes,
+                stored: outcome.stored,
+                digests: json!({ digest.algorithm.name(): digest.hex }),
+            };
+            Ok(Some(Made { bytes: outcome.crc.bytes, attributes, told }))
+        })
+    }
+
+    fn answer(&self, job: &Job, item: &Item, format: Format, ended: Ended<Told>) -> Value {
+        let mut data = json!({ "dst": BytePath::new(&self.dst.shown()), "format": format.name() });
+        let (original, stored) = match ended {
+            Ended::Skipped => {
+                job.skip(b"", item.size);
+                return data;
+            }
+            Ended::Before(original) => (original, item.size),
+            Ended::Now(told) => {
+                data["digests"] = told.digests;
+                (told.original, told.stored)
+            }
+        };
+        job.done(b"", original, &[]);
+        data["original_bytes"] = original.into();
+        data["stored_bytes"] = stored.into();
+        data
+    }
+}
+
+impl Work for Decompress {
+    fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
+        job.progress.set_phase("decompress");
+        job.set_subject(self.src.name());
+        let (source, item) = self.source()?;
+        let format = self.detect(&*source.open(&item)?)?;
+        if endpoint::overlap(&self.src, &self.dst)? {
+            let message = "source and destination are the same, or one lies inside the other";
+            return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
+        }
+        add(&job.progress.items_total, 1);
+        add(&job.progress.bytes_total, item.size);
+        job.progress.surveyed.store(true, Ordering::Release);
+        let attempt = job.begin_attempt(&[folder_root(&self.dst)])?;
+        let ended = self.file(job, &*source, &item, format);
+        if let Some(attempt) = attempt {
+            attempt.end();
+        }
+        let data = self.answer(job, &item, format, ended?);
+        Ok(Answer { data: Some(data), ..Answer::default() })
+    }
+
+    fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {
+        let (source, item) = self.source()?;
+        let format = self.detect(&*source.open(&item)?)?;
+        survey_totals(job, "decompress", format.name(), &[self.src], &self.selection)
+    }
+}

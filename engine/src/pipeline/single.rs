@@ -1,0 +1,119 @@
+//! One item made under one name from something else: judged, written whole, published.
+
+use crate::endpoint::contract::{Intake, ObjectSink, Shape, Target};
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::journal::keyed::Receipt;
+use crate::limits::CHANGED_ATTEMPTS;
+use crate::model::choice::{Carry, Durable, OnExists};
+use crate::model::item::{Attributes, Item};
+use crate::model::path::temp_name;
+use crate::plan::conflict::{Decision, decide};
+use crate::progress::{Spent, add};
+
+/// What is made, and where.
+pub struct Single<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// What it is made of.
+    pub item: &'a Item,
+    /// Where it goes: the sink's root.
+    pub sink: &'a dyn ObjectSink,
+    /// Its name, for errors.
+    pub shown: Vec<u8>,
+    /// What happens to what stands there.
+    pub on_exists: OnExists,
+    /// What it takes over from the source.
+    pub carry: Carry,
+}
+
+/// What was written.
+pub struct Made<T> {
+    /// Its size.
+    pub bytes: u64,
+    /// The attributes it takes over.
+    pub attributes: Attributes,
+    /// What the maker has to say.
+    pub told: T,
+}
+
+/// What became of it.
+pub enum Ended<T> {
+    /// Made now.
+    Now(T),
+    /// Made by an earlier attempt of this command: bytes that stand there.
+    Before(u64),
+    /// Left alone by rule.
+    Skipped,
+}
+
+impl Single<'_> {
+    /// Makes it. `make` writes an intake, and answers `None` when the source changed meanwhile:
+    /// then it is called again, at most [`CHANGED_ATTEMPTS`] times in all.
+    ///
+    /// # Errors
+    /// Those of sink and maker; nothing stands under the name that was not there before.
+    pub fn run<T>(
+        &self,
+        mut make: impl FnMut(&dyn Intake) -> Result<Option<Made<T>>>,
+    ) -> Result<Ended<T>> {
+        let (job, sink) = (self.job, self.sink);
+        let (place, name) = sink.root_place()?;
+        let found = sink.found(&place, &name)?;
+        if let (Some(found), Some(ledger)) = (&found, job.ledger())
+            && let Some(receipt) = ledger.receipt(b"")?
+            && receipt.wrote(found.mark)
+            && receipt.fits(self.item)
+        {
+            return Ok(Ended::Before(found.size));
+        }
+        let consent = match decide(self.on_exists, self.item, found.as_ref()) {
+            Decision::Skip => return Ok(Ended::Skipped),
+            Decision::Write(consent) => consent,
+            Decision::Conflict(kind) => {
+                let message = "something stands at the destination";
+                return Err(EngineError::new(kind, message).at(self.shown.clone()));
+            }
+        };
+        let target = Target::new(&name, consent, self.carry);
+        for attempt in 1..=CHANGED_ATTEMPTS {
+            let temp = temp_name(&job.name, job.next_temp());
+            let intake = sink.begin(&place, &temp, Shape::default())?;
+            match make(&*intake) {
+                Ok(Some(made)) => {
+                    let seal = || intake.seal(made.bytes, &made.attributes, &target);
+                    let staged = job.progress.timed(Spent::DestinationWrite, seal)?;
+                    self.publish(staged)?;
+                    return Ok(Ended::Now(made.told));
+                }
+                Ok(None) => {
+                    intake.abort();
+                    if attempt < CHANGED_ATTEMPTS {
+                        add(&job.progress.retries, 1);
+                        let message = "changed while it was read; it is read again";
+                        job.warn_about(EngineError::new(Kind::SourceChanged, message), b"");
+                    }
+                }
+                Err(error) => {
+                    intake.abort();
+                    return Err(error);
+                }
+            }
+        }
+        Err(EngineError::new(Kind::SourceChanged, "the source kept changing while it was read"))
+    }
+
+    /// Gives it its name, its receipt first.
+    fn publish(&self, staged: crate::endpoint::contract::Staged) -> Result<()> {
+        let (job, sink) = (self.job, self.sink);
+        if let Some(ledger) = job.ledger() {
+            let receipt = Receipt::new(self.item, staged.mark, &[]);
+            if let Err(error) = ledger.commit(&[(Vec::new(), receipt)]) {
+                sink.discard(staged);
+                return Err(error);
+            }
+        }
+        let publish = || sink.publish(vec![staged], Durable::PowerLoss);
+        job.progress.timed(Spent::Sync, publish).pop().unwrap_or(Ok(()))
+    }
+}
