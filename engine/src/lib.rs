@@ -3,6 +3,7 @@
 //! Bird's eye in `ARCHITECTURE.md`. The lane of one copy: `serve` → `command` → `pipeline` (feed,
 //! content, publish) → `endpoint`, with `job` at hand all the way.
 
+pub mod archive;
 pub mod cli;
 pub mod codec;
 pub mod command;

@@ -84,3 +84,14 @@ pub const BLOCK_BYTES_MIN: usize = 256 << 10;
 pub const MEMBER_PLAIN_BYTES_MAX: usize = 16 << 20;
 /// Greatest window of a zstd frame that is read, bytes.
 pub const ZSTD_WINDOW_BYTES_MAX: u64 = 128 << 20;
+/// Bytes of a seek table that is read; archives with more frames are read in order.
+pub const SEEK_TABLE_BYTES_MAX: u64 = 64 << 20;
+/// Files of a tar that are remembered for members that name them; older ones are searched for.
+pub const ARCHIVE_NAMES_KEPT: usize = 65_536;
+/// Names of inodes with several names that are remembered while an archive is written; files
+/// beyond that are stored again.
+pub const ARCHIVE_LINKS_KEPT: usize = 65_536;
+/// Longest records in front of a tar member, bytes.
+pub const ARCHIVE_RECORDS_BYTES_MAX: u64 = 1 << 20;
+/// Plain bytes of an archive's index that are compressed at once.
+pub const INDEX_BYTES: usize = 1 << 20;

@@ -16,10 +16,11 @@ use crate::endpoint::contract::ObjectSource;
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::model::choice::Carry;
-use crate::model::item::{Item, ItemKind};
+use crate::model::item::{Attributes, Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
+use crate::pipeline::archive::Archiver;
 use crate::pipeline::leftovers::folder_root;
 use crate::pipeline::pack::Packer;
 use crate::pipeline::single::{Ended, Made, Single};
@@ -187,6 +188,63 @@ impl Compress {
         })
     }
 
+    fn archive(
+        &self,
+        job: &Job,
+        source: &dyn ObjectSource,
+        item: &Item,
+        format: Format,
+    ) -> Result<Ended<Told>> {
+        let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
+        let archiver = Archiver {
+            codec: format.codec(),
+            level: format.level(self.level)?,
+            threads: self.threads,
+            check: self.check,
+            selection: &self.selection,
+            name: self.src.name(),
+        };
+        let single = Single {
+            job,
+            item,
+            sink: &*sink,
+            shown: self.dst.shown(),
+            on_exists: wire::on_exists(self.on_exists),
+            carry: Carry::default(),
+        };
+        single.run(|intake| {
+            let outcome = archiver.pack(job, source, intake)?;
+            job.progress.surveyed.store(true, Ordering::Release);
+            let told = Told {
+                method: "compressed",
+                original: outcome.original,
+                stored: outcome.stored,
+                digests: Value::Null,
+            };
+            Ok(Some(Made { bytes: outcome.stored, attributes: Attributes::default(), told }))
+        })
+    }
+
+    /// The answer about an archive; its items counted themselves.
+    fn archived(&self, job: &Job, format: Format, ended: Ended<Told>) -> Value {
+        let mut data = json!({ "dst": BytePath::new(&self.dst.shown()), "format": format.name() });
+        match ended {
+            Ended::Skipped => {
+                add(&job.progress.items_total, 1);
+                job.skip(b"", 0);
+            }
+            Ended::Before(stored) => data["stored_bytes"] = stored.into(),
+            Ended::Now(told) => {
+                data["method"] = if format == Format::Tar { "stored" } else { told.method }.into();
+                data["original_bytes"] = told.original.into();
+                data["stored_bytes"] = told.stored.into();
+                data["ratio"] = ratio(told.original, told.stored).into();
+                data["items"] = job.progress.items_ok.load(Ordering::Relaxed).into();
+            }
+        }
+        data
+    }
+
     fn answer(&self, job: &Job, item: &Item, format: Format, ended: Ended<Told>) -> Value {
         let mut data = json!({ "dst": BytePath::new(&self.dst.shown()), "format": format.name() });
         let (original, stored) = match ended {
@@ -231,15 +289,23 @@ impl Work for Compress {
             let message = "source and destination are the same, or one lies inside the other";
             return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
         }
-        add(&job.progress.items_total, 1);
-        add(&job.progress.bytes_total, item.size);
-        job.progress.surveyed.store(true, Ordering::Release);
         let attempt = job.begin_attempt(&[folder_root(&self.dst)])?;
-        let ended = self.file(job, &*source, &item, format);
+        let ended = if format.is_archive() {
+            self.archive(job, &*source, &item, format)
+        } else {
+            add(&job.progress.items_total, 1);
+            add(&job.progress.bytes_total, item.size);
+            job.progress.surveyed.store(true, Ordering::Release);
+            self.file(job, &*source, &item, format)
+        };
         if let Some(attempt) = attempt {
             attempt.end();
         }
-        let data = self.answer(job, &item, format, ended?);
+        let data = if format.is_archive() {
+            self.archived(job, format, ended?)
+        } else {
+            self.answer(job, &item, format, ended?)
+        };
         Ok(Answer { data: Some(data), ..Answer::default() })
     }
 

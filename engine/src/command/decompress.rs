@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::codec::{self, Caps};
+use crate::archive::{ArchiveSource, Opening};
+use crate::codec::{self, Caps, Decoder};
 use crate::command::forecast::survey_totals;
 use crate::command::forms::Format;
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
@@ -16,17 +17,19 @@ use crate::endpoint;
 use crate::endpoint::contract::{ObjectSource, Reader};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::limits::{MAX_BYTES, MAX_RATIO};
-use crate::model::choice::Carry;
+use crate::limits::{CHUNK_BYTES, MAX_BYTES, MAX_RATIO};
+use crate::model::choice::{Carry, Durable, Links};
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
-use crate::pipeline::leftovers::folder_root;
+use crate::pipeline::copy::{CopyOptions, copy};
+use crate::pipeline::leftovers::{folder_root, tree_root};
 use crate::pipeline::pack::fill;
 use crate::pipeline::single::{Ended, Made, Single};
 use crate::pipeline::unpack::{Unpacking, unpack};
 use crate::progress::add;
+use crate::resource::budget::Permit;
 use crate::wire;
 
 /// The fields of `decompress`.
@@ -89,6 +92,21 @@ struct Decompress {
     caps: Caps,
 }
 
+/// Stored bytes that are decoded to see whether they hold a tar.
+const PEEK_BYTES: usize = 256 << 10;
+
+/// What an archive is restored with.
+struct Seats {
+    threads: usize,
+    /// Decoded frames that are kept.
+    frames: usize,
+    /// Memory that a decoder of a form without frames may take.
+    stream_bytes: u64,
+}
+
+/// What members take over: mode without its special bits, times, names of one file, fifos.
+const CARRY: Carry = Carry { hard_links: true, specials: true, ..Carry::PLAIN };
+
 /// What is told of a file that was made.
 struct Told {
     original: u64,
@@ -132,13 +150,21 @@ impl Decompress {
         if let Some(format) = self.format {
             return Ok(format);
         }
-        let mut head = [0; 16];
+        let mut head = [0; 512];
         let count = fill(reader, 0, &mut head)?;
         let head = head.get(..count).unwrap_or_default();
         let named = Format::of_name(self.src.name());
-        if let Some(magic) = codec::by_magic(head).and_then(Format::of_codec) {
-            let archive = magic.archive().filter(|archive| named == Some(*archive));
-            return Ok(archive.unwrap_or(magic));
+        if let Some(codec) = codec::by_magic(head) {
+            let plain = Format::of_codec(codec);
+            let archive = plain.and_then(Format::archive);
+            let holds = archive.is_some()
+                && (named == archive || (named.is_none() && holds_tar(reader, codec)?));
+            if let Some(format) = if holds { archive } else { plain } {
+                return Ok(format);
+            }
+        }
+        if is_tar(head) {
+            return Ok(Format::Tar);
         }
         named.ok_or_else(|| {
             let message = "neither its first bytes nor its name tell how the file is compressed";
@@ -196,6 +222,74 @@ impl Decompress {
         })
     }
 
+    /// Restores an archive: a copy whose source is the archive.
+    fn archive(
+        &self,
+        job: &Job,
+        source: &dyn ObjectSource,
+        item: &Item,
+        format: Format,
+    ) -> Result<Value> {
+        let (seats, _memory) = self.seats(job, source, item, format)?;
+        let opening = Opening {
+            codec: format.codec(),
+            caps: self.caps,
+            frames_kept: seats.frames,
+            stream_bytes: seats.stream_bytes,
+            open: &|| source.open(item),
+        };
+        let opened = ArchiveSource::open(&opening, item.identity);
+        let archive = opened.map_err(|error| error.at(self.src.shown()))?;
+        let threads = if archive.in_order() { 1 } else { seats.threads };
+        let options = CopyOptions {
+            selection: self.selection.clone(),
+            on_exists: wire::on_exists(self.on_exists),
+            algorithm: None,
+            read_back: false,
+            carry: CARRY,
+            links: Links::Preserve,
+            durable: Durable::PowerLoss,
+            chunk_bytes: CHUNK_BYTES.min(job.engine.budget.total() / 8),
+            parallel_files: threads,
+            parallel_chunks: threads,
+            pieces: false,
+        };
+        let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
+        copy(job, &archive, &*sink, &options, None)?;
+        Ok(json!({
+            "dst": BytePath::new(&self.dst.shown()),
+            "format": format.name(),
+            "original_bytes": job.progress.bytes_ok.load(Ordering::Relaxed),
+            "stored_bytes": item.size,
+            "items": job.progress.items_ok.load(Ordering::Relaxed),
+        }))
+    }
+
+    /// Memory and threads for an archive: at most half of what there is, the other half being the
+    /// copy's own.
+    fn seats(
+        &self,
+        job: &Job,
+        source: &dyn ObjectSource,
+        item: &Item,
+        format: Format,
+    ) -> Result<(Seats, Permit)> {
+        let Some(codec) = format.codec() else {
+            let seats = Seats { threads: self.threads, frames: 1, stream_bytes: 0 };
+            return Ok((seats, job.take_memory(0)?));
+        };
+        // A frame stored and plain, for each thread that decodes.
+        let frame = 2 * (codec.block_bytes() as u64 + (1 << 16));
+        let half = job.engine.budget.total() / 2;
+        let frames = (half / frame).clamp(1, self.threads as u64 + 2);
+        let threads = self.threads.min(frames as usize);
+        let mut head = [0; 64];
+        let count = fill(&*source.open(item)?, 0, &mut head)?;
+        let stream = (codec.decoder_bytes)(head.get(..count).unwrap_or_default());
+        let permit = job.take_memory((frames * frame).max(stream + (1 << 20)))?;
+        Ok((Seats { threads, frames: frames as usize, stream_bytes: stream }, permit))
+    }
+
     fn answer(&self, job: &Job, item: &Item, format: Format, ended: Ended<Told>) -> Value {
         let mut data = json!({ "dst": BytePath::new(&self.dst.shown()), "format": format.name() });
         let (original, stored) = match ended {
@@ -226,15 +320,22 @@ impl Work for Decompress {
             let message = "source and destination are the same, or one lies inside the other";
             return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
         }
-        add(&job.progress.items_total, 1);
-        add(&job.progress.bytes_total, item.size);
-        job.progress.surveyed.store(true, Ordering::Release);
-        let attempt = job.begin_attempt(&[folder_root(&self.dst)])?;
-        let ended = self.file(job, &*source, &item, format);
+        let is_archive = format.is_archive();
+        let root = if is_archive { tree_root(&self.dst) } else { folder_root(&self.dst) };
+        let attempt = job.begin_attempt(&[root])?;
+        let data = if is_archive {
+            self.archive(job, &*source, &item, format)
+        } else {
+            add(&job.progress.items_total, 1);
+            add(&job.progress.bytes_total, item.size);
+            job.progress.surveyed.store(true, Ordering::Release);
+            let ended = self.file(job, &*source, &item, format);
+            ended.map(|ended| self.answer(job, &item, format, ended))
+        };
         if let Some(attempt) = attempt {
             attempt.end();
         }
-        let data = self.answer(job, &item, format, ended?);
+        let data = data?;
         Ok(Answer { data: Some(data), ..Answer::default() })
     }
 
@@ -243,4 +344,26 @@ impl Work for Decompress {
         let format = self.detect(&*source.open(&item)?)?;
         survey_totals(job, "decompress", format.name(), &[self.src], &self.selection)
     }
+}
+
+/// Whether a tar begins here.
+fn is_tar(head: &[u8]) -> bool {
+    head.get(257..262) == Some(b"ustar")
+}
+
+/// Whether what a compressed file holds begins like a tar.
+fn holds_tar(reader: &dyn Reader, codec: &codec::Codec) -> Result<bool> {
+    let mut stored = vec![0; PEEK_BYTES];
+    let count = fill(reader, 0, &mut stored)?;
+    let stored = stored.get(..count).unwrap_or_default();
+    let mut decoder = Decoder::new(codec, Caps::NONE)?;
+    let mut plain = Vec::new();
+    let mut room = vec![0; PEEK_BYTES];
+    let mut keep = |bytes: &[u8]| {
+        plain.extend_from_slice(bytes);
+        if plain.len() < 512 { Ok(()) } else { Err(EngineError::cancelled()) }
+    };
+    // Ends early on purpose: only the first block is wanted. Damage is told when it is decoded.
+    let _ = decoder.take(stored, &mut room, &mut |_| Ok(()), &mut keep);
+    Ok(is_tar(&plain))
 }

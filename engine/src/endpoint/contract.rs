@@ -85,6 +85,12 @@ pub trait ObjectSource: Send + Sync {
     /// What it can do.
     fn caps(&self) -> Caps;
 
+    /// Whether an item's content passes only while the survey tells of it, or costs reading
+    /// everything before it again.
+    fn in_order(&self) -> bool {
+        false
+    }
+
     /// Tells the visitor everything beneath the root that `selection` takes, in constant memory.
     ///
     /// # Errors

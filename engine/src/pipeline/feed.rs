@@ -124,6 +124,21 @@ pub fn feed<H: Handler>(
     }
     let (sender, receiver) = crossbeam_channel::bounded(BATCHES_WAITING);
     let stop = Stop::default();
+    if source.in_order() {
+        let mut lead = Lead {
+            job,
+            handler,
+            sender,
+            stop: &stop,
+            open: Vec::new(),
+            batch: Vec::new(),
+            bytes: 0,
+            hand: Some(handler.hand()?),
+        };
+        let surveyed = source.survey(selection, links, &mut lead);
+        job.progress.surveyed.store(true, Ordering::Release);
+        return surveyed;
+    }
     let sender = Mutex::new(Some(sender));
     let lead = || {
         let sender = sender.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -138,6 +153,7 @@ pub fn feed<H: Handler>(
             open: Vec::new(),
             batch: Vec::new(),
             bytes: 0,
+            hand: None,
         };
         let surveyed = source.survey(selection, links, &mut lead);
         job.progress.surveyed.store(true, Ordering::Release);
@@ -219,6 +235,8 @@ struct Lead<'a, H: Handler> {
     open: Vec<Arc<Node<H::Scope>>>,
     batch: Vec<Item>,
     bytes: u64,
+    /// For a source that is read in order: items are worked on as they are told.
+    hand: Option<H::Hand>,
 }
 
 impl<H: Handler> Lead<'_, H> {
@@ -276,6 +294,10 @@ impl<H: Handler> Visitor for Lead<'_, H> {
 
     fn item(&mut self, item: Item) -> Result<()> {
         self.count(item.size);
+        if let (Some(hand), Some(node)) = (&mut self.hand, self.open.last()) {
+            node.pending.fetch_add(1, Ordering::AcqRel);
+            return self.handler.take(hand, item, Ticket(Arc::clone(node)));
+        }
         self.bytes += item.size;
         self.batch.push(item);
         if self.batch.len() >= BATCH_ITEMS || self.bytes >= BATCH_BYTES {

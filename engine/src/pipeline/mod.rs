@@ -1,6 +1,7 @@
 //! Bytes on their way: a survey feeds workers, workers read, digest and write, batches are
 //! published. Knows endpoints by their contract only.
 
+pub mod archive;
 pub mod content;
 pub mod copy;
 pub mod feed;

@@ -1,0 +1,396 @@
+//! Reading tar: from header to header, anybody's.
+
+use std::collections::HashMap;
+
+use rustix::fs::makedev;
+
+use crate::archive::header::{BLOCK, padding};
+use crate::archive::member::{Entry, Kind, Member};
+use crate::archive::names::item_path;
+use crate::archive::plain::{Plain, fill};
+use crate::error::{self, EngineError, Result};
+use crate::limits::{ARCHIVE_NAMES_KEPT, ARCHIVE_RECORDS_BYTES_MAX};
+use crate::model::item::Timestamp;
+
+/// Goes through the members of a tar.
+pub struct Scan<'a> {
+    plain: &'a dyn Plain,
+    at: u64,
+    /// Files met, for members that name one: where, and how large.
+    files: HashMap<Vec<u8>, (u64, u64)>,
+    /// Whether some are not remembered any more.
+    forgot: bool,
+    /// Whether members that name one are looked up.
+    resolves: bool,
+}
+
+/// What headers in front of a member say about it.
+#[derive(Default)]
+struct Ahead {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    size: Option<u64>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    mtime: Option<Timestamp>,
+    sparse: bool,
+}
+
+impl<'a> Scan<'a> {
+    /// A scan from the beginning.
+    #[must_use]
+    pub fn new(plain: &'a dyn Plain) -> Self {
+        Self { plain, at: 0, files: HashMap::new(), forgot: false, resolves: true }
+    }
+
+    /// The next member; `None` behind the last one.
+    ///
+    /// # Errors
+    /// `SourceCorrupt` when this is no tar, or it is cut off.
+    pub fn next(&mut self) -> Result<Option<Member>> {
+        let mut ahead = Ahead::default();
+        loop {
+            let begin = self.at;
+            let Some(block) = self.block()? else {
+                self.end()?;
+                return Ok(None);
+            };
+            let header = Header::read(&block).map_err(|why| corrupt(why, begin))?;
+            match header.flag {
+                b'x' | b'L' | b'K' => self.ahead(&header, &mut ahead)?,
+                b'g' => self.pass(header.size)?,
+                _ => return self.member(&header, ahead).map(Some),
+            }
+        }
+    }
+
+    /// A header; `None` for an empty block, which ends the tar.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
+        let mut block = [0; BLOCK];
+        if fill(self.plain, self.at, &mut block)? < BLOCK {
+            return Err(corrupt("the tar ends without its end mark", self.at));
+        }
+        self.at += BLOCK as u64;
+        Ok(block.iter().any(|byte| *byte != 0).then_some(block))
+    }
+
+    /// Reads to the end of what is decoded, so that its checksums are checked too.
+    fn end(&mut self) -> Result<()> {
+        if !self.plain.in_order() {
+            return Ok(());
+        }
+        let mut rest = vec![0; 64 << 10];
+        loop {
+            match self.plain.read_at(self.at, &mut rest)? {
+                0 => return Ok(()),
+                count => self.at += count as u64,
+            }
+        }
+    }
+
+    fn pass(&mut self, size: u64) -> Result<()> {
+        let behind =
+            size.checked_add(padding(size) as u64).and_then(|len| self.at.checked_add(len));
+        self.at = behind.ok_or_else(|| corrupt("a tar header has a size beyond all", self.at))?;
+        Ok(())
+    }
+
+    fn content(&mut self, size: u64) -> Result<Vec<u8>> {
+        if size > ARCHIVE_RECORDS_BYTES_MAX {
+            return Err(corrupt("a tar header has records that are too long", self.at));
+        }
+        let mut content = vec![0; size as usize];
+        if fill(self.plain, self.at, &mut content)? < content.len() {
+            return Err(corrupt("the tar is cut off", self.at));
+        }
+        self.pass(size)?;
+        Ok(content)
+    }
+
+    fn ahead(&mut self, header: &Header, ahead: &mut Ahead) -> Result<()> {
+        let begin = self.at;
+        let content = self.content(header.size)?;
+        let text = || content.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        match header.flag {
+            b'L' => ahead.path = Some(text()),
+            b'K' => ahead.link = Some(text()),
+            _ => records(&content, ahead).ok_or_else(|| corrupt("bad pax records", begin))?,
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, header: &Header, ahead: Ahead) -> Result<Member> {
+        let path = ahead.path.unwrap_or_else(|| header.path.clone());
+        let link = ahead.link.unwrap_or_else(|| header.link.clone());
+        let stored = ahead.size.unwrap_or(header.size);
+        let (kind, size, mut refused) = match header.flag {
+            b'0' | 0 | b'7' if path.ends_with(b"/") => (Kind::Directory, 0, None),
+            b'0' | 0 | b'7' => (Kind::File, stored, None),
+            b'1' => (Kind::Hard(link), 0, None),
+            b'2' => (Kind::Symlink(link), 0, None),
+            b'3' => (Kind::Characters(header.device), 0, None),
+            b'4' => (Kind::Blocks(header.device), 0, None),
+            b'5' => (Kind::Directory, 0, None),
+            b'6' => (Kind::Fifo, 0, None),
+            _ => (Kind::File, stored, Some("a kind of member that is not known")),
+        };
+        if ahead.sparse {
+            refused = Some("a sparse member, written in a form that is not known");
+        }
+        let id = |ahead: Option<u64>, header: u32| ahead.map_or(header, |id| id as u32);
+        let entry = Entry {
+            path,
+            kind,
+            size,
+            mode: header.mode,
+            uid: id(ahead.uid, header.uid),
+            gid: id(ahead.gid, header.gid),
+            mtime: ahead.mtime.unwrap_or(Timestamp::new(header.mtime, 0)),
+        };
+        let member = Member { entry, data: self.at, crc: None, links: 1, refused };
+        self.pass(size)?;
+        self.related(member)
+    }
+
+    /// Remembers files; gives a member that names one its content.
+    fn related(&mut self, mut member: Member) -> Result<Member> {
+        let key = |name: &[u8]| item_path(name).map(|path| path.as_bytes().to_vec());
+        if member.refused.is_some() || !self.resolves {
+            return Ok(member);
+        }
+        if member.entry.kind == Kind::File {
+            if self.files.len() >= ARCHIVE_NAMES_KEPT {
+                self.files.clear();
+                self.forgot = true;
+            }
+            if let Ok(name) = key(&member.entry.path) {
+                self.files.insert(name, (member.data, member.entry.size));
+            }
+        } else if let Kind::Hard(target) = &member.entry.kind {
+            let found = match key(target) {
+                Err(_) => None,
+                Ok(name) => match self.files.get(&name) {
+                    Some(found) => Some(*found),
+                    None => self.search(&name, member.data)?,
+                },
+            };
+            match found {
+                Some((data, size)) => {
+                    member.data = data;
+                    member.entry.size = size;
+                    member.entry.kind = Kind::File;
+                    member.links = 2;
+                }
+                None => member.refused = Some("one more name of a member that is not there"),
+            }
+        }
+        Ok(member)
+    }
+
+    /// Looks for a file that is not remembered any more, from the beginning up to `end`.
+    fn search(&self, name: &[u8], end: u64) -> Result<Option<(u64, u64)>> {
+        if !self.forgot {
+            return Ok(None);
+        }
+        let mut scan = Scan { resolves: false, ..Scan::new(self.plain) };
+        while scan.at < end.saturating_sub(BLOCK as u64) {
+            let Some(member) = scan.next()? else {
+                return Ok(None);
+            };
+            let is_file = member.entry.kind == Kind::File && member.data < end;
+            if is_file && item_path(&member.entry.path).is_ok_and(|path| path.as_bytes() == name) {
+                return Ok(Some((member.data, member.entry.size)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn corrupt(why: &str, at: u64) -> EngineError {
+    let message = format!("{why}, at byte {at} of the tar");
+    EngineError::new(error::Kind::SourceCorrupt, message)
+}
+
+/// A header as it stands.
+struct Header {
+    path: Vec<u8>,
+    link: Vec<u8>,
+    flag: u8,
+    size: u64,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    mtime: i64,
+    device: u64,
+}
+
+impl Header {
+    fn read(block: &[u8; BLOCK]) -> Result<Self, &'static str> {
+        let part = |at: usize, len: usize| block.get(at..at + len).unwrap_or_default();
+        let sum: u64 = block.iter().enumerate().fold(0, |sum, (at, byte)| {
+            sum + u64::from(if (148..156).contains(&at) { b' ' } else { *byte })
+        });
+        if number(part(148, 8)) != Some(sum as i64) {
+            return Err("a tar header does not have its checksum");
+        }
+        let text =
+            |at, len| part(at, len).split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        let is_ustar = part(257, 6) == b"ustar\0";
+        let prefix = if is_ustar { text(345, 155) } else { Vec::new() };
+        let name = text(0, 100);
+        let path = if prefix.is_empty() { name } else { [prefix, name].join(&b'/') };
+        let number = |at, len| number(part(at, len)).unwrap_or_default();
+        let size = u64::try_from(number(124, 12)).map_err(|_| "a tar header has a size below 0")?;
+        Ok(Self {
+            path,
+            link: text(157, 100),
+            flag: part(156, 1).first().copied().unwrap_or_default(),
+            size,
+            mode: number(100, 8) as u32 & 0o7777,
+            uid: number(108, 8) as u32,
+            gid: number(116, 8) as u32,
+            mtime: number(136, 12),
+            device: makedev(number(329, 8) as u32, number(337, 8) as u32),
+        })
+    }
+}
+
+/// A number in octal digits, or in GNU's base 256.
+fn number(field: &[u8]) -> Option<i64> {
+    let first = *field.first()?;
+    if first & 0x80 != 0 {
+        let negative = first & 0x40 != 0;
+        let begin = if negative { -1i64 } else { i64::from(first & 0x3f) };
+        let mut rest = field.get(1..)?.iter();
+        return rest.try_fold(begin, |number, byte| {
+            number.checked_mul(256)?.checked_add(i64::from(*byte))
+        });
+    }
+    let digits = field.iter().skip_while(|byte| **byte == b' ');
+    let mut digits = digits.take_while(|byte| !matches!(byte, b' ' | 0));
+    digits.try_fold(0i64, |number, byte| match byte {
+        b'0'..=b'7' => number.checked_mul(8)?.checked_add(i64::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+/// Reads pax records; `None` when they are damaged.
+fn records(mut bytes: &[u8], ahead: &mut Ahead) -> Option<()> {
+    while !bytes.is_empty() {
+        let space = bytes.iter().position(|byte| *byte == b' ')?;
+        let length: usize = std::str::from_utf8(bytes.get(..space)?).ok()?.parse().ok()?;
+        let record = bytes.get(space + 1..length)?.strip_suffix(b"\n")?;
+        let equals = record.iter().position(|byte| *byte == b'=')?;
+        let (key, value) = (record.get(..equals)?, record.get(equals + 1..)?);
+        let decimal = || std::str::from_utf8(value).ok()?.parse().ok();
+        match key {
+            b"path" => ahead.path = Some(value.to_vec()),
+            b"linkpath" => ahead.link = Some(value.to_vec()),
+            b"size" => ahead.size = Some(decimal()?),
+            b"uid" => ahead.uid = decimal(),
+            b"gid" => ahead.gid = decimal(),
+            b"mtime" => ahead.mtime = time(value),
+            _ => ahead.sparse |= key.starts_with(b"GNU.sparse."),
+        }
+        bytes = bytes.get(length..)?;
+    }
+    Some(())
+}
+
+/// A time as decimal seconds, cut to nanoseconds.
+fn time(value: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let seconds: i64 = whole.parse().ok()?;
+    let fraction: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
+    let nanos: i128 = fraction.parse().ok()?;
+    Some(Timestamp(sign * (i128::from(seconds) * 1_000_000_000 + nanos)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::header::{encode, end_of_archive};
+    use proptest::prelude::*;
+
+    struct Held(Vec<u8>);
+
+    impl Plain for Held {
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+            let rest = self.0.get(offset as usize..).unwrap_or_default();
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+
+        fn unchanged(&self) -> Result<bool> {
+            Ok(true)
+        }
+    }
+
+    fn name() -> impl Strategy<Value = Vec<u8>> {
+        let byte = (1u8..=255).prop_filter("a slash", |byte| *byte != b'/');
+        let part = proptest::collection::vec(byte, 1..120);
+        proptest::collection::vec(part, 1..5).prop_map(|parts| parts.join(&b'/'))
+    }
+
+    fn kind() -> impl Strategy<Value = Kind> {
+        prop_oneof![
+            Just(Kind::File),
+            Just(Kind::Directory),
+            name().prop_map(Kind::Symlink),
+            Just(Kind::Fifo),
+            (0..4000u32, 0..4000u32).prop_map(|(a, b)| Kind::Characters(makedev(a, b))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn headers_are_read_as_they_were_written(
+            path in name(),
+            kind in kind(),
+            mode in 0..0o10000u32,
+            ids in any::<(u32, u32)>(),
+            seconds in -1_000_000_000_000i64..1_000_000_000_000,
+            nanos in 0..1_000_000_000u32,
+            size in prop_oneof![0..2000u64, Just(8 << 30), Just(u64::from(u32::MAX) << 20)],
+        ) {
+            prop_assume!(item_path(&path).is_ok());
+            let size = if kind == Kind::File { size } else { 0 };
+            let entry = Entry {
+                path, kind, size, mode,
+                uid: ids.0, gid: ids.1,
+                mtime: Timestamp::new(seconds, nanos),
+            };
+            let held = Held([&encode(&entry)[..], &end_of_archive()].concat());
+            let mut scan = Scan::new(&held);
+            let mut read = scan.next().unwrap().unwrap();
+            if read.entry.kind == Kind::Directory {
+                prop_assert_eq!(read.entry.path.pop(), Some(b'/'));
+            }
+            prop_assert_eq!(read.entry, entry);
+        }
+
+        #[test]
+        fn any_bytes_are_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+            let held = Held(bytes);
+            let mut scan = Scan::new(&held);
+            while let Ok(Some(_)) = scan.next() {}
+        }
+    }
+
+    #[test]
+    fn times_keep_their_sign_and_their_nanoseconds() {
+        for (text, nanos) in [
+            ("1.5", 1_500_000_000),
+            ("-1.5", -1_500_000_000),
+            ("-0.000000001", -1),
+            ("7", 7_000_000_000),
+            ("1.1234567899", 1_123_456_789),
+        ] {
+            assert_eq!(time(text.as_bytes()), Some(Timestamp(nanos)), "{text}");
+        }
+        assert_eq!(time(b"x"), None);
+    }
+}
