@@ -38,6 +38,11 @@ by_apt cp coreutils
 by_apt sha256sum coreutils
 by_apt openssl openssl
 by_apt rsync rsync
+by_apt pigz pigz
+by_apt igzip isal
+by_apt zstd zstd
+by_apt lz4 lz4
+by_apt brotli brotli
 by_cargo xcp
 rclone_by_pip
 printf 'peers: in %s and on PATH\n' "$peers/bin"

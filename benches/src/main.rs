@@ -55,6 +55,7 @@ enum Suite {
     Files,
     SmallFiles,
     HashTree,
+    Compress,
     Serve,
     Hello,
 }
@@ -82,6 +83,7 @@ fn main() -> io::Result<ExitCode> {
             Suite::Files => suite::files::run(&setting)?,
             Suite::SmallFiles => suite::small_files::run(&setting)?,
             Suite::HashTree => suite::hash_tree::run(&setting)?,
+            Suite::Compress => suite::compress::run(&setting)?,
             Suite::Serve => suite::serve::run(&setting)?,
             Suite::Hello => suite::hello::run(&setting)?,
         };

@@ -16,6 +16,8 @@ pub struct Sample {
     pub wall: Duration,
     /// The same and a sync of the target's file system; absent where nothing is written.
     pub synced: Option<Duration>,
+    /// Bytes of the file that was made; absent where none is.
+    pub made_bytes: Option<u64>,
     /// User and system time of the process and the children it waited for.
     pub cpu: Duration,
     /// Peak resident memory in bytes of the largest of these processes.
@@ -38,7 +40,13 @@ pub fn run(command: &[OsString], scratch: &Path) -> io::Result<Sample> {
         return Err(io::Error::other(format!("{}: {}", ended.status, tail(&mut stderr)?)));
     }
     let used = ended.rusage;
-    Ok(Sample { wall, synced: None, cpu: used.utime + used.stime, rss_bytes: used.maxrss })
+    Ok(Sample {
+        wall,
+        synced: None,
+        made_bytes: None,
+        cpu: used.utime + used.stime,
+        rss_bytes: used.maxrss,
+    })
 }
 
 /// A command with the environment that all contenders get.

@@ -111,15 +111,38 @@ fn finish(
     mut sample: Sample,
     check: bool,
 ) -> io::Result<Sample> {
-    if contender.copies {
+    if contender.copies || contender.unpack.is_some() {
         let start = Instant::now();
         cache::sync(&setting.scratch)?;
         sample.synced = Some(sample.wall + start.elapsed());
-        if check {
-            verify(&course.source, &course.target)?;
-        }
+        sample.made_bytes = std::fs::metadata(&course.target).ok().map(|made| made.len());
+    }
+    if check && contender.copies {
+        verify(&course.source, &course.target)?;
+    }
+    if let (true, Some(unpack)) = (check, contender.unpack) {
+        unpacked(setting, course, unpack)?;
     }
     Ok(sample)
+}
+
+/// Whether the usual tool unpacks the target to the source.
+///
+/// # Errors
+/// `InvalidData` naming the first difference.
+fn unpacked(setting: &Setting, course: &Course, tool: &str) -> io::Result<()> {
+    let plain = setting.scratch.join("unpacked");
+    let program = setting.tools.peer(tool).ok_or(io::ErrorKind::NotFound)?;
+    let status = std::process::Command::new(program)
+        .arg("-dc")
+        .stdin(std::fs::File::open(&course.target)?)
+        .stdout(std::fs::File::create(&plain)?)
+        .status()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("{tool} does not read it")));
+    }
+    verify(&course.source, &plain)?;
+    std::fs::remove_file(&plain)
 }
 
 /// Whether the copy holds the names and bytes of the source.
@@ -179,7 +202,13 @@ mod tests {
     use crate::tool::Tools;
 
     fn sample() -> Sample {
-        Sample { wall: Duration::from_secs(1), synced: None, cpu: Duration::ZERO, rss_bytes: 0 }
+        Sample {
+            wall: Duration::from_secs(1),
+            synced: None,
+            made_bytes: None,
+            cpu: Duration::ZERO,
+            rss_bytes: 0,
+        }
     }
 
     #[test]

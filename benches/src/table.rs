@@ -34,6 +34,41 @@ pub fn files(rows: &[Row], bytes: u64) -> String {
     table
 }
 
+/// A table of files made from one: as of files copied, with the size of what was made.
+#[must_use]
+pub fn packed(rows: &[Row], bytes: u64) -> String {
+    let best = best_peer(rows, |sample| sample.wall);
+    let mut table = String::from(
+        "| | wall s | min to max | MB/s | to best peer | with sync s | size | CPU s | peak RSS MiB |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for row in rows {
+        let cells = match &row.outcome {
+            Err(why) => format!("{} | | | | | | | ", escaped(why)),
+            Ok(samples) => {
+                let wall = row.median(|sample| sample.wall);
+                let walls = || samples.iter().map(|sample| sample.wall);
+                let rate = wall.map(|w| format!("{:.0}", bytes as f64 / 1e6 / w.as_secs_f64()));
+                let made = row.median(|sample| sample.made_bytes).flatten();
+                let share = made.map(|made| format!("{:.2} %", made as f64 * 100.0 / bytes as f64));
+                [
+                    seconds(wall),
+                    format!("{} to {}", seconds(walls().min()), seconds(walls().max())),
+                    rate.unwrap_or_default(),
+                    ratio(wall, best),
+                    seconds(row.median(|sample| sample.synced).flatten()),
+                    share.unwrap_or_default(),
+                    seconds(row.median(|sample| sample.cpu)),
+                    row.median(|sample| sample.rss_bytes).map(memory).unwrap_or_default(),
+                ]
+                .join(" | ")
+            }
+        };
+        let _ = writeln!(table, "| {} | {cells} |", name(row));
+    }
+    table
+}
+
 fn file_cells(
     row: &Row,
     samples: &[Sample],
@@ -122,6 +157,7 @@ mod tests {
         let sample = |ms: &u64| Sample {
             wall: Duration::from_millis(*ms),
             synced: Some(Duration::from_millis(ms + 100)),
+            made_bytes: None,
             cpu: Duration::from_millis(5),
             rss_bytes: 64 << 30,
         };

@@ -59,6 +59,8 @@ pub struct Contender {
     pub command: Option<Vec<OsString>>,
     /// Whether it writes the race's target, which then has to equal the source.
     pub copies: bool,
+    /// The tool that unpacks the race's target to the source, for those that compress.
+    pub unpack: Option<&'static str>,
 }
 
 impl Contender {
@@ -78,6 +80,6 @@ impl Contender {
             let paths = paths.iter().map(OsString::from);
             std::iter::once(found.into_os_string()).chain(options).chain(paths).collect()
         });
-        Self { name: name.join(" "), ours: false, command, copies: false }
+        Self { name: name.join(" "), ours: false, command, copies: false, unpack: None }
     }
 }

@@ -41,9 +41,43 @@ pub fn checksum(setting: &Setting, source: &Path, algorithm: &str) -> io::Result
     contender(setting, &format!("checksum {algorithm}"), &command)
 }
 
+/// The engine's compression of a file.
+///
+/// # Errors
+/// What the system answers.
+pub fn compress(
+    setting: &Setting,
+    paths: [&Path; 2],
+    (format, level): (&str, u32),
+    tool: &'static str,
+) -> io::Result<Contender> {
+    let [source, target] = paths;
+    let command = json!({
+        "op": "compress", "src": source, "dst": target, "format": format, "level": level,
+    });
+    let name = format!("compress {format} {level}");
+    Ok(Contender { unpack: Some(tool), ..contender(setting, &name, &command)? })
+}
+
+/// The engine's decompression of a file.
+///
+/// # Errors
+/// What the system answers.
+pub fn decompress(setting: &Setting, paths: [&Path; 2], format: &str) -> io::Result<Contender> {
+    let [packed, target] = paths;
+    let command = json!({ "op": "decompress", "src": packed, "dst": target, "format": format });
+    contender(setting, &format!("decompress {format}"), &command)
+}
+
 fn contender(setting: &Setting, name: &str, command: &Value) -> io::Result<Contender> {
     let file = setting.scratch.join(format!("{}.jsonl", name.replace(' ', "-")));
     std::fs::write(&file, format!("{command}\n"))?;
     let line = setting.tools.engine().map(|engine| vec![engine.into(), "run".into(), file.into()]);
-    Ok(Contender { name: format!("engine: {name}"), ours: true, command: line, copies: false })
+    Ok(Contender {
+        name: format!("engine: {name}"),
+        ours: true,
+        command: line,
+        copies: false,
+        unpack: None,
+    })
 }

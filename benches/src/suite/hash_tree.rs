@@ -60,7 +60,7 @@ fn on_all_cores(setting: &Setting, root: &Path, program: &str, line: &str) -> Co
     let script = format!("find \"$0\" -type f -print0 | xargs -0 -n 16 -P {} {line}", cores());
     let command: Vec<OsString> = vec!["sh".into(), "-c".into(), script.into(), root.into()];
     let command = setting.tools.peer(program).map(|_| command);
-    Contender { name, ours: false, command, copies: false }
+    Contender { name, ours: false, command, copies: false, unpack: None }
 }
 
 /// What openssl hashes from memory on all cores, the bound for any program.

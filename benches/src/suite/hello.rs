@@ -29,6 +29,7 @@ pub fn run(setting: &Setting) -> io::Result<Report> {
         ours: true,
         command: setting.tools.engine().map(|engine| vec![engine.into()]),
         copies: false,
+        unpack: None,
     });
     for _ in 0..RUNS {
         for (peer, row) in peers.iter().zip(&mut rows) {
@@ -66,5 +67,11 @@ fn hello(command: &[OsString], setting: &Setting) -> io::Result<Sample> {
     if !line.contains("\"type\":\"hello\"") {
         return Err(io::Error::other("the first line is no hello"));
     }
-    Ok(Sample { wall, synced: None, cpu: used.utime + used.stime, rss_bytes: used.maxrss })
+    Ok(Sample {
+        wall,
+        synced: None,
+        made_bytes: None,
+        cpu: used.utime + used.stime,
+        rss_bytes: used.maxrss,
+    })
 }

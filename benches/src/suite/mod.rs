@@ -1,5 +1,6 @@
 //! What is measured, one file each.
 
+pub mod compress;
 mod engine;
 pub mod files;
 pub mod hash_tree;

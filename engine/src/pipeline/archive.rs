@@ -150,9 +150,12 @@ struct Slot {
     index: bool,
 }
 
+/// Makes a worker's coder.
+type NewCoder = fn(u32) -> Result<Box<dyn MemberCoder>>;
+
 struct Blocks<'a> {
     job: &'a Job,
-    coder: Option<fn(u32) -> Result<Box<dyn MemberCoder>>>,
+    coder: Option<NewCoder>,
     level: u32,
 }
 

@@ -7,6 +7,7 @@
     reason = "tests make and judge the files they use"
 )]
 
+mod archive;
 mod cancel;
 mod compress;
 mod control;
