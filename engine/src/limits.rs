@@ -95,3 +95,16 @@ pub const ARCHIVE_LINKS_KEPT: usize = 65_536;
 pub const ARCHIVE_RECORDS_BYTES_MAX: u64 = 1 << 20;
 /// Plain bytes of an archive's index that are compressed at once.
 pub const INDEX_BYTES: usize = 1 << 20;
+/// How long the record of a lease must stand unchanged before others break it, milliseconds.
+pub const LEASE_TTL_MS: u64 = 60_000;
+/// Time between renewals of a lease, milliseconds.
+pub const LEASE_RENEW_MS: u64 = 15_000;
+/// Time after the beginning of the last good renewal when the holder commits no more,
+/// milliseconds: two thirds of the time to live, so that clocks may differ by half in their rate.
+pub const LEASE_STOP_MS: u64 = 40_000;
+/// Least time between two looks at a lease that is waited for, milliseconds.
+pub const LEASE_WAIT_LEAST_MS: u64 = 100;
+/// Greatest time between two looks at a lease that is waited for, milliseconds.
+pub const LEASE_WAIT_MOST_MS: u64 = 15_000;
+/// How long a lease that is held is waited for where the command does not say, milliseconds.
+pub const LOCK_TIMEOUT_MS: u64 = 600_000;

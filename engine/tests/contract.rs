@@ -443,3 +443,33 @@ fn a_further_name_is_the_same_item() {
         assert_eq!(seen.items.len(), 3, "no temporary name stays: {:?}", seen.items);
     });
 }
+
+/// A record changes hands in one step, never while somebody commits under it, and stays its
+/// holder's to renew.
+#[test]
+fn a_lease_changes_hands_between_commits_only() {
+    each("lease", |bench| {
+        assert!(bench.scheme.caps.leases);
+        let sink = bench.sink();
+        let place = sink.root_directory().unwrap();
+        let [one, two] = [sink.lease(&place).unwrap(), sink.lease(&place).unwrap()];
+        assert_eq!(one.read().unwrap(), None);
+        assert!(!one.swap(Some(b"a1"), Some(b"x")).unwrap(), "what is absent is not a1");
+        assert!(one.swap(None, Some(b"a1")).unwrap() && !two.swap(None, Some(b"b1")).unwrap());
+        assert_eq!(two.read().unwrap().as_deref(), Some(&b"a1"[..]));
+        assert!(two.hold(&|bytes| bytes == b"b1").unwrap().is_none());
+        let held = one.hold(&|bytes| bytes == b"a1").unwrap().unwrap();
+        let again = one.hold(&|bytes| bytes == b"a1").unwrap().unwrap();
+        assert!(!two.swap(Some(b"a1"), Some(b"b1")).unwrap(), "broken within a commit");
+        assert!(one.renew(b"a1", b"a2").unwrap() && !two.renew(b"a1", b"b1").unwrap());
+        drop(held);
+        assert!(!two.swap(Some(b"a2"), Some(b"b1")).unwrap(), "broken within a commit");
+        drop(again);
+        assert!(two.swap(Some(b"a2"), Some(b"b1")).unwrap());
+        assert!(one.hold(&|bytes| bytes.starts_with(b"a")).unwrap().is_none());
+        assert!(!one.renew(b"a2", b"a3").unwrap() && !one.swap(Some(b"a2"), None).unwrap());
+        assert!(two.swap(Some(b"b1"), None).unwrap());
+        assert_eq!(one.read().unwrap(), None);
+        assert!(two.hold(&|_| true).unwrap().is_none());
+    });
+}

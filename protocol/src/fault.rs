@@ -122,7 +122,7 @@ codes! {
         "The key was used before with a different command in this state directory."
     Locked "LOCKED" 1017 Transient true
         "wait for the other engine, or stop it"
-        "Another engine is running the command with this key."
+        "Another engine is running the command with this key, or holds the lease on the destination."
     SrcNotFound "SRC_NOT_FOUND" 1101 Data false
         "check the path; relative paths start at the engine's working directory"
         "The source, or one of its items, does not exist."
@@ -177,6 +177,9 @@ codes! {
     MetadataLost "METADATA_LOST" 1212 Data false
         "leave the kind out of preserve, or choose a destination that holds it"
         "The destination cannot hold some of the metadata asked for. The items were copied without it; result.data.lost counts them."
+    DeleteLimit "DELETE_LIMIT" 1220 Config false
+        "look at what plan says would go; if it is right, raise max_delete"
+        "More would be deleted at the destination than max_delete allows. Everything was copied, and nothing was deleted."
     VerifyMismatch "VERIFY_MISMATCH" 1301 Integrity false
         "keep both sides as they are and compare them; do not cut over"
         "Two things that should be equal are not: a digest, a size, a link's text or a kind differs, or an entry is missing or extra."
@@ -189,6 +192,9 @@ codes! {
     ResumeRefused "RESUME_REFUSED" 1305 Integrity false
         "check source and destination; use a new key to start over"
         "The plan, the source root or the destination root is not the one of this key's first attempt. Nothing was changed."
+    DeleteHalted "DELETE_HALTED" 1320 Integrity false
+        "check that the source is the right one and wholly readable, then send the command again"
+        "Nothing was deleted at the destination, since it is not certain what the source has: it has no items at all, a listing on either side failed, or an item failed."
     Memory "MEMORY" 1401 Resource false
         "raise --memory-cap, or lower chunk_bytes"
         "The command needs more memory at once than the cap allows."
@@ -201,6 +207,9 @@ codes! {
     JournalCorrupt "JOURNAL_CORRUPT" 1404 Integrity false
         "keep the file for inspection; use a new key to start over"
         "The record of a keyed command is damaged. Nothing is guessed from it."
+    LeaseLost "LEASE_LOST" 1420 Resource true
+        "see who writes to the destination, then send the command again"
+        "The lease on the destination was lost while the command ran: it could not be renewed in time, or somebody else broke it. Nothing was published after that."
     Internal "INTERNAL" 1501 Internal false
         "report it with the log from stderr"
         "A defect of the engine. Only this command is affected."

@@ -495,6 +495,42 @@ pub enum Preserve {
     Specials,
 }
 
+/// How `update` tells that what stands at the destination is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compare {
+    /// Kind, size and modification time, at the coarser of both sides' steps.
+    #[default]
+    Time,
+    /// Kind, size and content: both sides are read.
+    Digest,
+}
+
+/// Whether a copy holds the lease on its destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Lock {
+    /// It does not.
+    #[default]
+    None,
+    /// It does; where another holds it, the command fails with `LOCKED`.
+    Fail,
+    /// It does; where another holds it, the command waits.
+    Wait,
+}
+
+/// The most that `delete` removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaxDelete {
+    /// Names, directories included. Default: no bound.
+    #[serde(default)]
+    pub count: Option<u64>,
+    /// Share of the items that stood at the destination before, 0 to 100. Default: no bound.
+    #[serde(default)]
+    pub percent: Option<u64>,
+}
+
 /// Bounds of one job or of the whole engine; `null` lifts a bound, 0 is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -27,6 +27,7 @@ const ABILITIES: Abilities = Abilities {
     random_writes: false,
     atomic_noreplace: false,
     mtime_step_ns: 1,
+    leases: false,
 };
 
 /// How an archive is opened.

@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use migration_protocol::event::Verified;
 use migration_protocol::fault::{Code, Fault};
 use migration_protocol::vocabulary::{
-    BytePath, Checksum, Durability, LimitSpec, LocationSpec, OnExists, Preserve, Size, Symlinks,
-    VerifyLevel, object,
+    BytePath, Checksum, Durability, LimitSpec, LocationSpec, Lock, Millis, OnExists, Preserve,
+    Size, Symlinks, VerifyLevel, object,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::command::forecast::CopyPlan;
+use crate::command::locking::Locking;
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
 use crate::error::{EngineError, Kind, Result};
@@ -78,6 +79,12 @@ pub struct CopyParams {
     /// 16.
     #[serde(default)]
     pub parallel_chunks: Option<u64>,
+    /// Whether the lease on the destination directory is held. Default: none.
+    #[serde(default)]
+    pub lock: Option<Lock>,
+    /// How long a held lease is waited for, with lock wait. Default: 10m.
+    #[serde(default)]
+    pub lock_timeout: Option<Millis>,
     /// Rates of this command. Default: none.
     #[serde(default, deserialize_with = "object")]
     pub limits: LimitSpec,
@@ -141,6 +148,7 @@ struct Copy {
     dst: Location,
     manifest: Option<Vec<u8>>,
     options: CopyOptions,
+    lock: Locking,
     dry_run: bool,
 }
 
@@ -199,7 +207,9 @@ impl Copy {
             },
             pieces: manifest.is_some(),
         };
-        Ok(Self { level: params.verify, src, dst, manifest, options, dry_run: params.dry_run })
+        let lock = Locking::new(params.lock, params.lock_timeout, Lock::None)?;
+        let (level, dry_run) = (params.verify, params.dry_run);
+        Ok(Self { level, src, dst, manifest, options, lock, dry_run })
     }
 
     fn verified(&self, job: &Job) -> Verified {
@@ -263,7 +273,8 @@ impl Copy {
         let attempt = job.begin_attempt(&self.roots(kind))?;
         let listed = with_manifest(job, self.manifest.as_deref(), |manifest| {
             let sink = (scheme.sink)(&self.dst)?;
-            copy(job, &*source, &*sink, &self.options, manifest)
+            let lease = self.lock.take(job, &*sink, kind)?;
+            copy(job, &*source, &*sink, &self.options, manifest, lease.as_ref())
         });
         if let Some(attempt) = attempt {
             attempt.end();

@@ -255,7 +255,7 @@ impl Decompress {
             pieces: false,
         };
         let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
-        copy(job, &archive, &*sink, &options, None)?;
+        copy(job, &archive, &*sink, &options, None, None)?;
         Ok(json!({
             "dst": BytePath::new(&self.dst.shown()),
             "format": format.name(),

@@ -13,7 +13,7 @@ use crate::model::choice::{Carry, Consent, LinkPolicy, OnExists};
 use crate::model::found::{Found, Mark};
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
-use crate::model::path::{ItemPath, temp_tag};
+use crate::model::path::{ItemPath, is_kept};
 use crate::model::selection::Selection;
 use crate::pipeline::links::{First, Names, Turn};
 use crate::plan::conflict::{Decision, decide};
@@ -324,7 +324,7 @@ impl Visitor for Forecast<'_> {
         self.job.take_op()?;
         self.items += 1;
         let special = item.kind == ItemKind::Special && !self.plan.carry.specials;
-        if special || temp_tag(item.path.name()).is_some() {
+        if special || is_kept(item.path.name()) {
             self.special_files += 1;
             self.digest.add("refuse", &item);
             return Ok(());

@@ -10,6 +10,7 @@ pub mod fields;
 pub mod forecast;
 pub mod forms;
 pub mod inspect;
+pub mod locking;
 pub mod monitor;
 pub mod plan;
 pub mod verify;

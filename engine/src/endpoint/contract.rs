@@ -42,6 +42,8 @@ pub struct Caps {
     pub atomic_noreplace: bool,
     /// Step of modification times, nanoseconds.
     pub mtime_step_ns: u64,
+    /// Whether a directory or prefix can be leased.
+    pub leases: bool,
 }
 
 /// Whether a directory's entries are wanted.
@@ -260,6 +262,38 @@ pub enum Again {
     Unable(Loss),
 }
 
+/// One small record beside a destination's items, changed only by who knows its last state: what a
+/// lease is kept in. Files do it by locks, object stores by conditional writes.
+pub trait LeaseCell: Send + Sync {
+    /// The record; `None` where there is none.
+    ///
+    /// # Errors
+    /// What keeps it from being read.
+    fn read(&self) -> Result<Option<Vec<u8>>>;
+
+    /// Puts `new` in the place of `expected`, in one step; `None` stands for no record. False when
+    /// something else stands there, or when somebody is changing it or committing under it now.
+    ///
+    /// # Errors
+    /// What keeps it from being written.
+    fn swap(&self, expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<bool>;
+
+    /// As [`LeaseCell::swap`], for the holder: commits of its own do not stand in the way.
+    ///
+    /// # Errors
+    /// As [`LeaseCell::swap`].
+    fn renew(&self, expected: &[u8], new: &[u8]) -> Result<bool>;
+
+    /// If the record is `ours`, keeps everybody else from swapping it until the answer is dropped.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    fn hold(&self, ours: &dyn Fn(&[u8]) -> bool) -> Result<Option<Held>>;
+}
+
+/// A record that nobody can swap while this exists.
+pub type Held = Box<dyn Any + Send>;
+
 /// Takes bytes of named items.
 pub trait ObjectSink: Send + Sync {
     /// What it can do.
@@ -380,6 +414,12 @@ pub trait ObjectSink: Send + Sync {
         extended: &Extended,
         carry: Carry,
     ) -> Result<Vec<Loss>>;
+
+    /// The record of the lease on `place`.
+    ///
+    /// # Errors
+    /// `Unsupported` where [`Caps::leases`] says so.
+    fn lease(&self, place: &Place) -> Result<Box<dyn LeaseCell>>;
 
     /// Makes everything durable that publications did not cover: attributes of directories and
     /// directories without items.

@@ -10,7 +10,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::endpoint::Scheme;
 use crate::endpoint::contract::{
-    Caps, Descend, Intake, ObjectSink, ObjectSource, Place, Reader, Shape, Staged, Target, Visitor,
+    Caps, Descend, Held, Intake, LeaseCell, ObjectSink, ObjectSource, Place, Reader, Shape, Staged,
+    Target, Visitor,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::limits::MEMORY_STORE_BYTES_MAX;
@@ -21,7 +22,7 @@ use crate::model::item::{Attributes, Handle, Identity, Item, ItemKind, Timestamp
 use crate::model::leftover::Swept;
 use crate::model::location::Location;
 use crate::model::loss::{Loss, What};
-use crate::model::path::ItemPath;
+use crate::model::path::{ItemPath, LEASE_NAME};
 use crate::model::selection::Selection;
 use crate::platform::clock;
 
@@ -33,6 +34,7 @@ const CAPS: Caps = Caps {
     random_writes: true,
     atomic_noreplace: true,
     mtime_step_ns: 1,
+    leases: true,
 };
 
 /// The registry's entry.
@@ -371,6 +373,10 @@ impl ObjectSink for Memory {
         Ok(Vec::new())
     }
 
+    fn lease(&self, at: &Place) -> Result<Box<dyn LeaseCell>> {
+        Ok(Box::new(MemoryLease { key: key_in(at, LEASE_NAME) }))
+    }
+
     fn settle(&self) -> Result<()> {
         Ok(())
     }
@@ -385,6 +391,70 @@ fn lost(target: &Target) -> Vec<Loss> {
     ];
     let lost = held.into_iter().filter(|(_, has)| *has);
     lost.map(|(what, _)| Loss { what, call: "seal", errno: None }).collect()
+}
+
+/// Records of leases, each with the number of commits that go on under it.
+static LEASES: LazyLock<Mutex<BTreeMap<Vec<u8>, (Vec<u8>, u64)>>> = LazyLock::new(Mutex::default);
+
+struct MemoryLease {
+    key: Vec<u8>,
+}
+
+/// A commit under a lease.
+struct Commit {
+    key: Vec<u8>,
+}
+
+impl Drop for Commit {
+    fn drop(&mut self) {
+        let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, commits)) = leases.get_mut(&self.key) {
+            *commits -= 1;
+        }
+    }
+}
+
+impl LeaseCell for MemoryLease {
+    fn read(&self) -> Result<Option<Vec<u8>>> {
+        let leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(leases.get(&self.key).map(|(record, _)| record.clone()))
+    }
+
+    fn swap(&self, expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<bool> {
+        let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = leases.get(&self.key);
+        let commits = there.map_or(0, |(_, commits)| *commits);
+        if commits > 0 || there.map(|(record, _)| record.as_slice()) != expected {
+            return Ok(false);
+        }
+        match new {
+            Some(new) => drop(leases.insert(self.key.clone(), (new.to_vec(), 0))),
+            None => drop(leases.remove(&self.key)),
+        }
+        Ok(true)
+    }
+
+    fn renew(&self, expected: &[u8], new: &[u8]) -> Result<bool> {
+        let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
+        match leases.get_mut(&self.key) {
+            Some((record, _)) if record == expected => {
+                *record = new.to_vec();
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn hold(&self, ours: &dyn Fn(&[u8]) -> bool) -> Result<Option<Held>> {
+        let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
+        match leases.get_mut(&self.key) {
+            Some((record, commits)) if ours(record) => {
+                *commits += 1;
+                Ok(Some(Box::new(Commit { key: self.key.clone() })))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 struct MemoryIntake {

@@ -1,7 +1,7 @@
 //! Temporary files: where a job makes them, and whose they are.
 
 use crate::model::location::Location;
-use crate::model::path::temp_tag;
+use crate::model::path::{JOB_TAG_DIGITS, temp_tag};
 
 /// A place where a job makes temporary files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +31,21 @@ impl Owner<'_> {
     /// Whether a thing of this name is a temporary file of theirs.
     #[must_use]
     pub fn owns(&self, name: &[u8]) -> bool {
-        let Some(tag) = temp_tag(name).and_then(|tag| std::str::from_utf8(tag).ok()) else {
-            return false;
-        };
+        let tag = temp_tag(name).and_then(|tag| std::str::from_utf8(tag).ok());
+        let is_kept =
+            || matches!(self, Self::Earlier { kept, .. } if kept.iter().any(|k| k == name));
+        tag.is_some_and(|tag| self.owns_tag(tag)) && !is_kept()
+    }
+
+    /// Whether a job of this name is theirs.
+    #[must_use]
+    pub fn owns_job(&self, job: &str) -> bool {
+        job.get(..JOB_TAG_DIGITS).is_some_and(|tag| self.owns_tag(tag))
+    }
+
+    fn owns_tag(&self, tag: &str) -> bool {
         match self {
-            Self::Job(own) => own == tag,
-            Self::Earlier { tag: own, kept } => own == tag && !kept.iter().any(|kept| kept == name),
+            Self::Job(own) | Self::Earlier { tag: own, .. } => own == tag,
             Self::Dead(is_at_work) => !is_at_work(tag),
         }
     }

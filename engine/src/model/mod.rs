@@ -6,6 +6,7 @@ pub mod digest;
 pub mod extended;
 pub mod found;
 pub mod item;
+pub mod lease;
 pub mod leftover;
 pub mod location;
 pub mod loss;

@@ -8,6 +8,8 @@ use crate::limits::ITEM_PATH_BYTES_MAX;
 /// Names that end an attempt's temporary file; kept out of copies.
 const TEMP_PREFIX: &[u8] = b".mig-";
 const TEMP_SUFFIX: &[u8] = b".part";
+/// The record of the lease on a destination, in its root.
+pub const LEASE_NAME: &[u8] = b".mig-lease";
 /// Digits of the job's name in a temporary name.
 pub const JOB_TAG_DIGITS: usize = 8;
 
@@ -116,6 +118,13 @@ pub fn temp_tag(name: &[u8]) -> Option<&[u8]> {
     let hex = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
     (tag.iter().all(hex) && !number.is_empty() && number.iter().all(u8::is_ascii_digit))
         .then_some(tag)
+}
+
+/// Whether a name is kept for the engine's own: temporary files and leases. Neither is ever copied
+/// or deleted as an item.
+#[must_use]
+pub fn is_kept(name: &[u8]) -> bool {
+    name == LEASE_NAME || temp_tag(name).is_some()
 }
 
 #[cfg(test)]

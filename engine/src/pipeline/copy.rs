@@ -12,11 +12,12 @@ use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Found;
 use crate::model::item::{Item, ItemKind, Timestamp};
 use crate::model::parts::PartDigest;
-use crate::model::path::{temp_name, temp_tag};
+use crate::model::path::{is_kept, temp_name};
 use crate::model::selection::Selection;
 use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
 use crate::pipeline::join::Spot;
+use crate::pipeline::lease::Lease;
 use crate::pipeline::links::Names;
 use crate::pipeline::manifest::{Listed, ManifestWriter};
 use crate::pipeline::publish::{Publisher, Ready};
@@ -93,9 +94,10 @@ pub fn copy(
     sink: &dyn ObjectSink,
     options: &CopyOptions,
     manifest: Option<&ManifestWriter>,
+    lease: Option<&Lease>,
 ) -> Result<Tally> {
     let skip_taken = options.on_exists == OnExists::Skip;
-    let publisher = Publisher::new(job, sink, options.durable, manifest, skip_taken);
+    let publisher = Publisher::new(job, sink, options.durable, manifest, skip_taken).under(lease);
     let copier = Copier {
         job,
         source,
@@ -292,8 +294,8 @@ impl Copier<'_> {
 
     fn item(&self, buffer: &mut ChunkBuffer, item: &Item, scope: &Scope) -> Result<Made> {
         let name = if item.path.is_root() { &scope.name } else { item.path.name() };
-        if temp_tag(name).is_some() {
-            let message = "the name has the form kept for temporary files";
+        if is_kept(name) {
+            let message = "the name is kept for temporary files and leases";
             return Err(EngineError::new(Kind::NameRefused, message));
         }
         match item.kind {

@@ -368,5 +368,6 @@ pub fn ends_job(kind: Kind) -> bool {
             | Kind::DestinationReadOnly
             | Kind::NoAtomicNoreplace
             | Kind::SecretUnresolved
+            | Kind::LeaseLost
     )
 }

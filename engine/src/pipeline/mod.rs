@@ -7,6 +7,7 @@ pub mod copy;
 pub mod feed;
 pub mod join;
 pub mod lane;
+pub mod lease;
 pub mod leftovers;
 pub mod links;
 pub mod manifest;

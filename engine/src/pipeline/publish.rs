@@ -15,6 +15,7 @@ use crate::model::digest::Digest;
 use crate::model::item::Item;
 use crate::model::parts::PartDigest;
 use crate::pipeline::feed::{Ticket, ends_job};
+use crate::pipeline::lease::Lease;
 use crate::pipeline::manifest::{Listed, ManifestWriter};
 use crate::platform::process;
 use crate::progress::Spent;
@@ -45,6 +46,8 @@ pub struct Publisher<'a, S> {
     manifest: Option<&'a ManifestWriter>,
     /// Whether a name taken meanwhile is left alone rather than failing the item.
     skip_taken: bool,
+    /// Asked before each batch.
+    lease: Option<&'a Lease>,
     /// Items of a batch: each holds an open file.
     items_max: usize,
     waiting: Mutex<(Vec<Ready<S>>, u64)>,
@@ -63,7 +66,13 @@ impl<'a, S> Publisher<'a, S> {
         let waiting = Mutex::new((Vec::new(), 0));
         let handles = process::open_files_max().unwrap_or(u64::MAX) / STAGED_HANDLES_SHARE;
         let items_max = (handles as usize).clamp(1, SYNC_ITEMS);
-        Self { job, sink, durable, manifest, skip_taken, items_max, waiting }
+        Self { job, sink, durable, manifest, skip_taken, lease: None, items_max, waiting }
+    }
+
+    /// The same, publishing only as long as this lease is held.
+    #[must_use]
+    pub fn under(self, lease: Option<&'a Lease>) -> Self {
+        Self { lease, ..self }
     }
 
     /// Takes an item; publishes a batch once enough are waiting. `end` is called with the ticket
@@ -115,10 +124,15 @@ impl<'a, S> Publisher<'a, S> {
     }
 
     fn publish(&self, batch: Vec<Ready<S>>, end: impl Fn(Ticket<S>)) -> Result<()> {
-        if let Err(error) = self.promise(&batch) {
-            batch.into_iter().for_each(|ready| self.sink.discard(ready.staged));
-            return Err(error);
-        }
+        let promised =
+            self.promise(&batch).and_then(|()| self.lease.map(Lease::commit).transpose());
+        let held = match promised {
+            Ok(held) => held,
+            Err(error) => {
+                batch.into_iter().for_each(|ready| self.sink.discard(ready.staged));
+                return Err(error);
+            }
+        };
         let mut staged = Vec::with_capacity(batch.len());
         let mut rest = Vec::with_capacity(batch.len());
         for ready in batch {
@@ -132,6 +146,7 @@ impl<'a, S> Publisher<'a, S> {
             Durable::Crash => Spent::DestinationWrite,
         };
         let outcomes = self.job.progress.timed(spent, || self.sink.publish(staged, self.durable));
+        drop(held);
         let mut ended = Ok(());
         for ((item, bytes, done, lost, ticket), outcome) in rest.into_iter().zip(outcomes) {
             if outcome.is_ok() {

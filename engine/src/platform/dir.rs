@@ -284,6 +284,17 @@ impl Dir {
         fs::openat(&self.0, name, READ | OFlags::NONBLOCK | OFlags::DIRECT, Mode::empty())
     }
 
+    /// Opens a file for reading and writing, made with this mode where it is absent and `create`
+    /// says so. No link is followed.
+    ///
+    /// # Errors
+    /// `NOENT` where it is absent, and whatever the system says.
+    pub fn open_record(&self, name: &[u8], create: Option<u32>) -> Result<OwnedFd, Errno> {
+        let made = if create.is_some() { OFlags::CREATE } else { OFlags::empty() };
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | made;
+        fs::openat(&self.0, name, flags, Mode::from_raw_mode(create.unwrap_or_default()))
+    }
+
     /// Makes a link with this text.
     ///
     /// # Errors

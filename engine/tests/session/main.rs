@@ -14,6 +14,7 @@ mod control;
 mod hostile_tree;
 mod keyed;
 mod killed;
+mod lease;
 mod limits;
 mod malformed;
 mod memory;

@@ -31,7 +31,7 @@ fn permission_bits(attributes: &Attributes, carry: Carry) -> u32 {
 }
 
 /// What any new file of this user gets.
-fn usual_mode(bits: u32) -> u32 {
+pub fn usual_mode(bits: u32) -> u32 {
     bits & !process::umask()
 }
 

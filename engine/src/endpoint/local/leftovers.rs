@@ -3,14 +3,19 @@
 use rustix::io::Errno;
 
 use crate::endpoint::Sweep;
+use crate::endpoint::contract::LeaseCell as _;
 use crate::error::Result;
 use crate::limits::DEPTH_MAX;
 use crate::model::item::ItemKind;
+use crate::model::lease::LeaseRecord;
 use crate::model::leftover::Swept;
+use crate::model::path::LEASE_NAME;
 use crate::platform::dir::Dir;
-use crate::platform::operator;
+use crate::platform::{host, operator};
 
 use super::error;
+use super::lease::LocalLease;
+use super::place::LocalPlace;
 
 /// Searches a root. One that is gone holds nothing.
 ///
@@ -20,7 +25,12 @@ pub fn sweep(sweep: &Sweep<'_>) -> Result<Swept> {
     let path = &sweep.root.location.path;
     let mut found = Swept::default();
     match operator::open_dir(path) {
-        Ok(dir) => directory(sweep, &dir, path, DEPTH_MAX, &mut found)?,
+        Ok(dir) => {
+            directory(sweep, &dir, path, DEPTH_MAX, &mut found)?;
+            if sweep.root.tree {
+                lease(sweep, dir, path, &mut found)?;
+            }
+        }
         Err(Errno::NOENT | Errno::NOTDIR) => {}
         Err(errno) => return Err(error::source("open", errno).at(path.clone())),
     }
@@ -54,6 +64,27 @@ fn directory(
         if let Ok(child) = dir.open_dir(&name) {
             directory(sweep, &child, &[path, b"/", &name].concat(), depth - 1, found)?;
         }
+    }
+    Ok(())
+}
+
+/// Frees the lease of a job that is theirs, once its process is proven dead.
+fn lease(sweep: &Sweep<'_>, dir: Dir, path: &[u8], found: &mut Swept) -> Result<()> {
+    let cell = LocalLease::new(LocalPlace::new(dir, None, false)?);
+    let Some(bytes) = cell.read()? else {
+        return Ok(());
+    };
+    let record = LeaseRecord::decode(&bytes);
+    let dead =
+        |record: LeaseRecord| sweep.owner.owns_job(&record.job) && host::is_dead(&record.holder);
+    if !record.is_some_and(dead) {
+        return Ok(());
+    }
+    if sweep.dry_run || cell.swap(Some(&bytes), None)? {
+        found.removed += 1;
+        found.bytes += bytes.len() as u64;
+    } else {
+        found.left.push([path, b"/", LEASE_NAME].concat());
     }
     Ok(())
 }

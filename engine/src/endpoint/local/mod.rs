@@ -3,6 +3,7 @@
 mod attributes;
 mod error;
 mod intake;
+mod lease;
 mod leftovers;
 mod overlap;
 mod place;
@@ -28,6 +29,7 @@ const CAPS: Caps = Caps {
     random_writes: true,
     atomic_noreplace: true,
     mtime_step_ns: 1,
+    leases: true,
 };
 
 /// The registry's entry.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 
 use crate::endpoint::contract::{
-    Again, Caps, Intake, ObjectSink, Original, Place, Shape, Staged, Target,
+    Again, Caps, Intake, LeaseCell, ObjectSink, Original, Place, Shape, Staged, Target,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Durable};
@@ -21,6 +21,7 @@ use crate::platform::{dir, operator};
 
 use super::attributes::{Dress, mark};
 use super::intake::{LocalIntake, Written};
+use super::lease::LocalLease;
 use super::place::LocalPlace;
 use super::publish::publish;
 use super::{CAPS, error, special};
@@ -29,8 +30,8 @@ use super::{CAPS, error, special};
 #[derive(Debug)]
 pub struct LocalSink {
     path: Vec<u8>,
-    /// The root's directory once a publication was asked for, to settle at the end.
-    root: std::sync::OnceLock<Arc<LocalPlace>>,
+    /// The root's directory once it was asked for, and whether this job made it.
+    root: std::sync::OnceLock<(Arc<LocalPlace>, bool)>,
     /// Whether every file gets a temporary name, since one without could not be given its own.
     names_all: AtomicBool,
 }
@@ -70,8 +71,9 @@ impl LocalSink {
         for new in &made {
             sync_parent_of(new)?;
         }
-        let place = self.root.get_or_init(|| place);
-        Ok((Arc::clone(place), made.iter().any(|made| made == operator::path(path))))
+        let made = made.iter().any(|made| made == operator::path(path));
+        let (place, made) = self.root.get_or_init(|| (place, made));
+        Ok((Arc::clone(place), *made))
     }
 }
 
@@ -200,7 +202,7 @@ impl ObjectSink for LocalSink {
         target: &Target,
     ) -> Result<Again> {
         match self.root.get() {
-            Some(root) => special::again(root, LocalPlace::of(at)?, temp, original, target),
+            Some((root, _)) => special::again(root, LocalPlace::of(at)?, temp, original, target),
             None => Err(EngineError::new(Kind::Internal, "no name was given yet")),
         }
     }
@@ -233,9 +235,13 @@ impl ObjectSink for LocalSink {
         dress.put_on(Hold::open(&place.dir)).map(|(_, lost)| lost)
     }
 
+    fn lease(&self, at: &Place) -> Result<Box<dyn LeaseCell>> {
+        Ok(Box::new(LocalLease::new(LocalPlace::of(at)?)))
+    }
+
     fn settle(&self) -> Result<()> {
         match self.root.get() {
-            Some(root) => {
+            Some((root, _)) => {
                 rustix::fs::syncfs(&root.dir).map_err(|errno| error::write("syncfs", errno))
             }
             None => Ok(()),

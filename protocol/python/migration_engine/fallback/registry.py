@@ -155,7 +155,8 @@ ALL: List[CodeSpec] = [
         "transient",
         True,
         "wait for the other engine, or stop it",
-        "Another engine is running the command with this key.",
+        "Another engine is running the command with this key, or holds the lease on "
+        "the destination.",
     ),
     CodeSpec(
         "SRC_NOT_FOUND",
@@ -312,6 +313,15 @@ ALL: List[CodeSpec] = [
         "copied without it; result.data.lost counts them.",
     ),
     CodeSpec(
+        "DELETE_LIMIT",
+        1220,
+        "config",
+        False,
+        "look at what plan says would go; if it is right, raise max_delete",
+        "More would be deleted at the destination than max_delete allows. Everything "
+        "was copied, and nothing was deleted.",
+    ),
+    CodeSpec(
         "VERIFY_MISMATCH",
         1301,
         "integrity",
@@ -335,6 +345,15 @@ ALL: List[CodeSpec] = [
         False,
         "treat the run as failed and report it",
         "Planned items do not equal done plus failed plus skipped ones.",
+    ),
+    CodeSpec(
+        "DELETE_HALTED",
+        1320,
+        "integrity",
+        False,
+        "check that the source is the right one and wholly readable, then send the command again",
+        "Nothing was deleted at the destination, since it is not certain what the "
+        "source has: it has no items at all, a listing on either side failed, or an item failed.",
     ),
     CodeSpec(
         "MEMORY",
@@ -367,6 +386,15 @@ ALL: List[CodeSpec] = [
         False,
         "keep the file for inspection; use a new key to start over",
         "The record of a keyed command is damaged. Nothing is guessed from it.",
+    ),
+    CodeSpec(
+        "LEASE_LOST",
+        1420,
+        "resource",
+        True,
+        "see who writes to the destination, then send the command again",
+        "The lease on the destination was lost while the command ran: it could not be "
+        "renewed in time, or somebody else broke it. Nothing was published after that.",
     ),
     CodeSpec(
         "INTERNAL",
