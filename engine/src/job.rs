@@ -110,6 +110,8 @@ pub enum Ended<'a> {
     Skipped,
     /// Not done.
     Failed(&'a EngineError),
+    /// Removed from the destination: the source does not have it.
+    Deleted,
 }
 
 /// Who listens to a job. Every call is cheap and never waits for a reader.
@@ -332,6 +334,11 @@ impl Job {
         add(&self.progress.items_skipped, 1);
         add(&self.progress.bytes_skipped, bytes);
         self.listener.item(self.named(path), bytes, Ended::Skipped);
+    }
+
+    /// Tells of a name removed from the destination.
+    pub fn deleted(&self, path: &[u8]) {
+        self.listener.item(path, 0, Ended::Deleted);
     }
 
     /// Counts an item as failed; the rest goes on.

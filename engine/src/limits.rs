@@ -108,3 +108,5 @@ pub const LEASE_WAIT_LEAST_MS: u64 = 100;
 pub const LEASE_WAIT_MOST_MS: u64 = 15_000;
 /// How long a lease that is held is waited for where the command does not say, milliseconds.
 pub const LOCK_TIMEOUT_MS: u64 = 600_000;
+/// Names removed from a leased destination before the lease is asked again.
+pub const DELETES_A_COMMIT: usize = 32;

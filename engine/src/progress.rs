@@ -46,6 +46,8 @@ pub struct Progress {
     pub items_skipped: AtomicU64,
     /// Bytes of items left alone by rule.
     pub bytes_skipped: AtomicU64,
+    /// Items written where nothing stood.
+    pub items_new: AtomicU64,
     /// Attempts repeated.
     pub retries: AtomicU64,
     /// Whether totals are final.

@@ -227,6 +227,8 @@ pub enum ItemStatus {
     Skipped,
     /// Not done.
     Failed,
+    /// Removed from the destination, since the source does not have it.
+    Deleted,
 }
 
 /// One item ended.

@@ -20,7 +20,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
 use crate::model::extended::Extended;
 use crate::model::found::{Found, Mark};
-use crate::model::item::{Attributes, Handle, Item, Special, Timestamp};
+use crate::model::item::{Attributes, Handle, Item, ItemKind, Special, Timestamp};
 use crate::model::loss::{Loss, What};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
@@ -109,6 +109,15 @@ pub trait ObjectSource: Send + Sync {
     /// # Errors
     /// What keeps it from being looked at.
     fn find(&self, path: &ItemPath) -> Result<Option<Item>>;
+
+    /// What kind of thing a survey that treats links so meets at this name; a link that leads
+    /// nowhere is one.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    fn kind(&self, path: &ItemPath, _links: LinkPolicy) -> Result<Option<ItemKind>> {
+        self.find(path).map(|item| item.map(|item| item.kind))
+    }
 
     /// Opens a file that a survey or `find` of this source gave.
     ///
@@ -414,6 +423,36 @@ pub trait ObjectSink: Send + Sync {
         extended: &Extended,
         carry: Carry,
     ) -> Result<Vec<Loss>>;
+
+    /// The root, if it stands there as a directory; nothing is made.
+    ///
+    /// # Errors
+    /// What keeps it from being opened.
+    fn standing(&self) -> Result<Option<Place>>;
+
+    /// The directory `name` in `place`, if it stands there: never made, never through a link. One
+    /// that something is mounted on is not the destination's, and not given.
+    ///
+    /// # Errors
+    /// What keeps it from being opened.
+    fn inside(&self, place: &Place, name: &[u8]) -> Result<Option<Place>>;
+
+    /// Tells the name of each entry of `place`, with its kind where that costs nothing.
+    ///
+    /// # Errors
+    /// What keeps it from being listed to its end, and what `each` answers.
+    fn list(
+        &self,
+        place: &Place,
+        each: &mut dyn FnMut(&[u8], Option<ItemKind>) -> Result<()>,
+    ) -> Result<()>;
+
+    /// Removes the thing of this kind and mark, a directory only once it is empty. False when it
+    /// is gone, is not empty, or another thing stands there now: that one stays.
+    ///
+    /// # Errors
+    /// `DestinationPermission`, `DestinationReadOnly`, …
+    fn remove(&self, place: &Place, name: &[u8], kind: ItemKind, seen: &Mark) -> Result<bool>;
 
     /// The record of the lease on `place`.
     ///

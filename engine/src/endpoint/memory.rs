@@ -3,7 +3,7 @@
 //! The reference for the contract suite, and a place for tests of a session to copy through. Flat
 //! keys: directories are only prefixes, links and attributes are not kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -371,6 +371,48 @@ impl ObjectSink for Memory {
 
     fn leave(&self, _: &Place, _: &Attributes, _: &Extended, _: Carry) -> Result<Vec<Loss>> {
         Ok(Vec::new())
+    }
+
+    fn standing(&self) -> Result<Option<Place>> {
+        self.root_directory().map(Some)
+    }
+
+    fn inside(&self, at: &Place, name: &[u8]) -> Result<Option<Place>> {
+        let key = key_in(at, name);
+        let prefix = [key.as_slice(), b"/"].concat();
+        let inner =
+            with_keys(|keys| keys.range(prefix.clone()..).next().map(|(key, _)| key.clone()));
+        Ok(inner.filter(|inner| inner.starts_with(&prefix)).map(|_| place(key)))
+    }
+
+    fn list(
+        &self,
+        at: &Place,
+        each: &mut dyn FnMut(&[u8], Option<ItemKind>) -> Result<()>,
+    ) -> Result<()> {
+        let prefix = key_in(at, b"");
+        let mut told: BTreeSet<(Vec<u8>, bool)> = BTreeSet::new();
+        with_keys(|keys| {
+            for (key, _) in keys.range(prefix.clone()..) {
+                let Some(rest) = key.strip_prefix(prefix.as_slice()) else {
+                    break;
+                };
+                let name = rest.split(|b| *b == b'/').next().unwrap_or_default();
+                told.insert((name.to_vec(), name.len() < rest.len()));
+            }
+        });
+        told.into_iter().try_for_each(|(name, is_prefix)| {
+            each(&name, Some(if is_prefix { ItemKind::Directory } else { ItemKind::File }))
+        })
+    }
+
+    fn remove(&self, at: &Place, name: &[u8], kind: ItemKind, seen: &Mark) -> Result<bool> {
+        let key = key_in(at, name);
+        Ok(with_keys(|keys| {
+            let is_same = kind == ItemKind::File
+                && keys.get(&key).is_some_and(|stored| mark(stored.version) == *seen);
+            is_same && keys.remove(&key).is_some()
+        }))
     }
 
     fn lease(&self, at: &Place) -> Result<Box<dyn LeaseCell>> {

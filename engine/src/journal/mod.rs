@@ -4,6 +4,7 @@
 
 pub mod attempt;
 pub mod keyed;
+pub mod list;
 pub mod partial;
 pub mod report;
 pub mod spill;

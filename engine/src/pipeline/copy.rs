@@ -315,7 +315,10 @@ impl Copier<'_> {
                 None
             }
             Judged::Decided(Decision::Skip) => None,
-            Judged::Decided(Decision::Write(consent)) => Some(consent),
+            Judged::Decided(Decision::Write(consent)) => {
+                add(&self.job.progress.items_new, u64::from(found.is_none()));
+                Some(consent)
+            }
             Judged::Decided(Decision::Conflict(kind)) => {
                 let message = match kind {
                     Kind::DestinationExists => "the destination exists",

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod content;
 pub mod copy;
+pub mod delete;
 pub mod feed;
 pub mod join;
 pub mod lane;

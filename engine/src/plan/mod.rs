@@ -2,4 +2,5 @@
 
 pub mod conflict;
 pub mod digest;
+pub mod extra;
 pub mod method;

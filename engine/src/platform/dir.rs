@@ -6,8 +6,8 @@
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Statx, StatxFlags,
-    StatxTimestamp, Timespec, Timestamps,
+    self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Statx,
+    StatxAttributes, StatxFlags, StatxTimestamp, Timespec, Timestamps,
 };
 use rustix::io::Errno;
 
@@ -35,6 +35,8 @@ pub struct Facts {
     pub attributes: Attributes,
     /// Device, inode, change time.
     pub identity: Identity,
+    /// Whether something is mounted here: it is the root of a mount.
+    pub mount_root: bool,
 }
 
 impl From<Statx> for Facts {
@@ -75,6 +77,7 @@ impl From<Statx> for Facts {
                 ctime: time(stat.stx_ctime),
                 born: if has_birth { time(stat.stx_btime) } else { Timestamp::default() },
             },
+            mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
         }
     }
 }
@@ -377,6 +380,14 @@ impl Dir {
     /// Whatever the system says.
     pub fn remove(&self, name: &[u8]) -> Result<(), Errno> {
         fs::unlinkat(&self.0, name, AtFlags::empty())
+    }
+
+    /// Removes a directory that is empty.
+    ///
+    /// # Errors
+    /// `NOTEMPTY`, `BUSY` where something is mounted on it, and whatever the system says.
+    pub fn remove_dir(&self, name: &[u8]) -> Result<(), Errno> {
+        fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)
     }
 
     /// Calls `found` for each entry but `.` and `..`, with its kind where the system tells it.

@@ -306,6 +306,7 @@ impl Listener for JobListener {
         let (status, digests, error) = match ended {
             Ended::Ok(digests) => (ItemStatus::Ok, digests, None),
             Ended::Skipped => (ItemStatus::Skipped, &[][..], None),
+            Ended::Deleted => (ItemStatus::Deleted, &[][..], None),
             Ended::Failed(error) => (ItemStatus::Failed, &[][..], Some(wire::fault(error))),
         };
         self.output.send(Line::Item(event::Item {

@@ -16,10 +16,11 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The project's file, in the working directory.
 const PROJECT: &str = "migration-engine.toml";
 /// Fields that say what is done; a default for them would be a trap.
-const NEVER_DEFAULTS: [&str; 12] = [
+const NEVER_DEFAULTS: [&str; 13] = [
     "check",
     "command",
     "count",
+    "delete",
     "dry_run",
     "dst",
     "exclude",

@@ -39,7 +39,8 @@ impl Listing {
 /// Prints an item.
 pub fn print(screen: &Screen, listing: Listing, item: &Item) {
     match (listing, item.status) {
-        (Listing::Nothing | Listing::Commands, _) | (_, ItemStatus::Skipped) => {}
+        (Listing::Nothing | Listing::Commands, _)
+        | (_, ItemStatus::Skipped | ItemStatus::Deleted) => {}
         (Listing::Verdicts, ItemStatus::Ok) => {
             let word = screen.paint_out(Colour::Green, "ok");
             screen.line(format!("{}: {word}", words::name(&item.path)));

@@ -9,6 +9,7 @@ mod overlap;
 mod place;
 mod publish;
 mod reader;
+mod remove;
 mod sink;
 mod source;
 mod special;

@@ -24,7 +24,7 @@ use super::intake::{LocalIntake, Written};
 use super::lease::LocalLease;
 use super::place::LocalPlace;
 use super::publish::publish;
-use super::{CAPS, error, special};
+use super::{CAPS, error, remove, special};
 
 /// A local destination.
 #[derive(Debug)]
@@ -233,6 +233,34 @@ impl ObjectSink for LocalSink {
         let kind = ItemKind::Directory;
         let dress = Dress { attributes, extended, carry, kind, plain: None };
         dress.put_on(Hold::open(&place.dir)).map(|(_, lost)| lost)
+    }
+
+    fn standing(&self) -> Result<Option<Place>> {
+        if let Some((root, made)) = self.root.get() {
+            return Ok(Some(Arc::clone(root).handed(*made)));
+        }
+        match operator::open_dir(&self.path) {
+            Ok(dir) => LocalPlace::new(dir, None, false).map(|place| Some(place.handed(false))),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(error::destination("open", errno).at(self.path.clone())),
+        }
+    }
+
+    fn inside(&self, at: &Place, name: &[u8]) -> Result<Option<Place>> {
+        let place = remove::inside(LocalPlace::of(at)?, name)?;
+        Ok(place.map(|place| place.handed(false)))
+    }
+
+    fn list(
+        &self,
+        at: &Place,
+        each: &mut dyn FnMut(&[u8], Option<ItemKind>) -> Result<()>,
+    ) -> Result<()> {
+        remove::list(&*LocalPlace::of(at)?, each)
+    }
+
+    fn remove(&self, at: &Place, name: &[u8], kind: ItemKind, seen: &Mark) -> Result<bool> {
+        remove::remove(&*LocalPlace::of(at)?, name, kind, seen)
     }
 
     fn lease(&self, at: &Place) -> Result<Box<dyn LeaseCell>> {

@@ -157,6 +157,23 @@ impl ObjectSource for LocalSource {
         }
     }
 
+    fn kind(&self, path: &ItemPath, links: LinkPolicy) -> Result<Option<ItemKind>> {
+        let (Some(root), LinkPolicy::Follow, false) = (&self.root, links, path.is_root()) else {
+            return self.find(path).map(|item| item.map(|item| item.kind));
+        };
+        let parent = path.parent();
+        if let Ok(facts) = root.follow_facts(path) {
+            return Ok(Some(facts.kind));
+        }
+        // Nothing, or a link that leads nowhere.
+        let opened = if parent.is_root() { root.open_dir(b".") } else { root.follow_dir(&parent) };
+        match opened.and_then(|dir| dir.facts(path.name())) {
+            Ok(facts) => Ok(Some(facts.kind)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(None),
+            Err(errno) => Err(error::source("stat", errno).at(path.as_bytes())),
+        }
+    }
+
     fn open(&self, item: &Item) -> Result<Box<dyn Reader>> {
         let failed = |errno| error::source("open", errno).at(item.path.as_bytes());
         let Some(entry) = item.handle.get::<Entry>() else {
