@@ -473,3 +473,61 @@ fn a_lease_changes_hands_between_commits_only() {
         assert!(two.hold(&|_| true).unwrap().is_none());
     });
 }
+
+/// Names told by `list`, sorted, with whether each is a directory.
+fn listed(sink: &dyn ObjectSink, place: &Place) -> Vec<(String, bool)> {
+    let mut all = Vec::new();
+    sink.list(place, &mut |name, kind| {
+        let kind = kind.unwrap_or_else(|| sink.found(place, name).unwrap().unwrap().kind);
+        all.push((String::from_utf8(name.to_vec()).unwrap(), kind == ItemKind::Directory));
+        Ok(())
+    })
+    .unwrap();
+    all.sort();
+    all
+}
+
+/// Only the very thing that was found goes; a directory only once it is empty.
+#[test]
+fn what_is_removed_is_what_was_found() {
+    each("remove", |bench| {
+        let sink = bench.sink();
+        let root = sink.root_directory().unwrap();
+        let deep = sink.enter(&sink.enter(&root, b"a").unwrap(), b"b").unwrap();
+        for (at, name) in [(&root, "f"), (&root, "g"), (&deep, "h")] {
+            let staged = bench.stage(&*sink, at, name, b"1", Consent::New);
+            sink.publish(vec![staged], Durable::Crash).pop().unwrap().unwrap();
+        }
+        let expected = [("a", true), ("f", false), ("g", false)];
+        let expected: Vec<_> = expected.map(|(n, d)| (n.to_owned(), d)).into();
+        assert_eq!(listed(&*sink, &root), expected, "{}", bench.scheme.name);
+        let error = sink.list(&root, &mut |_, _| Err(EngineError::cancelled())).unwrap_err();
+        assert_eq!(error.kind(), Kind::Cancelled);
+        assert!(sink.inside(&root, b"f").unwrap().is_none());
+        assert!(sink.inside(&root, b"none").unwrap().is_none());
+        let mark = |at: &Place, name: &[u8]| sink.found(at, name).unwrap().unwrap().mark;
+        let (f, g) = (mark(&root, b"f"), mark(&root, b"g"));
+        assert!(!sink.remove(&root, b"f", ItemKind::File, &g).unwrap(), "another's mark");
+        assert!(!sink.remove(&root, b"f", ItemKind::Symlink, &f).unwrap(), "another kind");
+        bench.put("f", b"another", Consent::Replace).unwrap();
+        assert!(!sink.remove(&root, b"f", ItemKind::File, &f).unwrap(), "replaced since");
+        assert_eq!(bench.get("f").unwrap(), b"another");
+        let f = mark(&root, b"f");
+        assert!(sink.remove(&root, b"f", ItemKind::File, &f).unwrap());
+        assert!(!sink.remove(&root, b"f", ItemKind::File, &f).unwrap(), "gone");
+        let a = sink.inside(&root, b"a").unwrap().unwrap();
+        let b = sink.inside(&a, b"b").unwrap().unwrap();
+        if bench.scheme.caps.directories {
+            let at = mark(&a, b"b");
+            assert!(!sink.remove(&a, b"b", ItemKind::Directory, &at).unwrap(), "not empty");
+            let h = mark(&b, b"h");
+            assert!(sink.remove(&b, b"h", ItemKind::File, &h).unwrap());
+            assert!(sink.remove(&a, b"b", ItemKind::Directory, &at).unwrap());
+        } else {
+            let h = mark(&b, b"h");
+            assert!(sink.remove(&b, b"h", ItemKind::File, &h).unwrap());
+            assert!(sink.inside(&root, b"a").unwrap().is_none());
+        }
+        assert!(sink.standing().unwrap().is_some());
+    });
+}

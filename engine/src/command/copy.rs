@@ -5,30 +5,32 @@ use std::sync::atomic::Ordering::Relaxed;
 use migration_protocol::event::Verified;
 use migration_protocol::fault::{Code, Fault};
 use migration_protocol::vocabulary::{
-    BytePath, Checksum, Durability, LimitSpec, LocationSpec, Lock, Millis, OnExists, Preserve,
-    Size, Symlinks, VerifyLevel, object,
+    BytePath, Checksum, Durability, LimitSpec, LocationSpec, Lock, MaxDelete, Millis, OnExists,
+    Preserve, Size, Symlinks, VerifyLevel, object,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use crate::command::forecast::CopyPlan;
 use crate::command::locking::Locking;
-use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
+use crate::command::{Answer, Command, Planned, Prepared, Work, fields, mirror};
 use crate::endpoint;
+use crate::endpoint::contract::{ObjectSink, ObjectSource};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::{CHUNK_BYTES, CHUNK_BYTES_RANGE, PARALLEL_CHUNKS_MAX, PARALLEL_FILES_MAX};
-use crate::model::choice::Durable;
-use crate::model::choice::Links;
+use crate::model::choice::{self, Durable, Links};
 use crate::model::item::ItemKind;
 use crate::model::leftover::Root;
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 use crate::pipeline::copy::{CopyOptions, Tally, copy};
+use crate::pipeline::delete::Deletion;
 use crate::pipeline::leftovers::{folder_root, list_root, tree_root};
 use crate::pipeline::manifest::{Form, with_manifest};
+use crate::plan::extra::Cap;
 use crate::plan::method::Method;
 use crate::progress::Spent;
 use crate::wire;
@@ -91,9 +93,13 @@ pub struct CopyParams {
     /// Only plan. Default: false.
     #[serde(default)]
     pub dry_run: bool,
-    /// Not built: only false.
+    /// Whether names that the source does not have are removed from the destination, once all is
+    /// copied. Default: false.
     #[serde(default)]
     pub delete: bool,
+    /// The most that `delete` removes. Default: 50 percent.
+    #[serde(default, deserialize_with = "some_object")]
+    pub max_delete: Option<MaxDelete>,
     /// Not built.
     #[serde(default)]
     pub compress: Option<Value>,
@@ -105,6 +111,10 @@ pub struct CopyParams {
 fn preserve_default() -> Vec<Preserve> {
     use Preserve::{Acls, HardLinks, Holes, Mode, Times, Xattrs};
     vec![Mode, Times, Holes, HardLinks, Xattrs, Acls]
+}
+
+fn some_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MaxDelete>, D::Error> {
+    object(deserializer).map(Some)
 }
 
 /// The registry's entry.
@@ -126,7 +136,6 @@ fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
 
 fn refuse_unbuilt(params: &CopyParams) -> Result<(), Fault> {
     let unbuilt = [
-        ("delete", params.delete),
         ("compress", params.compress.as_ref().is_some_and(|v| *v != Value::Bool(false))),
         ("decompress", params.decompress.as_ref().is_some_and(|v| *v != Value::Bool(false))),
     ];
@@ -148,6 +157,8 @@ struct Copy {
     dst: Location,
     manifest: Option<Vec<u8>>,
     options: CopyOptions,
+    /// The most that is removed; `None` where nothing is.
+    delete: Option<Cap>,
     lock: Locking,
     dry_run: bool,
 }
@@ -207,9 +218,11 @@ impl Copy {
             },
             pieces: manifest.is_some(),
         };
-        let lock = Locking::new(params.lock, params.lock_timeout, Lock::None)?;
+        let delete = mirror::cap(params.delete, params.max_delete)?;
+        let implied = if params.delete { Lock::Fail } else { Lock::None };
+        let lock = Locking::new(params.lock, params.lock_timeout, implied)?;
         let (level, dry_run) = (params.verify, params.dry_run);
-        Ok(Self { level, src, dst, manifest, options, lock, dry_run })
+        Ok(Self { level, src, dst, manifest, options, delete, lock, dry_run })
     }
 
     fn verified(&self, job: &Job) -> Verified {
@@ -254,7 +267,7 @@ impl Copy {
         Ok(())
     }
 
-    fn transfer(&self, job: &Job) -> Result<(ItemKind, u64, Tally, Option<Vec<u8>>)> {
+    fn transfer(&self, job: &Job) -> Result<Moved> {
         job.set_subject(self.src.name());
         let source = endpoint::open_source(&self.src)?;
         let scheme = endpoint::scheme(&self.dst)?;
@@ -271,17 +284,56 @@ impl Copy {
         }
         self.refuse_manifest_inside()?;
         let attempt = job.begin_attempt(&self.roots(kind))?;
-        let listed = with_manifest(job, self.manifest.as_deref(), |manifest| {
-            let sink = (scheme.sink)(&self.dst)?;
+        let moved = (scheme.sink)(&self.dst).and_then(|sink| {
             let lease = self.lock.take(job, &*sink, kind)?;
-            copy(job, &*source, &*sink, &self.options, manifest, lease.as_ref())
+            let (tally, manifest) = with_manifest(job, self.manifest.as_deref(), |manifest| {
+                copy(job, &*source, &*sink, &self.options, manifest, lease.as_ref())
+            })?;
+            let tree = self.delete.filter(|_| kind == ItemKind::Directory);
+            let deletion = tree.map(|cap| self.deletion(job, &*source, &*sink, cap));
+            let deleted = deletion.map(|d| Deletion { lease: lease.as_ref(), ..d }.run());
+            let deleted = deleted.transpose()?.or(self.delete.map(|_| 0));
+            if deleted > Some(0) && self.options.durable == Durable::PowerLoss {
+                job.progress.timed(Spent::Sync, || sink.settle())?;
+            }
+            Ok(Moved { kind, size, tally, manifest, deleted })
         });
         if let Some(attempt) = attempt {
             attempt.end();
         }
-        let (tally, manifest) = listed?;
-        Ok((kind, size, tally, manifest))
+        moved
     }
+
+    fn deletion<'a>(
+        &'a self,
+        job: &'a Job,
+        source: &'a dyn ObjectSource,
+        sink: &'a dyn ObjectSink,
+        cap: Cap,
+    ) -> Deletion<'a> {
+        use choice::OnExists::{Replace, Update};
+        let replaces = matches!(self.options.on_exists, Update | Replace);
+        Deletion {
+            job,
+            source,
+            sink,
+            selection: &self.options.selection,
+            links: self.options.links.policy(),
+            cap,
+            dress: replaces.then_some(self.options.carry),
+            lease: None,
+        }
+    }
+}
+
+/// What a copy came to.
+struct Moved {
+    kind: ItemKind,
+    size: u64,
+    tally: Tally,
+    manifest: Option<Vec<u8>>,
+    /// Names removed from the destination, where that was asked for.
+    deleted: Option<u64>,
 }
 
 impl Work for Copy {
@@ -290,7 +342,7 @@ impl Work for Copy {
             let planned = self.plan(job)?;
             return Ok(Answer { data: Some(planned.data), ..Answer::default() });
         }
-        let (kind, size, tally, manifest) = self.transfer(job)?;
+        let Moved { kind, size, tally, manifest, deleted } = self.transfer(job)?;
         let durability = match self.options.durable {
             Durable::PowerLoss => "power_loss",
             Durable::Crash => "crash",
@@ -319,6 +371,9 @@ impl Work for Copy {
         if let Some(path) = manifest {
             data["manifest"] = json!(BytePath::new(&path));
         }
+        if let Some(deleted) = deleted {
+            data["deleted"] = deleted.into();
+        }
         let verify = Some(self.verified(job));
         Ok(Answer { data: Some(data), verify, strict: false, advice: advice(job, &self.options) })
     }
@@ -333,6 +388,7 @@ impl Work for Copy {
             links: self.options.links.policy(),
             carry: self.options.carry,
             parallel_chunks: self.options.parallel_chunks,
+            delete: self.delete,
         };
         plan.make(job)
     }

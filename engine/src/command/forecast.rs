@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::command::Planned;
+use crate::command::{Planned, mirror};
 use crate::endpoint;
 use crate::endpoint::contract::{Descend, ObjectSource, Visitor};
 use crate::error::{EngineError, Kind, Result};
@@ -15,9 +15,11 @@ use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::{ItemPath, is_kept};
 use crate::model::selection::Selection;
+use crate::pipeline::delete::Deletion;
 use crate::pipeline::links::{First, Names, Turn};
 use crate::plan::conflict::{Decision, decide};
 use crate::plan::digest::PlanDigest;
+use crate::plan::extra::Cap;
 use crate::plan::method::{Method, is_large};
 use crate::platform::process;
 use crate::progress::add;
@@ -103,6 +105,8 @@ pub struct CopyPlan<'a> {
     pub carry: Carry,
     /// Parts of one large file in hand at once.
     pub parallel_chunks: usize,
+    /// The most that is deleted at the destination; `None` where nothing is.
+    pub delete: Option<Cap>,
 }
 
 impl CopyPlan<'_> {
@@ -124,7 +128,39 @@ impl CopyPlan<'_> {
         let mut forecast = Forecast::new(job, self, &*source, other.as_deref());
         source.survey(self.selection, self.links, &mut forecast)?;
         job.progress.surveyed.store(true, Ordering::Release);
-        Ok(Planned { data: forecast.report() })
+        let mut extra = Map::new();
+        if let Some(cap) = self.delete {
+            self.deletes(cap, &*source, &mut forecast)?.report(&mut extra);
+        }
+        let mut data = forecast.report();
+        if let Value::Object(data) = &mut data {
+            data.append(&mut extra);
+        }
+        Ok(Planned { data })
+    }
+
+    fn deletes(
+        &self,
+        cap: Cap,
+        source: &dyn ObjectSource,
+        forecast: &mut Forecast<'_>,
+    ) -> Result<mirror::Forecast> {
+        if !forecast.tree {
+            return Ok(mirror::Forecast::default());
+        }
+        let sink = (endpoint::scheme(self.dst)?.sink)(self.dst)?;
+        let deletion = Deletion {
+            job: forecast.job,
+            source,
+            sink: &*sink,
+            selection: self.selection,
+            links: self.links,
+            cap,
+            dress: None,
+            lease: None,
+        };
+        let halts = forecast.conflict + forecast.special_files > 0;
+        mirror::Forecast::make(&deletion, forecast.items, halts, &mut forecast.digest)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod forecast;
 pub mod forms;
 pub mod inspect;
 pub mod locking;
+pub mod mirror;
 pub mod monitor;
 pub mod plan;
 pub mod verify;

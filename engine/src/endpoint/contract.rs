@@ -303,6 +303,9 @@ pub trait LeaseCell: Send + Sync {
 /// A record that nobody can swap while this exists.
 pub type Held = Box<dyn Any + Send>;
 
+/// Told the name of an entry, and its kind where that is known; its error ends the listing.
+pub type EachEntry<'a> = dyn FnMut(&[u8], Option<ItemKind>) -> Result<()> + 'a;
+
 /// Takes bytes of named items.
 pub trait ObjectSink: Send + Sync {
     /// What it can do.
@@ -441,11 +444,7 @@ pub trait ObjectSink: Send + Sync {
     ///
     /// # Errors
     /// What keeps it from being listed to its end, and what `each` answers.
-    fn list(
-        &self,
-        place: &Place,
-        each: &mut dyn FnMut(&[u8], Option<ItemKind>) -> Result<()>,
-    ) -> Result<()>;
+    fn list(&self, place: &Place, each: &mut EachEntry<'_>) -> Result<()>;
 
     /// Removes the thing of this kind and mark, a directory only once it is empty. False when it
     /// is gone, is not empty, or another thing stands there now: that one stays.

@@ -10,8 +10,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::endpoint::Scheme;
 use crate::endpoint::contract::{
-    Caps, Descend, Held, Intake, LeaseCell, ObjectSink, ObjectSource, Place, Reader, Shape, Staged,
-    Target, Visitor,
+    Caps, Descend, EachEntry, Held, Intake, LeaseCell, ObjectSink, ObjectSource, Place, Reader,
+    Shape, Staged, Target, Visitor,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::limits::MEMORY_STORE_BYTES_MAX;
@@ -385,11 +385,7 @@ impl ObjectSink for Memory {
         Ok(inner.filter(|inner| inner.starts_with(&prefix)).map(|_| place(key)))
     }
 
-    fn list(
-        &self,
-        at: &Place,
-        each: &mut dyn FnMut(&[u8], Option<ItemKind>) -> Result<()>,
-    ) -> Result<()> {
+    fn list(&self, at: &Place, each: &mut EachEntry<'_>) -> Result<()> {
         let prefix = key_in(at, b"");
         let mut told: BTreeSet<(Vec<u8>, bool)> = BTreeSet::new();
         with_keys(|keys| {
@@ -435,8 +431,20 @@ fn lost(target: &Target) -> Vec<Loss> {
     lost.map(|(what, _)| Loss { what, call: "seal", errno: None }).collect()
 }
 
-/// Records of leases, each with the number of commits that go on under it.
-static LEASES: LazyLock<Mutex<BTreeMap<Vec<u8>, (Vec<u8>, u64)>>> = LazyLock::new(Mutex::default);
+/// The record of a lease.
+struct Record {
+    bytes: Vec<u8>,
+    /// Commits that go on under it.
+    commits: u64,
+}
+
+type Records = BTreeMap<Vec<u8>, Record>;
+
+static LEASES: LazyLock<Mutex<Records>> = LazyLock::new(Mutex::default);
+
+fn with_leases<T>(work: impl FnOnce(&mut Records) -> T) -> T {
+    work(&mut LEASES.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 struct MemoryLease {
     key: Vec<u8>,
@@ -449,53 +457,52 @@ struct Commit {
 
 impl Drop for Commit {
     fn drop(&mut self) {
-        let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, commits)) = leases.get_mut(&self.key) {
-            *commits -= 1;
-        }
+        with_leases(|leases| {
+            if let Some(record) = leases.get_mut(&self.key) {
+                record.commits -= 1;
+            }
+        });
     }
 }
 
 impl LeaseCell for MemoryLease {
     fn read(&self) -> Result<Option<Vec<u8>>> {
-        let leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(leases.get(&self.key).map(|(record, _)| record.clone()))
+        Ok(with_leases(|leases| leases.get(&self.key).map(|record| record.bytes.clone())))
     }
 
     fn swap(&self, expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<bool> {
-        let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = leases.get(&self.key);
-        let commits = there.map_or(0, |(_, commits)| *commits);
-        if commits > 0 || there.map(|(record, _)| record.as_slice()) != expected {
-            return Ok(false);
-        }
-        match new {
-            Some(new) => drop(leases.insert(self.key.clone(), (new.to_vec(), 0))),
-            None => drop(leases.remove(&self.key)),
-        }
-        Ok(true)
+        Ok(with_leases(|leases| {
+            let there = leases.get(&self.key);
+            let is_free = there.is_none_or(|record| record.commits == 0);
+            let is_expected = there.map(|record| record.bytes.as_slice()) == expected;
+            if is_free && is_expected {
+                match new.map(<[u8]>::to_vec) {
+                    Some(bytes) => {
+                        drop(leases.insert(self.key.clone(), Record { bytes, commits: 0 }))
+                    }
+                    None => drop(leases.remove(&self.key)),
+                }
+            }
+            is_free && is_expected
+        }))
     }
 
     fn renew(&self, expected: &[u8], new: &[u8]) -> Result<bool> {
-        let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
-        match leases.get_mut(&self.key) {
-            Some((record, _)) if record == expected => {
-                *record = new.to_vec();
-                Ok(true)
+        Ok(with_leases(|leases| match leases.get_mut(&self.key) {
+            Some(record) if record.bytes == expected => {
+                record.bytes = new.to_vec();
+                true
             }
-            _ => Ok(false),
-        }
+            _ => false,
+        }))
     }
 
     fn hold(&self, ours: &dyn Fn(&[u8]) -> bool) -> Result<Option<Held>> {
-        let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
-        match leases.get_mut(&self.key) {
-            Some((record, commits)) if ours(record) => {
-                *commits += 1;
-                Ok(Some(Box::new(Commit { key: self.key.clone() })))
-            }
-            _ => Ok(None),
-        }
+        Ok(with_leases(|leases| {
+            let record = leases.get_mut(&self.key).filter(|record| ours(&record.bytes))?;
+            record.commits += 1;
+            Some(Box::new(Commit { key: self.key.clone() }) as Held)
+        }))
     }
 }
 

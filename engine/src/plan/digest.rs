@@ -5,6 +5,7 @@ use sha2::Digest as _;
 
 use crate::model::digest::hex;
 use crate::model::item::Item;
+use crate::model::path::ItemPath;
 
 /// A sum modulo 2^256 of the SHA-256 of every decision: no sorting, no memory.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,18 @@ impl PlanDigest {
         hash.update(item.path.as_bytes());
         hash.update(b"\0");
         hash.update(item.link.as_deref().unwrap_or_default());
+        self.sum(hash);
+    }
+
+    /// Adds a decision about a name at the destination.
+    pub fn add_name(&mut self, decision: &str, path: &ItemPath) {
+        let mut hash = sha2::Sha256::new();
+        hash.update(format!("{decision}\0name\0").as_bytes());
+        hash.update(path.as_bytes());
+        self.sum(hash);
+    }
+
+    fn sum(&mut self, hash: sha2::Sha256) {
         let mut carry = 0u16;
         for (sum, term) in self.0.iter_mut().zip(hash.finalize()).rev() {
             let total = u16::from(*sum) + u16::from(term) + carry;

@@ -11,6 +11,7 @@ mod archive;
 mod cancel;
 mod compress;
 mod control;
+mod delete;
 mod hostile_tree;
 mod keyed;
 mod killed;

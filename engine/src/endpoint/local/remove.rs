@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use crate::endpoint::contract::EachEntry;
 use crate::error::Result;
 use crate::model::found::Mark;
 use crate::model::item::ItemKind;
@@ -28,10 +29,7 @@ pub fn inside(place: Arc<LocalPlace>, name: &[u8]) -> Result<Option<Arc<LocalPla
 }
 
 /// Tells the entries.
-pub fn list(
-    place: &LocalPlace,
-    each: &mut dyn FnMut(&[u8], Option<ItemKind>) -> Result<()>,
-) -> Result<()> {
+pub fn list(place: &LocalPlace, each: &mut EachEntry<'_>) -> Result<()> {
     let mut ended = Ok(());
     let listed = place.dir.each_entry(|name, kind| {
         ended = each(name, kind);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 
 use crate::endpoint::contract::{
-    Again, Caps, Intake, LeaseCell, ObjectSink, Original, Place, Shape, Staged, Target,
+    Again, Caps, EachEntry, Intake, LeaseCell, ObjectSink, Original, Place, Shape, Staged, Target,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Durable};
@@ -251,11 +251,7 @@ impl ObjectSink for LocalSink {
         Ok(place.map(|place| place.handed(false)))
     }
 
-    fn list(
-        &self,
-        at: &Place,
-        each: &mut dyn FnMut(&[u8], Option<ItemKind>) -> Result<()>,
-    ) -> Result<()> {
+    fn list(&self, at: &Place, each: &mut EachEntry<'_>) -> Result<()> {
         remove::list(&*LocalPlace::of(at)?, each)
     }
 
