@@ -7,7 +7,7 @@ use migration_protocol::vocabulary::{BytePath, LocationSpec, SecretRef};
 
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::model::choice::{Carry, Durable, Links, OnExists};
+use crate::model::choice::{Carry, Compare, Durable, Links, OnExists};
 use crate::model::digest::Algorithm;
 use crate::model::location::Location;
 use crate::model::secret::SecretSource;
@@ -172,6 +172,15 @@ pub fn on_exists(rule: wire::OnExists) -> OnExists {
         wire::OnExists::Skip => OnExists::Skip,
         wire::OnExists::Update => OnExists::Update,
         wire::OnExists::Replace => OnExists::Replace,
+    }
+}
+
+/// How two files are told to be the same.
+#[must_use]
+pub fn compare(rule: wire::Compare) -> Compare {
+    match rule {
+        wire::Compare::Time => Compare::Time,
+        wire::Compare::Digest => Compare::Content,
     }
 }
 

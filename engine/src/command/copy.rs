@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use migration_protocol::event::Verified;
 use migration_protocol::fault::{Code, Fault};
 use migration_protocol::vocabulary::{
-    BytePath, Checksum, Durability, LimitSpec, LocationSpec, Lock, MaxDelete, Millis, OnExists,
-    Preserve, Size, Symlinks, VerifyLevel, object,
+    BytePath, Checksum, Compare, Durability, LimitSpec, LocationSpec, Lock, MaxDelete, Millis,
+    OnExists, Preserve, Size, Symlinks, VerifyLevel, object,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -26,7 +26,7 @@ use crate::model::leftover::Root;
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
-use crate::pipeline::copy::{CopyOptions, Tally, copy};
+use crate::pipeline::copy::{Beside, CopyOptions, Tally, copy};
 use crate::pipeline::delete::Deletion;
 use crate::pipeline::leftovers::{folder_root, list_root, tree_root};
 use crate::pipeline::manifest::{Form, with_manifest};
@@ -52,6 +52,9 @@ pub struct CopyParams {
     /// What happens to what stands there. Default: fail.
     #[serde(default)]
     pub on_exists: OnExists,
+    /// How on_exists update tells that two files are the same. Default: time.
+    #[serde(default)]
+    pub compare: Compare,
     /// The digest taken in the same pass. Default: crc64nvme.
     #[serde(default)]
     pub checksum: Checksum,
@@ -200,6 +203,7 @@ impl Copy {
         let options = CopyOptions {
             selection: Selection::new(&params.include, &params.exclude)?,
             on_exists: wire::on_exists(params.on_exists),
+            compare: wire::compare(params.compare),
             algorithm,
             read_back,
             carry: wire::carry(&params.preserve),
@@ -287,7 +291,9 @@ impl Copy {
         let moved = (scheme.sink)(&self.dst).and_then(|sink| {
             let lease = self.lock.take(job, &*sink, kind)?;
             let (tally, manifest) = with_manifest(job, self.manifest.as_deref(), |manifest| {
-                copy(job, &*source, &*sink, &self.options, manifest, lease.as_ref())
+                let there = self.there(kind)?;
+                let beside = Beside { lease: lease.as_ref(), there: there.as_deref() };
+                copy(job, &*source, &*sink, &self.options, manifest, &beside)
             })?;
             let tree = self.delete.filter(|_| kind == ItemKind::Directory);
             let deletion = tree.map(|cap| self.deletion(job, &*source, &*sink, cap));
@@ -302,6 +308,18 @@ impl Copy {
             attempt.end();
         }
         moved
+    }
+
+    /// The destination to be read, where contents are compared and something stands there.
+    fn there(&self, kind: ItemKind) -> Result<Option<Box<dyn ObjectSource>>> {
+        let reads = (self.options.on_exists, self.options.compare)
+            == (choice::OnExists::Update, choice::Compare::Content);
+        // The slash leads through a link that the operator gave as the tree's destination.
+        let tree = (kind == ItemKind::Directory).then(|| self.dst.child(b""));
+        match reads.then(|| endpoint::open_source(tree.as_ref().unwrap_or(&self.dst))) {
+            Some(Err(error)) if error.kind() == Kind::SourceNotFound => Ok(None),
+            opened => opened.transpose(),
+        }
     }
 
     fn deletion<'a>(
@@ -384,6 +402,7 @@ impl Work for Copy {
             dst: &self.dst,
             selection: &self.options.selection,
             on_exists: self.options.on_exists,
+            compare: self.options.compare,
             skip_links: self.options.links == Links::Skip,
             links: self.options.links.policy(),
             carry: self.options.carry,

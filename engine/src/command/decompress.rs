@@ -18,12 +18,12 @@ use crate::endpoint::contract::{ObjectSource, Reader};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::{CHUNK_BYTES, MAX_BYTES, MAX_RATIO};
-use crate::model::choice::{Carry, Durable, Links};
+use crate::model::choice::{Carry, Compare, Durable, Links};
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
-use crate::pipeline::copy::{CopyOptions, copy};
+use crate::pipeline::copy::{Beside, CopyOptions, copy};
 use crate::pipeline::leftovers::{folder_root, tree_root};
 use crate::pipeline::pack::fill;
 use crate::pipeline::single::{Ended, Made, Single};
@@ -244,6 +244,7 @@ impl Decompress {
         let options = CopyOptions {
             selection: self.selection.clone(),
             on_exists: wire::on_exists(self.on_exists),
+            compare: Compare::Time,
             algorithm: None,
             read_back: false,
             carry: CARRY,
@@ -255,7 +256,7 @@ impl Decompress {
             pieces: false,
         };
         let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
-        copy(job, &archive, &*sink, &options, None, None)?;
+        copy(job, &archive, &*sink, &options, None, &Beside::default())?;
         Ok(json!({
             "dst": BytePath::new(&self.dst.shown()),
             "format": format.name(),

@@ -9,15 +9,18 @@ use crate::endpoint;
 use crate::endpoint::contract::{Descend, ObjectSource, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::model::choice::{Carry, Consent, LinkPolicy, OnExists};
+use crate::limits::CHUNK_BYTES;
+use crate::model::choice::{Carry, Compare, Consent, LinkPolicy, OnExists};
 use crate::model::found::{Found, Mark};
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::{ItemPath, is_kept};
 use crate::model::selection::Selection;
+use crate::pipeline::compare::same_content;
+use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::delete::Deletion;
 use crate::pipeline::links::{First, Names, Turn};
-use crate::plan::conflict::{Decision, decide};
+use crate::plan::conflict::{Decision, Rule};
 use crate::plan::digest::PlanDigest;
 use crate::plan::extra::Cap;
 use crate::plan::method::{Method, is_large};
@@ -97,6 +100,8 @@ pub struct CopyPlan<'a> {
     pub selection: &'a Selection,
     /// What stands there.
     pub on_exists: OnExists,
+    /// How that is told to be the same.
+    pub compare: Compare,
     /// Whether links are left out.
     pub skip_links: bool,
     /// How links are surveyed.
@@ -125,7 +130,13 @@ impl CopyPlan<'_> {
             Err(error) if error.kind() == Kind::SourceNotFound => None,
             Err(error) => return Err(error),
         };
-        let mut forecast = Forecast::new(job, self, &*source, other.as_deref());
+        let steps = other.as_ref().map_or(1, |other| other.caps().mtime_step_ns);
+        let rule = Rule {
+            on_exists: self.on_exists,
+            compare: self.compare,
+            step_ns: source.caps().mtime_step_ns.max(steps),
+        };
+        let mut forecast = Forecast::new(job, self, rule, &*source, other.as_deref());
         source.survey(self.selection, self.links, &mut forecast)?;
         job.progress.surveyed.store(true, Ordering::Release);
         let mut extra = Map::new();
@@ -167,7 +178,10 @@ impl CopyPlan<'_> {
 struct Forecast<'a> {
     job: &'a Job,
     plan: &'a CopyPlan<'a>,
+    rule: Rule,
     source: &'a dyn ObjectSource,
+    /// Taken with the first two files whose contents are compared.
+    buffer: Option<ChunkBuffer>,
     other: Option<&'a dyn ObjectSource>,
     names: Names<'a>,
     tree: bool,
@@ -196,13 +210,16 @@ impl<'a> Forecast<'a> {
     fn new(
         job: &'a Job,
         plan: &'a CopyPlan<'a>,
+        rule: Rule,
         source: &'a dyn ObjectSource,
         other: Option<&'a dyn ObjectSource>,
     ) -> Self {
         Self {
             job,
             plan,
+            rule,
             source,
+            buffer: None,
             other,
             names: Names::new(job, plan.carry.hard_links),
             tree: false,
@@ -241,6 +258,18 @@ impl<'a> Forecast<'a> {
         }))
     }
 
+    /// Whether both contents are the same, where that decides.
+    fn is_same(&mut self, item: &Item, found: Option<&Found>) -> Result<bool> {
+        let Some(other) = self.other.filter(|_| self.rule.asks_content(item, found)) else {
+            return Ok(false);
+        };
+        let buffer = match &mut self.buffer {
+            Some(buffer) => buffer,
+            empty => empty.insert(ChunkBuffer::new(self.job, CHUNK_BYTES)?),
+        };
+        same_content(self.job, self.source, other, item, buffer)
+    }
+
     fn losses(&mut self, item: &Item) -> Result<()> {
         let carry = self.plan.carry;
         let is_file = item.kind == ItemKind::File;
@@ -276,8 +305,10 @@ impl<'a> Forecast<'a> {
         decision: Decision,
     ) -> Result<(Decision, u64)> {
         let standing = found.map(|found| found.mark).filter(|_| {
-            matches!(decision, Decision::Skip)
-                && decide(OnExists::Update, item, found) == Decision::Skip
+            // With `update` it stays because it was found to be the same.
+            let updates = self.plan.on_exists == OnExists::Update;
+            let agrees = || found.is_some_and(|found| self.rule.agrees(item, found));
+            matches!(decision, Decision::Skip) && (updates || agrees())
         });
         let first = |mark| First::new(item, Vec::new(), mark, &[]);
         match (self.names.turn(item)?, decision) {
@@ -371,7 +402,10 @@ impl Visitor for Forecast<'_> {
             return Ok(());
         }
         let found = self.found(&item.path)?;
-        let decision = decide(self.plan.on_exists, &item, found.as_ref());
+        let decision = match self.is_same(&item, found.as_ref())? {
+            true => Decision::Skip,
+            false => self.rule.decide(&item, found.as_ref()),
+        };
         let (decision, bytes) = self.named(&item, found.as_ref(), decision)?;
         match decision {
             Decision::Write(_) => {

@@ -9,6 +9,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::LOCK_TIMEOUT_MS;
 use crate::model::item::ItemKind;
+use crate::pipeline::copy;
 use crate::pipeline::lease::{Lease, Timings, Wish};
 use crate::platform::host;
 
@@ -55,7 +56,7 @@ impl Locking {
             let message = "the destination has no leases";
             return Err(EngineError::new(Kind::Unsupported, message).field("lock"));
         }
-        let cell = sink.lease(&sink.root_directory()?)?;
+        let cell = sink.lease(&copy::root(job, sink)?)?;
         job.progress.set_phase("lock");
         let wish = Wish {
             job: &job.name,

@@ -13,6 +13,15 @@ pub enum OnExists {
     Replace,
 }
 
+/// How `update` tells that what stands there is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// By kind, size and time.
+    Time,
+    /// By kind, size and content.
+    Content,
+}
+
 /// Whether something that stands at the destination may be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consent {

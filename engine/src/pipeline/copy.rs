@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::endpoint::contract::{ObjectSink, ObjectSource, Place, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::model::choice::{Carry, Consent, Durable, Links, OnExists};
+use crate::model::choice::{Carry, Compare, Consent, Durable, Links, OnExists};
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Found;
 use crate::model::item::{Item, ItemKind, Timestamp};
 use crate::model::parts::PartDigest;
 use crate::model::path::{is_kept, temp_name};
 use crate::model::selection::Selection;
+use crate::pipeline::compare::same_content;
 use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
 use crate::pipeline::join::Spot;
@@ -22,7 +23,7 @@ use crate::pipeline::links::Names;
 use crate::pipeline::manifest::{Listed, ManifestWriter};
 use crate::pipeline::publish::{Publisher, Ready};
 use crate::pipeline::transfer::Transfer;
-use crate::plan::conflict::{Decision, decide};
+use crate::plan::conflict::{Decision, Rule};
 use crate::platform::clock;
 use crate::progress::{Spent, add};
 
@@ -36,6 +37,8 @@ pub struct CopyOptions {
     pub selection: Selection,
     /// What stands there already.
     pub on_exists: OnExists,
+    /// How that is told to be the same.
+    pub compare: Compare,
     /// The digest taken.
     pub algorithm: Option<Algorithm>,
     /// Whether what was written is read again from the device.
@@ -54,6 +57,15 @@ pub struct CopyOptions {
     pub parallel_chunks: usize,
     /// Whether digests of parts are listed.
     pub pieces: bool,
+}
+
+/// What a copy has beside its two sides.
+#[derive(Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// Asked before anything is published.
+    pub lease: Option<&'a Lease>,
+    /// The destination, to be read where contents are compared.
+    pub there: Option<&'a dyn ObjectSource>,
 }
 
 /// Counts of ways that bytes went.
@@ -94,14 +106,22 @@ pub fn copy(
     sink: &dyn ObjectSink,
     options: &CopyOptions,
     manifest: Option<&ManifestWriter>,
-    lease: Option<&Lease>,
+    beside: &Beside<'_>,
 ) -> Result<Tally> {
     let skip_taken = options.on_exists == OnExists::Skip;
-    let publisher = Publisher::new(job, sink, options.durable, manifest, skip_taken).under(lease);
+    let publisher =
+        Publisher::new(job, sink, options.durable, manifest, skip_taken).under(beside.lease);
+    let rule = Rule {
+        on_exists: options.on_exists,
+        compare: options.compare,
+        step_ns: source.caps().mtime_step_ns.max(sink.caps().mtime_step_ns),
+    };
     let copier = Copier {
         job,
         source,
         sink,
+        there: beside.there,
+        rule,
         options,
         publisher,
         names: Names::new(job, options.carry.hard_links),
@@ -128,6 +148,8 @@ pub(super) struct Copier<'a> {
     pub(super) job: &'a Job,
     pub(super) source: &'a dyn ObjectSource,
     pub(super) sink: &'a dyn ObjectSink,
+    there: Option<&'a dyn ObjectSource>,
+    pub(super) rule: Rule,
     pub(super) options: &'a CopyOptions,
     publisher: Publisher<'a, Scope>,
     pub(super) names: Names<'a>,
@@ -172,7 +194,10 @@ impl Directory {
 }
 
 /// The destination's root, the same as in earlier attempts.
-fn root(job: &Job, sink: &dyn ObjectSink) -> Result<Place> {
+///
+/// # Errors
+/// `ResumeRefused` for another one, and what keeps it from being opened.
+pub fn root(job: &Job, sink: &dyn ObjectSink) -> Result<Place> {
     let root = sink.root_directory()?;
     if let Some(ledger) = job.ledger() {
         ledger.hold_to("destination", root.ino, root.born)?;
@@ -315,6 +340,11 @@ impl Copier<'_> {
                 None
             }
             Judged::Decided(Decision::Skip) => None,
+            Judged::Decided(Decision::Write(_))
+                if self.is_same(buffer, item, found.as_ref())? =>
+            {
+                None
+            }
             Judged::Decided(Decision::Write(consent)) => {
                 add(&self.job.progress.items_new, u64::from(found.is_none()));
                 Some(consent)
@@ -361,13 +391,24 @@ impl Copier<'_> {
         }
     }
 
+    /// Whether both contents were read and are the same, where that decides.
+    fn is_same(
+        &self,
+        buffer: &mut ChunkBuffer,
+        item: &Item,
+        found: Option<&Found>,
+    ) -> Result<bool> {
+        let there = self.there.filter(|_| self.rule.asks_content(item, found));
+        there.map_or(Ok(false), |there| same_content(self.job, self.source, there, item, buffer))
+    }
+
     /// What stands there, judged: an earlier attempt's own work is known by its receipt.
     fn judge(&self, item: &Item, found: Option<&Found>) -> Result<Judged> {
         let decided = match found {
             Some(found) if found.folded && found.mark.born >= self.begun => {
                 Decision::Conflict(Kind::DestinationExists)
             }
-            found => decide(self.options.on_exists, item, found),
+            found => self.rule.decide(item, found),
         };
         let decided = Judged::Decided(decided);
         let (Some(found), Some(ledger)) = (found, self.job.ledger()) else {

@@ -87,7 +87,8 @@ impl Deletion<'_> {
         root: &Place,
         each: &mut dyn FnMut(&Extra) -> Result<()>,
     ) -> Result<ExtraCount> {
-        let mut search = Search { on: self, each, count: ExtraCount::default() };
+        let directories = self.sink.caps().directories;
+        let mut search = Search { on: self, each, count: ExtraCount::default(), directories };
         search.directory(root, &ItemPath::root(), true)?;
         Ok(search.count)
     }
@@ -149,6 +150,8 @@ struct Search<'a, 'b> {
     on: &'a Deletion<'a>,
     each: &'b mut dyn FnMut(&Extra) -> Result<()>,
     count: ExtraCount,
+    /// Whether directories exist there by themselves.
+    directories: bool,
 }
 
 impl Search<'_, '_> {
@@ -260,8 +263,7 @@ impl Search<'_, '_> {
             return Ok(true);
         };
         let stays = self.directory(&inner, path, kind.is_some())?;
-        let stands_alone = self.on.sink.caps().directories;
-        if stays || kind.is_some() || !stands_alone || !self.on.selection.takes(path) {
+        if stays || kind.is_some() || !self.directories || !self.on.selection.takes(path) {
             return Ok(stays || kind.is_some());
         }
         match self.on.sink.found(place, name)? {

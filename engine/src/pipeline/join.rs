@@ -12,7 +12,6 @@ use crate::model::path::temp_name;
 use crate::pipeline::content::{self, ChunkBuffer, Reading};
 use crate::pipeline::copy::{Copier, Made};
 use crate::pipeline::links::{First, Turn};
-use crate::plan::conflict::{Decision, decide};
 use crate::progress::{Spent, add};
 
 /// Where an item goes, and what stands there.
@@ -87,13 +86,15 @@ impl Copier<'_> {
         spot: &Spot<'_>,
         before: Option<Vec<Digest>>,
     ) -> Result<Made> {
-        let equal = |found: &Found| decide(OnExists::Update, item, Some(found)) == Decision::Skip;
+        // With `update` it stays because it was found to be the same.
+        let updates = self.options.on_exists == OnExists::Update;
+        let equal = |found: &Found| updates || self.rule.agrees(item, found);
         let Some(found) = spot.found.filter(|found| before.is_some() || equal(found)) else {
             return Ok(Made::Skipped);
         };
         let digests = before.as_deref().unwrap_or_default();
         let standing = || First::new(item, Vec::new(), found.mark, digests);
-        if before.is_none() && self.options.on_exists != OnExists::Update {
+        if before.is_none() && !updates {
             self.names.offer(item, standing())?;
             return Ok(Made::Skipped);
         }

@@ -2,6 +2,7 @@
 //! published. Knows endpoints by their contract only.
 
 pub mod archive;
+pub mod compare;
 pub mod content;
 pub mod copy;
 pub mod delete;

@@ -219,6 +219,14 @@ impl Dir {
         facts(&self.0)
     }
 
+    /// The number of its filesystem's type.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn filesystem(&self) -> Result<u64, Errno> {
+        fs::fstatfs(&self.0).map(|facts| (facts.f_type as u64) & 0xffff_ffff)
+    }
+
     /// The text of a link.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 
 mod archive;
 mod cancel;
+mod compare;
 mod compress;
 mod control;
 mod delete;

@@ -13,6 +13,7 @@ mod remove;
 mod sink;
 mod source;
 mod special;
+mod times;
 mod xattrs;
 
 pub use sink::LocalSink;

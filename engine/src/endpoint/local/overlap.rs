@@ -77,7 +77,10 @@ fn above(path: &[u8]) -> Result<Vec<Id>, Errno> {
 }
 
 /// The directory that `path` lies in, or the nearest above it that exists.
-fn nearest(path: &[u8]) -> Result<Dir, Errno> {
+///
+/// # Errors
+/// Whatever the system says.
+pub fn nearest(path: &[u8]) -> Result<Dir, Errno> {
     let mut at = path;
     loop {
         at = match operator::split(at) {

@@ -22,9 +22,10 @@ use crate::platform::{dir, operator};
 use super::attributes::{Dress, mark};
 use super::intake::{LocalIntake, Written};
 use super::lease::LocalLease;
+use super::overlap::nearest;
 use super::place::LocalPlace;
 use super::publish::publish;
-use super::{CAPS, error, remove, special};
+use super::{CAPS, error, remove, special, times};
 
 /// A local destination.
 #[derive(Debug)]
@@ -79,7 +80,13 @@ impl LocalSink {
 
 impl ObjectSink for LocalSink {
     fn caps(&self) -> Caps {
-        CAPS
+        let step = match self.root.get() {
+            Some((root, _)) => times::step_ns(&root.dir),
+            None => operator::open_dir(&self.path)
+                .or_else(|_| nearest(&self.path))
+                .map_or(1, |dir| times::step_ns(&dir)),
+        };
+        Caps { mtime_step_ns: step, ..CAPS }
     }
 
     fn root_place(&self) -> Result<(Place, Vec<u8>)> {

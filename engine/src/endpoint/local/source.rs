@@ -17,7 +17,7 @@ use crate::platform::hold::Hold;
 use crate::platform::{operator, process};
 
 use super::reader::LocalReader;
-use super::{CAPS, error, xattrs};
+use super::{CAPS, error, times, xattrs};
 
 /// A local file, link or directory as a source.
 #[derive(Debug)]
@@ -111,7 +111,8 @@ fn item(path: ItemPath, facts: Facts, entry: Entry) -> Result<Item> {
 
 impl ObjectSource for LocalSource {
     fn caps(&self) -> Caps {
-        CAPS
+        let dir = self.root.as_ref().unwrap_or(&self.parent);
+        Caps { mtime_step_ns: times::step_ns(dir), ..CAPS }
     }
 
     fn survey(
