@@ -17,7 +17,7 @@ use crate::model::secret::{Secret, SecretSource};
 use crate::progress::{Progress, Shown, Spent, add};
 use crate::resource::budget::{Budget, Permit};
 use crate::resource::cancel::Switch;
-use crate::resource::limiter::Limiter;
+use crate::resource::rates::Rates;
 use crate::resource::workers::Workers;
 
 /// What all jobs of the process share.
@@ -90,15 +90,6 @@ impl Totals {
     pub fn running(&self) -> usize {
         self.read(|state| state.running.len())
     }
-}
-
-/// Rates of a job, or of the whole engine.
-#[derive(Debug, Default)]
-pub struct Rates {
-    /// Bytes read from sources each second.
-    pub bytes: Limiter,
-    /// Items begun each second.
-    pub ops: Limiter,
 }
 
 /// How an item ended.

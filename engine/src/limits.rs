@@ -110,3 +110,5 @@ pub const LEASE_WAIT_MOST_MS: u64 = 15_000;
 pub const LOCK_TIMEOUT_MS: u64 = 600_000;
 /// Names removed from a leased destination before the lease is asked again.
 pub const DELETES_A_COMMIT: usize = 32;
+/// Entries of a timetable of rates.
+pub const TIMETABLE_ENTRIES_MAX: usize = 256;

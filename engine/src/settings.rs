@@ -14,6 +14,10 @@ pub struct Settings {
     pub memory_cap_bytes: u64,
     /// Jobs running at once.
     pub jobs: usize,
+    /// Bytes read each second over all jobs; `None` for no bound.
+    pub bytes_per_s: Option<u64>,
+    /// Items begun each second over all jobs; `None` for no bound.
+    pub ops_per_s: Option<u64>,
     /// Where jobs leave what outlives them; `None` for the default place.
     pub state_dir: Option<PathBuf>,
     /// What end of input means, until a `hello` says otherwise.
@@ -35,6 +39,8 @@ impl Default for Settings {
         Self {
             memory_cap_bytes: MEMORY_CAP_BYTES,
             jobs: JOBS_RUNNING,
+            bytes_per_s: None,
+            ops_per_s: None,
             state_dir: None,
             on_eof: OnEof::Finish,
             parent_pid: None,

@@ -8,6 +8,7 @@ pub mod event;
 pub mod fault;
 pub mod frame;
 pub mod message;
+pub mod timetable;
 pub mod vocabulary;
 
 /// The protocol this crate speaks. Raised only when an old host would misread a line.

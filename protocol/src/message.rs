@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::fault::{Code, Fault, without_values};
+use crate::timetable::Slot;
 use crate::vocabulary::{LocationSpec, OneOrMany, Size, object};
 
 /// Longest id, label, key or reason, in bytes.
@@ -368,6 +369,23 @@ pub enum Change<T> {
     Set(T),
 }
 
+impl<T> Change<T> {
+    /// Whether it leaves the bound as it is.
+    #[must_use]
+    pub fn is_keep(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+}
+
+impl<T: Serialize> Serialize for Change<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Keep | Self::Lift => serializer.serialize_none(),
+            Self::Set(value) => value.serialize(serializer),
+        }
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Option::<T>::deserialize(deserializer)?.map_or(Change::Lift, Change::Set))
@@ -401,6 +419,9 @@ pub struct LimitsParams {
     /// Items begun each second.
     #[serde(default)]
     pub ops_per_s: Change<u64>,
+    /// Bounds by the time of the week; null lifts all of them.
+    #[serde(default)]
+    pub timetable: Change<Vec<Slot>>,
     /// Jobs running at once; the whole engine only.
     #[serde(default)]
     pub jobs: Option<u32>,

@@ -9,6 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::timetable::Slot;
+
 /// Where something is: a path, or a URL with references to its secrets.
 ///
 /// On the wire: `"dir/a"`, `{"b64":"Zm9v/w=="}` for a name that is not UTF-8, or
@@ -532,7 +534,7 @@ pub struct MaxDelete {
 }
 
 /// Bounds of one job or of the whole engine; `null` lifts a bound, 0 is refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSpec {
     /// Bytes read from sources each second.
@@ -541,6 +543,9 @@ pub struct LimitSpec {
     /// Items begun each second.
     #[serde(default)]
     pub ops_per_s: Option<u64>,
+    /// Bounds by the time of the week. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timetable: Vec<Slot>,
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::cli::verb::{
     checksum, cleanup, completions, compress, config, copy, decompress, doctor, explain, inspect,
     monitor, plan, run, schema, serve, verify,
 };
+use crate::settings::Settings;
 
 /// Moves files and trees, verified in the same pass.
 ///
@@ -141,6 +142,33 @@ pub struct JobArgs {
     /// Make the command idempotent: run again under the same key, it goes on or answers as before
     #[arg(long)]
     pub key: Option<String>,
+}
+
+/// Rates of all commands of a session together.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RateArgs {
+    /// Read at most this much each second over all commands, such as 50MB
+    #[arg(long, value_name = "SIZE", env = "MIGRATION_ENGINE_BYTES_PER_S", value_parser = rate)]
+    pub bytes_per_s: Option<Size>,
+    /// Begin at most this many items each second over all commands
+    #[arg(long, value_name = "N", env = "MIGRATION_ENGINE_OPS_PER_S",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub ops_per_s: Option<u64>,
+}
+
+impl RateArgs {
+    /// Puts them into the session's settings.
+    pub fn set(&self, settings: &mut Settings) {
+        settings.bytes_per_s = self.bytes_per_s.map(|size| size.0);
+        settings.ops_per_s = self.ops_per_s;
+    }
+}
+
+fn rate(text: &str) -> Result<Size, String> {
+    match text.parse()? {
+        Size(0) => Err("0 would never move anything".to_owned()),
+        size => Ok(size),
+    }
 }
 
 /// A source and a destination, as people write them.

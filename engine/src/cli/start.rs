@@ -41,7 +41,10 @@ fn run_verb(cli: Cli, matches: &ArgMatches, screen: Arc<Screen>) -> u8 {
     let done = match cli.verb {
         Some(verb) => dispatch(verb, context),
         None if std::io::stdin().is_terminal() => return short_help(&screen),
-        None => Ok(verb::serve::ServeArgs::default().run(context)),
+        None => match verb::serve::ServeArgs::of_environment() {
+            Ok(args) => Ok(args.run(context)),
+            Err(error) => return usage(&screen, &error),
+        },
     };
     done.unwrap_or_else(|error| refuse(&screen, &error))
 }

@@ -77,7 +77,7 @@ pub const COMMAND: Command = Command {
 fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
     let params: ChecksumParams = fields::read(map)?;
     fields::check_limits(&params.limits)?;
-    let limits = params.limits;
+    let limits = params.limits.clone();
     let work = Checksum::new(params).map_err(|error| wire::fault(&error))?;
     Ok(Prepared { limits, work: Box::new(work) })
 }

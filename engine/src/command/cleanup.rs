@@ -59,6 +59,12 @@ impl Work for Cleanup {
                 .hint("give --state-dir, or name the places in locations"));
         };
         self.key = job.key().map(str::to_owned);
+        if self.forget && self.key.is_none() {
+            let message = "only the result of a key can be forgotten";
+            return Err(EngineError::new(Kind::InvalidField, message)
+                .field("forget")
+                .hint("name the key in the envelope"));
+        }
         let dead = attempts(&state.attempts())?;
         let chosen = self.choose(dead, state)?;
         let mut found = Swept::default();

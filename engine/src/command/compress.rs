@@ -83,7 +83,7 @@ pub const COMMAND: Command = Command {
 fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
     let params: CompressParams = fields::read(map)?;
     fields::check_limits(&params.limits)?;
-    let limits = params.limits;
+    let limits = params.limits.clone();
     let work = Compress::new(&params).map_err(|error| wire::fault(&error))?;
     Ok(Prepared { limits, work: Box::new(work) })
 }

@@ -132,7 +132,7 @@ fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
     let params: CopyParams = fields::read(map)?;
     refuse_unbuilt(&params)?;
     fields::check_limits(&params.limits)?;
-    let limits = params.limits;
+    let limits = params.limits.clone();
     let work = Copy::new(params).map_err(|error| wire::fault(&error))?;
     Ok(Prepared { limits, work: Box::new(work) })
 }

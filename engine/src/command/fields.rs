@@ -1,7 +1,8 @@
 //! From a map of fields to a command's own struct, with errors that name the field.
 
 use migration_protocol::fault::{Code, Fault, without_values};
-use migration_protocol::message::ENVELOPE_FIELDS;
+use migration_protocol::message::{Change, ENVELOPE_FIELDS};
+use migration_protocol::timetable::Slot;
 use migration_protocol::vocabulary::LimitSpec;
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
@@ -9,7 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::limits::THREADS_MAX;
+use crate::limits::{THREADS_MAX, TIMETABLE_ENTRIES_MAX};
+use crate::platform::clock;
+use crate::resource::rates::RateChange;
+use crate::resource::timetable::{self, Bounds, Timetable};
 
 /// Reads a command's fields.
 ///
@@ -38,7 +42,8 @@ fn explain(
         return Fault::new(Code::MissingField, format!("the field {field} is missing"))
             .at_field(field);
     }
-    let path = error.path().to_string();
+    // Dotted throughout: `include.0`, not `include[0]`.
+    let path = error.path().to_string().replace('[', ".").replace(']', "");
     let fault = Fault::new(Code::InvalidField, without_values(&error.inner().to_string()));
     if path == "." { fault } else { fault.at_field(path) }
 }
@@ -74,8 +79,31 @@ pub fn properties(schema: &Schema) -> Vec<String> {
 
 /// Sets a job's own rates.
 pub fn apply_limits(job: &Job, limits: &LimitSpec) {
-    job.rates.bytes.set(limits.bytes_per_s.map(|size| size.0));
-    job.rates.ops.set(limits.ops_per_s);
+    let change = RateChange {
+        bytes: Some(limits.bytes_per_s.map(|size| size.0)),
+        ops: Some(limits.ops_per_s),
+        timetable: Some(timetable(&limits.timetable)),
+    };
+    job.rates.change(change, clock::minute_of_week());
+}
+
+/// The timetable of these entries.
+#[must_use]
+pub fn timetable(slots: &[Slot]) -> Timetable {
+    Timetable::new(slots.iter().map(|slot| {
+        let days = slot.days.iter().flatten().map(|day| *day as u16).collect();
+        let bytes = bound(&slot.bytes_per_s, |size| size.0);
+        (slot.at.0, days, Bounds { bytes, ops: bound(&slot.ops_per_s, |ops| *ops) })
+    }))
+}
+
+/// `None`: leave it; `Some(None)`: lift it; `Some(Some(n))`: set it.
+pub fn bound<T>(change: &Change<T>, number: impl FnOnce(&T) -> u64) -> timetable::Change {
+    match change {
+        Change::Keep => None,
+        Change::Lift => Some(None),
+        Change::Set(value) => Some(Some(number(value))),
+    }
 }
 
 /// Checks rates: 0 would never move anything, and is not "no limit" either.
@@ -83,14 +111,45 @@ pub fn apply_limits(job: &Job, limits: &LimitSpec) {
 /// # Errors
 /// `INVALID_FIELD`.
 pub fn check_limits(limits: &LimitSpec) -> Result<(), Fault> {
-    let zero = |field: &str| {
-        Err(Fault::new(Code::InvalidField, "0 would never move anything")
-            .at_field(field)
-            .hint("leave the limit out to lift it"))
-    };
-    match (limits.bytes_per_s, limits.ops_per_s) {
-        (Some(size), _) if size.0 == 0 => zero("limits.bytes_per_s"),
-        (_, Some(0)) => zero("limits.ops_per_s"),
+    let bytes = limits.bytes_per_s.map(|size| size.0);
+    for (name, rate) in [("bytes_per_s", bytes), ("ops_per_s", limits.ops_per_s)] {
+        check_rate(rate, || format!("limits.{name}"))?;
+    }
+    check_timetable(&limits.timetable, "limits.timetable")
+}
+
+/// Checks the entries of the timetable in this field.
+///
+/// # Errors
+/// `INVALID_FIELD`.
+pub fn check_timetable(slots: &[Slot], field: &str) -> Result<(), Fault> {
+    let invalid =
+        |message: &str, field: String| Err(Fault::new(Code::InvalidField, message).at_field(field));
+    if slots.len() > TIMETABLE_ENTRIES_MAX {
+        let message = format!("at most {TIMETABLE_ENTRIES_MAX} entries");
+        return invalid(&message, field.to_owned());
+    }
+    for (index, slot) in slots.iter().enumerate() {
+        if slot.days.as_ref().is_some_and(Vec::is_empty) {
+            return invalid("an entry of no day never begins", format!("{field}.{index}.days"));
+        }
+        let bytes = bound(&slot.bytes_per_s, |size| size.0).flatten();
+        check_rate(bytes, || format!("{field}.{index}.bytes_per_s"))?;
+        let ops = bound(&slot.ops_per_s, |ops| *ops).flatten();
+        check_rate(ops, || format!("{field}.{index}.ops_per_s"))?;
+    }
+    Ok(())
+}
+
+/// Checks a rate.
+///
+/// # Errors
+/// `INVALID_FIELD` for 0.
+pub fn check_rate(rate: Option<u64>, field: impl FnOnce() -> String) -> Result<(), Fault> {
+    match rate {
+        Some(0) => Err(Fault::new(Code::InvalidField, "0 would never move anything")
+            .at_field(field())
+            .hint("leave the limit out to lift it, or give null where it is changed")),
         _ => Ok(()),
     }
 }

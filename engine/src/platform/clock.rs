@@ -38,9 +38,38 @@ pub fn rfc3339(millis: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
+/// Minutes since Monday's midnight, by the local time of the machine.
+#[must_use]
+pub fn minute_of_week() -> u16 {
+    minute_at(&jiff::Zoned::now())
+}
+
+fn minute_at(now: &jiff::Zoned) -> u16 {
+    let day = now.weekday().to_monday_zero_offset() as u16;
+    (day * 24 + now.hour() as u16) * 60 + now.minute() as u16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_week_goes_by_the_local_clock_with_its_gaps() {
+        let zone = jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let at = |text: &str| {
+            let time: jiff::Timestamp = text.parse().unwrap();
+            let minute = minute_at(&time.to_zoned(zone.clone()));
+            (minute / 1440, minute / 60 % 24, minute % 60)
+        };
+        assert_eq!(at("2026-11-23T05:59:59Z"), (0, 6, 59));
+        assert_eq!(at("2026-11-22T22:59:59Z"), (6, 23, 59));
+        assert_eq!(at("2026-11-22T23:00:00Z"), (0, 0, 0));
+        // In spring, 02:00 to 03:00 is left out; in autumn it comes twice.
+        assert_eq!(at("2026-03-29T00:59:59Z"), (6, 1, 59));
+        assert_eq!(at("2026-03-29T01:00:00Z"), (6, 3, 0));
+        assert_eq!(at("2026-10-25T00:30:00Z"), (6, 2, 30));
+        assert_eq!(at("2026-10-25T01:30:00Z"), (6, 2, 30));
+    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

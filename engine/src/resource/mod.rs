@@ -4,5 +4,7 @@ pub mod budget;
 pub mod cancel;
 pub mod gate;
 pub mod limiter;
+pub mod rates;
+pub mod timetable;
 pub mod tuner;
 pub mod workers;

@@ -16,8 +16,9 @@ use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::command::{self, fields};
-use crate::job::Rates;
 use crate::limits::JOBS_RUNNING_MAX;
+use crate::platform::clock;
+use crate::resource::rates::{RateChange, Rates};
 use crate::serve::dispatch::{Dispatch, Entry};
 use crate::wire;
 
@@ -241,8 +242,7 @@ fn hold(dispatch: &mut Dispatch, target: &Target, hold: bool) -> Result<Value, F
 
 fn limits(dispatch: &mut Dispatch, _: &Id, map: Map<String, Value>) -> Result<Value, Fault> {
     let params: LimitsParams = fields::read(map)?;
-    let bytes = change(params.bytes_per_s, |size| size.0, "bytes_per_s")?;
-    let ops = change(params.ops_per_s, |ops| ops, "ops_per_s")?;
+    let change = rate_change(&params)?;
     if let Some(jobs) = params.jobs {
         if params.target.is_some() {
             let fault = Fault::new(Code::InvalidField, "jobs holds for the whole engine only");
@@ -254,27 +254,35 @@ fn limits(dispatch: &mut Dispatch, _: &Id, map: Map<String, Value>) -> Result<Va
         }
         dispatch.jobs_max = jobs as usize;
     }
-    let apply = |rates: &Rates| {
-        if let Some(bytes) = bytes {
-            rates.bytes.set(bytes);
-        }
-        if let Some(ops) = ops {
-            rates.ops.set(ops);
-        }
-    };
+    let minute = clock::minute_of_week();
     let Some(target) = &params.target else {
-        apply(&dispatch.engine.rates);
+        dispatch.engine.rates.change(change, minute);
         dispatch.launch();
         return Ok(in_force(dispatch, &dispatch.engine.rates));
     };
     let ids = dispatch.with_items(&dispatch.select(target));
     let jobs = ids.iter().filter_map(|id| dispatch.table.get(id)).map(|entry| &entry.job.rates);
-    jobs.clone().for_each(|rates| apply(rates));
+    jobs.clone().for_each(|rates| rates.change(change.clone(), minute));
     let first = jobs.into_iter().next();
     Ok(first.map_or_else(
         || json!({ "bytes_per_s": null, "ops_per_s": null, "jobs": dispatch.jobs_max }),
         |rates| in_force(dispatch, rates),
     ))
+}
+
+/// What is changed, checked.
+fn rate_change(params: &LimitsParams) -> Result<RateChange, Fault> {
+    let bytes = fields::bound(&params.bytes_per_s, |size| size.0);
+    fields::check_rate(bytes.flatten(), || "bytes_per_s".to_owned())?;
+    let ops = fields::bound(&params.ops_per_s, |ops| *ops);
+    fields::check_rate(ops.flatten(), || "ops_per_s".to_owned())?;
+    let slots = match &params.timetable {
+        Change::Keep => None,
+        Change::Lift => Some(&[][..]),
+        Change::Set(slots) => Some(slots.as_slice()),
+    };
+    fields::check_timetable(slots.unwrap_or_default(), "timetable")?;
+    Ok(RateChange { bytes, ops, timetable: slots.map(fields::timetable) })
 }
 
 fn in_force(dispatch: &Dispatch, rates: &Rates) -> Value {
@@ -283,24 +291,6 @@ fn in_force(dispatch: &Dispatch, rates: &Rates) -> Value {
         "ops_per_s": rates.ops.rate(),
         "jobs": dispatch.jobs_max,
     })
-}
-
-/// `None`: leave it; `Some(None)`: lift it; `Some(Some(n))`: set it.
-#[expect(clippy::option_option, reason = "three cases, as the wire has them")]
-fn change<T>(
-    change: Change<T>,
-    number: impl FnOnce(T) -> u64,
-    field: &str,
-) -> Result<Option<Option<u64>>, Fault> {
-    match change {
-        Change::Keep => Ok(None),
-        Change::Lift => Ok(Some(None)),
-        Change::Set(value) => match number(value) {
-            0 => Err(Fault::new(Code::InvalidField, "0 would never move anything; null lifts it")
-                .at_field(field)),
-            value => Ok(Some(Some(value))),
-        },
-    }
 }
 
 fn jobs(dispatch: &mut Dispatch, _: &Id, map: Map<String, Value>) -> Result<Value, Fault> {

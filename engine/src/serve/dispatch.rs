@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::command::{self, Command, Prepared, fields};
 use crate::job::{Engine, Job};
 use crate::limits::FINISHED_REMEMBERED;
+use crate::platform::clock;
 use crate::serve::admission::Admission;
 use crate::serve::batch::Batches;
 use crate::serve::ending::Ending;
@@ -24,6 +25,9 @@ use crate::serve::pace::Pace;
 use crate::serve::runner::{JobListener, Order, Runners, Stored, Task, Wanted, stored_form};
 use crate::serve::{control, exit};
 use crate::settings::Settings;
+
+/// Least time between two looks at the timetables of rates.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Everything that happens to a session.
 pub enum Event {
@@ -115,6 +119,8 @@ pub struct Dispatch {
     at_work: usize,
     /// Of these, the paused ones: they hold no slot.
     paused: usize,
+    /// When the rates' timetables were looked at last.
+    ticked: Option<Instant>,
     names: Names,
     field_names: HashMap<&'static str, Vec<String>>,
 }
@@ -154,6 +160,7 @@ impl Dispatch {
             runners: Runners::new(events),
             at_work: 0,
             paused: 0,
+            ticked: None,
             names: Names::new(),
             field_names: HashMap::new(),
         }
@@ -184,7 +191,8 @@ impl Dispatch {
     /// How long to wait for an event: until the next progress, or the next look at the ending.
     fn patience(&self) -> Duration {
         let busy = self.at_work > self.paused;
-        let progress = if busy { self.progress_every } else { Duration::from_secs(1) };
+        let progress =
+            if busy { self.progress_every.min(TICK * 2) } else { Duration::from_secs(1) };
         if self.ending.has_begun() { progress.min(Duration::from_millis(50)) } else { progress }
     }
 
@@ -219,7 +227,19 @@ impl Dispatch {
         }
     }
 
+    /// Puts the rates of this minute in force.
+    fn tick_rates(&mut self) {
+        if self.ticked.is_some_and(|ticked| ticked.elapsed() < TICK) {
+            return;
+        }
+        self.ticked = Some(Instant::now());
+        let minute = clock::minute_of_week();
+        self.engine.rates.tick(minute);
+        self.table.values().for_each(|entry| entry.job.rates.tick(minute));
+    }
+
     fn tick(&mut self) {
+        self.tick_rates();
         if self.output.is_lost() && self.ending.host_gone() {
             self.cancel_all("nobody reads the output");
         }

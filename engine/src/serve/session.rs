@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use crate::job::Engine;
 use crate::journal::state::StateDir;
 use crate::limits::{MEMORY_OVERHEAD_BYTES, WORKERS_MAX};
-use crate::platform::process;
+use crate::platform::{clock, process};
 use crate::resource::budget::Budget;
+use crate::resource::rates::{RateChange, Rates};
 use crate::resource::workers::Workers;
 use crate::serve::admission::Admission;
 use crate::serve::dispatch::{Dispatch, Event, Line};
@@ -77,10 +78,17 @@ fn engine(settings: &Settings) -> Engine {
         }
     });
     let data_bytes = settings.memory_cap_bytes.saturating_sub(MEMORY_OVERHEAD_BYTES);
+    let rates = Rates::default();
+    let change = RateChange {
+        bytes: Some(settings.bytes_per_s),
+        ops: Some(settings.ops_per_s),
+        timetable: None,
+    };
+    rates.change(change, clock::minute_of_week());
     Engine {
         budget: Budget::new(data_bytes.max(settings.memory_cap_bytes / 4)),
         workers: Workers::new(WORKERS_MAX),
-        rates: Arc::default(),
+        rates: Arc::new(rates),
         state,
         allow_secret_command: settings.allow_secret_command,
         totals: Arc::default(),

@@ -46,6 +46,28 @@ fn a_done_command_is_replayed_and_not_done_again() {
 }
 
 #[test]
+fn nothing_is_forgotten_without_a_key() {
+    let place = Place::new();
+    std::fs::write(place.path("a"), "one").unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "a", "dst": "b", "key": "k"});
+    let mut session = Session::start(&place, &[]);
+    let job = session.call(&copy)["job"].clone();
+    for target in [json!(null), job] {
+        let mut cleanup = json!({"op": "cleanup", "id": "u", "forget": true});
+        if !target.is_null() {
+            cleanup["target"] = target;
+        }
+        let refused = session.call(&cleanup);
+        assert_eq!(
+            (&refused["error"]["code"], &refused["error"]["at"]["field"]),
+            (&json!("INVALID_FIELD"), &json!("forget")),
+            "{refused}"
+        );
+    }
+    assert_eq!(session.call(&copy)["replayed"], true);
+}
+
+#[test]
 fn a_running_key_is_locked_for_others() {
     let place = Place::new();
     migration_fixtures::large_file(&place.path("a"), 4 << 20, 1).unwrap();

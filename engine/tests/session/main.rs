@@ -26,3 +26,4 @@ mod secrets;
 mod session;
 mod stalled;
 mod storage;
+mod timetable;

@@ -7,6 +7,7 @@ use clap::Args;
 use migration_protocol::fault::{Code, Fault};
 use migration_protocol::message::OnEof;
 
+use crate::cli::arguments::RateArgs;
 use crate::cli::choices;
 use crate::cli::context::Context;
 use crate::cli::session;
@@ -23,6 +24,8 @@ pub struct RunArgs {
     /// What the end of the file means for unfinished work [default: finish]
     #[arg(long, env = "MIGRATION_ENGINE_ON_EOF", value_parser = choices::of::<OnEof>())]
     on_eof: Option<String>,
+    #[command(flatten)]
+    rates: RateArgs,
 }
 
 impl RunArgs {
@@ -32,6 +35,7 @@ impl RunArgs {
     /// A file that cannot be read.
     pub fn run(self, mut context: Context) -> Result<u8, Fault> {
         let input = if self.file == "-" { Input::Stdin } else { Input::File(self.open()?) };
+        self.rates.set(&mut context.resolved.settings);
         if let Some(on_eof) = session::on_eof(self.on_eof.as_deref()) {
             context.resolved.settings.on_eof = on_eof;
         }
