@@ -11,6 +11,7 @@ mod context;
 mod doctor;
 mod draft;
 mod logging;
+mod mirror;
 pub mod schema;
 mod screen;
 mod session;

@@ -446,6 +446,12 @@ pub trait ObjectSink: Send + Sync {
     /// What keeps it from being listed to its end, and what `each` answers.
     fn list(&self, place: &Place, each: &mut EachEntry<'_>) -> Result<()>;
 
+    /// Whether the entry of this name goes by other spellings too: the directory folds case, so
+    /// that a name which the source lacks may be the twin of one that it has.
+    fn folds(&self, _place: &Place, _name: &[u8]) -> bool {
+        false
+    }
+
     /// Removes the thing of this kind and mark, a directory only once it is empty. False when it
     /// is gone, is not empty, or another thing stands there now: that one stays.
     ///

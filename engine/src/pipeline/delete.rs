@@ -88,7 +88,8 @@ impl Deletion<'_> {
         each: &mut dyn FnMut(&Extra) -> Result<()>,
     ) -> Result<ExtraCount> {
         let directories = self.sink.caps().directories;
-        let mut search = Search { on: self, each, count: ExtraCount::default(), directories };
+        let count = ExtraCount::default();
+        let mut search = Search { on: self, each, count, directories, warned: false };
         search.directory(root, &ItemPath::root(), true)?;
         Ok(search.count)
     }
@@ -152,6 +153,8 @@ struct Search<'a, 'b> {
     count: ExtraCount,
     /// Whether directories exist there by themselves.
     directories: bool,
+    /// Whether it was told that names are folded there.
+    warned: bool,
 }
 
 impl Search<'_, '_> {
@@ -236,6 +239,9 @@ impl Search<'_, '_> {
         if in_source && self.on.source.kind(path, self.on.links)?.is_some() {
             return Ok(true);
         }
+        if in_source && self.is_twin(place, name, path) {
+            return Ok(true);
+        }
         match self.on.sink.found(place, name)? {
             Some(found) if found.kind == kind => {
                 self.tell(path, kind, found.mark)?;
@@ -243,6 +249,17 @@ impl Search<'_, '_> {
             }
             other => Ok(other.is_some()),
         }
+    }
+
+    /// Whether the name may be a source's name in another spelling. It stays then: told once.
+    fn is_twin(&mut self, place: &Place, name: &[u8], path: &ItemPath) -> bool {
+        let folds = self.on.sink.folds(place, name);
+        if folds && !std::mem::replace(&mut self.warned, true) {
+            let message = "the directory folds case, so this name may be one that the source has \
+                           in another spelling; such names are kept";
+            self.on.job.warn_about(EngineError::new(Kind::DeleteHalted, message), path.as_bytes());
+        }
+        folds
     }
 
     fn below(
@@ -257,6 +274,9 @@ impl Search<'_, '_> {
             false => None,
         };
         if kind.is_some_and(|kind| kind != ItemKind::Directory) {
+            return Ok(true);
+        }
+        if in_source && kind.is_none() && self.is_twin(place, name, path) {
             return Ok(true);
         }
         let Some(inner) = self.on.sink.inside(place, name)? else {

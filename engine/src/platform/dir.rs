@@ -199,16 +199,24 @@ impl Dir {
     /// that is not a second name of its own.
     #[must_use]
     pub fn folds(&self, name: &[u8], facts: &Facts) -> bool {
-        let other: Vec<u8> = name
-            .iter()
-            .map(|b| {
-                if b.is_ascii_lowercase() { b.to_ascii_uppercase() } else { b.to_ascii_lowercase() }
-            })
-            .collect();
+        facts.attributes.links <= 1 && self.answers_to_other_case(name, facts)
+    }
+
+    /// Whether the name in the other case leads to the same thing, or, where a name has none, the
+    /// directory is marked as folding them.
+    #[must_use]
+    pub fn answers_to_other_case(&self, name: &[u8], facts: &Facts) -> bool {
+        /// `FS_CASEFOLD_FL` of `linux/fs.h`.
+        const CASEFOLD: u32 = 0x4000_0000;
+        let swap = |b: &u8| {
+            if b.is_ascii_lowercase() { b.to_ascii_uppercase() } else { b.to_ascii_lowercase() }
+        };
+        let other: Vec<u8> = name.iter().map(swap).collect();
+        if other == name {
+            return fs::ioctl_getflags(&self.0).is_ok_and(|flags| flags.bits() & CASEFOLD != 0);
+        }
         let id = |facts: &Facts| (facts.identity.dev, facts.identity.ino);
-        other != name
-            && facts.attributes.links <= 1
-            && self.facts(&other).is_ok_and(|other| id(&other) == id(facts))
+        self.facts(&other).is_ok_and(|other| id(&other) == id(facts))
     }
 
     /// What the directory itself is.

@@ -10,9 +10,10 @@ use crate::cli::settings::layer::{Layer, Origin, variable};
 use crate::cli::settings::options::Options;
 
 /// Fields that say how, and not what: a variable may set them for every command.
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 9] = [
     "checksum",
     "chunk_bytes",
+    "compare",
     "durability",
     "on_exists",
     "parallel_files",

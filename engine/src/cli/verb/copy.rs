@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::cli::arguments::{JobArgs, PairArgs, ParallelArgs, SelectionArgs};
 use crate::cli::choices;
 use crate::cli::draft::Draft;
+use crate::cli::mirror::MirrorArgs;
 
 /// The flags of `copy`.
 #[derive(Clone, Debug, Args)]
@@ -55,6 +56,8 @@ pub struct CopyOptions {
     #[arg(long, value_name = "SIZE", env = "MIGRATION_ENGINE_CHUNK_BYTES")]
     chunk_bytes: Option<Size>,
     #[command(flatten)]
+    mirror: MirrorArgs,
+    #[command(flatten)]
     parallel: ParallelArgs,
     #[command(flatten)]
     job: JobArgs,
@@ -72,7 +75,8 @@ impl CopyOptions {
     /// The command with these options.
     #[must_use]
     pub fn draft(self, pair: &PairArgs) -> Draft {
-        Draft::new("copy")
+        self.mirror
+            .add(Draft::new("copy"))
             .place("src", &pair.src)
             .place("dst", &pair.dst)
             .selection(self.selection)

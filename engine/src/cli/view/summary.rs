@@ -108,6 +108,10 @@ fn copy(data: &Value, metrics: Option<&Metrics>) -> Vec<String> {
     let mut lines: Vec<String> =
         metrics.map(|metrics| done("copied", metrics)).into_iter().collect();
     lines.extend(place(data, "dst").map(|dst| format!("to {dst}")));
+    if data.get("deleted").is_some() {
+        let names = words::count(figure(data, "deleted"), "name");
+        lines.push(format!("deleted there, since the source does not have it: {names}"));
+    }
     if metrics.is_some_and(|metrics| metrics.items_ok == 0) {
         return lines;
     }
@@ -148,6 +152,13 @@ fn plan(data: &Value) -> Vec<String> {
     lines.push(format!("method: {} ({})", text(data, "method"), text(data, "why")));
     if data.get("new").is_some() {
         lines.extend(counts("items", data, &["new", "replace", "skip", "conflict"]));
+    }
+    if data.get("delete").is_some() {
+        let names = words::count(figure(data, "delete"), "name");
+        let refused = text(data, "delete_refused");
+        let refused =
+            if refused.is_empty() { String::new() } else { format!(", refused: {refused}") };
+        lines.push(format!("to be deleted: {names}{refused}"));
     }
     for loss in data.get("losses").and_then(Value::as_array).into_iter().flatten() {
         let what = text(loss, "what").replace('_', " ");

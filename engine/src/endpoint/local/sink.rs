@@ -262,6 +262,13 @@ impl ObjectSink for LocalSink {
         remove::list(&*LocalPlace::of(at)?, each)
     }
 
+    fn folds(&self, at: &Place, name: &[u8]) -> bool {
+        LocalPlace::of(at).is_ok_and(|place| {
+            let facts = place.dir.facts(name);
+            facts.is_ok_and(|facts| place.dir.answers_to_other_case(name, &facts))
+        })
+    }
+
     fn remove(&self, at: &Place, name: &[u8], kind: ItemKind, seen: &Mark) -> Result<bool> {
         remove::remove(&*LocalPlace::of(at)?, name, kind, seen)
     }
