@@ -443,7 +443,7 @@ impl Digester<'_> {
         let content = self.content(buffer, item, self.algorithms)?;
         if let Some(writer) = self.writer {
             let digests = content.digests.clone();
-            let done = manifest::Listed { bytes: content.bytes, digests, pieces: Vec::new() };
+            let done = manifest::Listed { bytes: content.bytes, digests, ..Default::default() };
             writer.add_named(self.job, item, name, &done)?;
         }
         self.listing.add(name, content.bytes, &content.digests);

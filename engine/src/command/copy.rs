@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use migration_protocol::event::Verified;
-use migration_protocol::fault::{Code, Fault};
+use migration_protocol::fault::Fault;
 use migration_protocol::vocabulary::{
     BytePath, Checksum, Compare, Durability, LimitSpec, LocationSpec, Lock, MaxDelete, Millis,
     OnExists, Preserve, Size, Symlinks, VerifyLevel, object,
@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use crate::command::forecast::CopyPlan;
+use crate::command::forms::PackSpec;
 use crate::command::locking::Locking;
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields, mirror};
 use crate::endpoint;
@@ -30,6 +31,7 @@ use crate::pipeline::copy::{Beside, CopyOptions, Tally, copy};
 use crate::pipeline::delete::Deletion;
 use crate::pipeline::leftovers::{folder_root, list_root, tree_root};
 use crate::pipeline::manifest::{Form, with_manifest};
+use crate::pipeline::recode::Recode;
 use crate::plan::extra::Cap;
 use crate::plan::method::Method;
 use crate::progress::Spent;
@@ -103,12 +105,13 @@ pub struct CopyParams {
     /// The most that `delete` removes. Default: 50 percent.
     #[serde(default, deserialize_with = "some_object")]
     pub max_delete: Option<MaxDelete>,
-    /// Not built.
+    /// Compresses each file on its way; its name gets the form's ending. Default: none.
     #[serde(default)]
-    pub compress: Option<Value>,
-    /// Not built.
+    pub compress: Option<PackSpec>,
+    /// Decompresses files on their way whose names end like a form; they lose the ending.
+    /// Default: false.
     #[serde(default)]
-    pub decompress: Option<Value>,
+    pub decompress: bool,
 }
 
 fn preserve_default() -> Vec<Preserve> {
@@ -130,26 +133,10 @@ pub const COMMAND: Command = Command {
 
 fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
     let params: CopyParams = fields::read(map)?;
-    refuse_unbuilt(&params)?;
     fields::check_limits(&params.limits)?;
     let limits = params.limits.clone();
     let work = Copy::new(params).map_err(|error| wire::fault(&error))?;
     Ok(Prepared { limits, work: Box::new(work) })
-}
-
-fn refuse_unbuilt(params: &CopyParams) -> Result<(), Fault> {
-    let unbuilt = [
-        ("compress", params.compress.as_ref().is_some_and(|v| *v != Value::Bool(false))),
-        ("decompress", params.decompress.as_ref().is_some_and(|v| *v != Value::Bool(false))),
-    ];
-    match unbuilt.into_iter().find(|(_, asked)| *asked) {
-        None => Ok(()),
-        Some((field, _)) => {
-            Err(Fault::new(Code::Unsupported, format!("{field} is not built in this version"))
-                .at_field(field)
-                .hint("leave the field out"))
-        }
-    }
 }
 
 /// A copy, ready to run.
@@ -181,6 +168,7 @@ impl Copy {
             }
             dst = dst.child(src.name());
         }
+        let recode = recode(&params)?;
         let manifest =
             params.manifest.map(|spec| wire::local_path(&spec, "manifest")).transpose()?;
         if manifest.as_deref().is_some_and(|path| Form::of(path) != Form::Lines) {
@@ -221,6 +209,7 @@ impl Copy {
                 }
             },
             pieces: manifest.is_some(),
+            recode,
         };
         let delete = mirror::cap(params.delete, params.max_delete)?;
         let implied = if params.delete { Lock::Fail } else { Lock::None };
@@ -410,6 +399,28 @@ impl Work for Copy {
             delete: self.delete,
         };
         plan.make(job)
+    }
+}
+
+/// What happens to files on their way.
+fn recode(params: &CopyParams) -> Result<Option<Recode>> {
+    let recode = match params.compress {
+        Some(_) if params.decompress => {
+            let message = "files are either compressed or decompressed";
+            return Err(EngineError::new(Kind::InvalidField, message).field("decompress"));
+        }
+        Some(spec) => spec.resolve().map(|(codec, level)| Recode::Pack(codec, level))?,
+        None if params.decompress => Recode::Unpack,
+        None => return Ok(None),
+    };
+    let beside = [("delete", params.delete), ("compare", params.compare == Compare::Digest)];
+    match beside.into_iter().find(|(_, asked)| *asked) {
+        None => Ok(Some(recode)),
+        Some((field, _)) => {
+            let message =
+                "names and contents differ on both sides when files are recoded on their way";
+            Err(EngineError::new(Kind::InvalidField, message).field(field))
+        }
     }
 }
 

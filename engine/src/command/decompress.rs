@@ -254,6 +254,7 @@ impl Decompress {
             parallel_files: threads,
             parallel_chunks: threads,
             pieces: false,
+            recode: None,
         };
         let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
         copy(job, &archive, &*sink, &options, None, &Beside::default())?;

@@ -26,6 +26,41 @@ pub enum Format {
     TarZstd,
 }
 
+/// How the files of a copy are compressed.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged, expecting = "a form, or an object of format and level")]
+pub enum PackSpec {
+    /// A form at its usual level.
+    Form(Format),
+    /// A form at a level.
+    Level {
+        /// The form: gzip, zstd, lz4 or brotli.
+        format: Format,
+        /// Fast to small, as for `compress`.
+        #[serde(default)]
+        level: Option<u64>,
+    },
+}
+
+impl PackSpec {
+    /// The form and its level.
+    ///
+    /// # Errors
+    /// `InvalidField`.
+    pub fn resolve(self) -> Result<(&'static Codec, u32)> {
+        let (format, level) = match self {
+            Self::Form(format) => (format, None),
+            Self::Level { format, level } => (format, level),
+        };
+        let codec = format.codec().filter(|_| !format.is_archive());
+        let codec = codec.ok_or_else(|| {
+            let message = "files are compressed one by one; an archive is made by compress";
+            EngineError::new(Kind::InvalidField, message).field("compress")
+        })?;
+        Ok((codec, format.level(level).map_err(|error| error.field("compress"))?))
+    }
+}
+
 /// Endings of archives; those of compressed files are in the table of codecs.
 const ENDINGS: [(&str, Format); 8] = [
     (".tar", Format::Tar),

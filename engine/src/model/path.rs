@@ -36,6 +36,16 @@ impl ItemPath {
         Ok(path)
     }
 
+    /// The name of `part` beside this item.
+    ///
+    /// # Errors
+    /// As [`ItemPath::join`].
+    pub fn sibling(&self, part: &[u8]) -> Result<Self> {
+        let end = self.0.len() - self.name().len();
+        let above = self.0.get(..end.saturating_sub(1)).unwrap_or_default();
+        if above.is_empty() { Self::root().join(part) } else { Self(above.to_vec()).join(part) }
+    }
+
     /// The name of `part` in this directory.
     ///
     /// # Errors

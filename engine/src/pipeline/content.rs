@@ -46,6 +46,15 @@ impl ChunkBuffer {
         Ok([Self::granted(left, bytes)?, Self::granted(right, bytes)?])
     }
 
+    /// A buffer of `bytes`, and memory for `more` beside it, granted at once.
+    ///
+    /// # Errors
+    /// `Memory` or `Cancelled`.
+    pub fn beside(job: &Job, bytes: u64, more: u64) -> Result<(Self, Permit)> {
+        let (buffer, more) = job.take_memory(bytes + more)?.split(bytes);
+        Ok((Self::granted(buffer, bytes)?, more))
+    }
+
     /// A buffer of `bytes` if memory for it is free now: for those who hold one already.
     pub fn spare(job: &Job, bytes: u64) -> Option<Self> {
         Self::granted(job.engine.budget.try_take(bytes)?, bytes).ok()

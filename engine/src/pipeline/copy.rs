@@ -22,10 +22,12 @@ use crate::pipeline::lease::Lease;
 use crate::pipeline::links::Names;
 use crate::pipeline::manifest::{Listed, ManifestWriter};
 use crate::pipeline::publish::{Publisher, Ready};
+use crate::pipeline::recode::{Recode, Way};
 use crate::pipeline::transfer::Transfer;
 use crate::plan::conflict::{Decision, Rule};
 use crate::platform::clock;
 use crate::progress::{Spent, add};
+use crate::resource::budget::Permit;
 
 /// How far a filesystem's clock may be behind, nanoseconds.
 const TICK_NS: i128 = 20_000_000;
@@ -57,6 +59,8 @@ pub struct CopyOptions {
     pub parallel_chunks: usize,
     /// Whether digests of parts are listed.
     pub pieces: bool,
+    /// What happens to files on their way.
+    pub recode: Option<Recode>,
 }
 
 /// What a copy has beside its two sides.
@@ -207,10 +211,12 @@ pub fn root(job: &Job, sink: &dyn ObjectSink) -> Result<Place> {
 
 impl Handler for Copier<'_> {
     type Scope = Scope;
-    type Hand = ChunkBuffer;
+    type Hand = (ChunkBuffer, Permit);
 
-    fn hand(&self) -> Result<ChunkBuffer> {
-        ChunkBuffer::new(self.job, self.options.chunk_bytes)
+    fn hand(&self) -> Result<Self::Hand> {
+        let bytes = |recode: Recode| recode.bytes(self.job, self.options.read_back);
+        let more = self.options.recode.map_or(0, bytes);
+        ChunkBuffer::beside(self.job, self.options.chunk_bytes, more)
     }
 
     fn enter(&self, above: Option<&Scope>, directory: &Item) -> Result<Scope> {
@@ -227,23 +233,25 @@ impl Handler for Copier<'_> {
         Ok(Directory::new(None, &name, Some(place)))
     }
 
-    fn take(&self, buffer: &mut ChunkBuffer, item: Item, ticket: Ticket<Scope>) -> Result<()> {
+    fn take(&self, hand: &mut Self::Hand, item: Item, ticket: Ticket<Scope>) -> Result<()> {
         self.job.take_op()?;
-        match self.item(buffer, &item, ticket.scope()) {
-            Ok(Made::Ready { bytes, digests, pieces, staged }) => {
-                let ready = Ready { item, size: bytes, bytes, digests, pieces, staged, ticket };
+        match self.item(&mut hand.0, &item, ticket.scope()) {
+            Ok(Made::Ready { bytes, digests, pieces, stored, staged }) => {
+                let size = bytes;
+                let ready = Ready { item, size, bytes, digests, pieces, stored, staged, ticket };
                 return self.publisher.add(ready, |ticket| ticket.end(self));
             }
             Ok(Made::Again { digests, staged }) => {
-                let (size, pieces) = (item.size, Vec::new());
-                let ready = Ready { item, size, bytes: 0, digests, pieces, staged, ticket };
+                let (size, pieces, stored) = (item.size, Vec::new(), None);
+                let bytes = 0;
+                let ready = Ready { item, size, bytes, digests, pieces, stored, staged, ticket };
                 return self.publisher.add(ready, |ticket| ticket.end(self));
             }
             Ok(Made::Before { bytes, digests }) => {
                 add(&self.job.progress.bytes_done, item.size);
                 self.job.done(item.path.as_bytes(), bytes, &digests);
-                let (bytes, pieces) = (item.size, Vec::new());
-                self.publisher.list(&item, &Listed { bytes, digests, pieces })?;
+                let listed = Listed { bytes: item.size, digests, ..Listed::default() };
+                self.publisher.list(&item, &listed)?;
             }
             Ok(Made::Skipped) => self.job.skip(item.path.as_bytes(), item.size),
             Err(error) => {
@@ -286,6 +294,8 @@ pub enum Made {
         digests: Vec<Digest>,
         /// Digests of a large file's parts, where they are listed.
         pieces: Vec<PartDigest>,
+        /// Bytes written, where they are not those read.
+        stored: Option<u64>,
         /// The endpoint's part.
         staged: Staged,
     },
@@ -318,7 +328,12 @@ impl Copier<'_> {
     }
 
     fn item(&self, buffer: &mut ChunkBuffer, item: &Item, scope: &Scope) -> Result<Made> {
-        let name = if item.path.is_root() { &scope.name } else { item.path.name() };
+        let renamed = self.renamed(item)?;
+        let name = match &renamed {
+            Some(renamed) => renamed,
+            None if item.path.is_root() => &scope.name,
+            None => item.path.name(),
+        };
         if is_kept(name) {
             let message = "the name is kept for temporary files and leases";
             return Err(EngineError::new(Kind::NameRefused, message));
@@ -365,6 +380,31 @@ impl Copier<'_> {
         }
     }
 
+    /// What happens to an item on its way.
+    fn way(&self, item: &Item) -> Option<Way> {
+        let recode = self.options.recode.filter(|_| item.kind == ItemKind::File)?;
+        recode.way(self.job.named(item.path.name()))
+    }
+
+    /// The name that an item gets on its way, where it gets another one.
+    fn renamed(&self, item: &Item) -> Result<Option<Vec<u8>>> {
+        let Some(way) = self.way(item).filter(|_| !item.path.is_root()) else {
+            return Ok(None);
+        };
+        let name = way.renamed(item.path.name());
+        let twin = item.path.sibling(&name)?;
+        let same = self.source.find(&twin)?.is_some_and(|twin| {
+            self.way(&twin)
+                .map_or_else(|| twin.path.name().to_vec(), |way| way.renamed(twin.path.name()))
+                == name
+        });
+        if same {
+            let message = "another item of the source goes by the name that this one would get";
+            return Err(EngineError::new(Kind::NameRefused, message));
+        }
+        Ok(Some(name))
+    }
+
     /// Writes an item by itself.
     pub(super) fn write(
         &self,
@@ -382,6 +422,7 @@ impl Copier<'_> {
                     sink: self.sink,
                     options: self.options,
                     tally: &self.tally,
+                    way: self.way(item),
                     item,
                     place,
                     target,
@@ -407,6 +448,11 @@ impl Copier<'_> {
         let decided = match found {
             Some(found) if found.folded && found.mark.born >= self.begun => {
                 Decision::Conflict(Kind::DestinationExists)
+            }
+            // The sizes of both say nothing about each other: an update goes by the time alone.
+            Some(found) if self.way(item).is_some() => {
+                let found = Found { size: item.size, ..found.clone() };
+                self.rule.decide(item, Some(&found))
             }
             found => self.rule.decide(item, found),
         };
@@ -443,7 +489,8 @@ impl Copier<'_> {
             }
         };
         let staged = self.job.progress.timed(Spent::DestinationWrite, made)?;
-        Ok(Made::Ready { bytes: 0, digests: Vec::new(), pieces: Vec::new(), staged })
+        let (digests, pieces) = (Vec::new(), Vec::new());
+        Ok(Made::Ready { bytes: 0, digests, pieces, stored: None, staged })
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Listed {
     pub digests: Vec<Digest>,
     /// Digests of a large file's parts, in order.
     pub pieces: Vec<PartDigest>,
+    /// Bytes written, where they are not those read.
+    pub stored: Option<u64>,
 }
 
 /// Writes a manifest under a temporary name, published by [`ManifestWriter::finish`].
@@ -253,6 +255,9 @@ fn json_line(item: &Item, name: &[u8], done: &Listed) -> Vec<u8> {
             let pairs =
                 done.digests.iter().map(|d| (d.algorithm.name().to_owned(), d.hex.clone().into()));
             object["digests"] = serde_json::Value::Object(pairs.collect());
+            if let Some(stored) = done.stored {
+                object["stored_bytes"] = stored.into();
+            }
             if !done.pieces.is_empty() {
                 let first = done.digests.first().map_or(Algorithm::Crc64Nvme, |d| d.algorithm);
                 let algorithm = first.of_parts();

@@ -17,6 +17,7 @@ pub mod pack;
 pub mod parts;
 pub mod publish;
 pub mod receipts;
+pub mod recode;
 pub mod single;
 pub mod transfer;
 pub mod unpack;

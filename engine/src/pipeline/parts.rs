@@ -56,6 +56,8 @@ pub struct Moved {
     pub content: Content,
     /// Digests of its parts, in order; empty where they were not asked for.
     pub pieces: Vec<PartDigest>,
+    /// Bytes written, where they are not those read.
+    pub stored: Option<u64>,
     /// Whether the storage copied it by itself.
     pub offloaded: bool,
 }
@@ -507,6 +509,6 @@ impl<'a> Work<'a> {
         let digests: Vec<Digest> = digest.into_iter().collect();
         let pieces = parts.iter().filter_map(|part| part.piece).collect();
         let offloaded = self.offloads.into_inner();
-        Ok(Moved { content: Content { bytes, digests, whole }, pieces, offloaded })
+        Ok(Moved { content: Content { bytes, digests, whole }, pieces, stored: None, offloaded })
     }
 }

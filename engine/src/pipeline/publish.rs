@@ -32,6 +32,8 @@ pub struct Ready<S> {
     pub digests: Vec<Digest>,
     /// Digests of a large file's parts, where they are listed.
     pub pieces: Vec<PartDigest>,
+    /// Bytes written, where they are not those read.
+    pub stored: Option<u64>,
     /// The endpoint's part.
     pub staged: Staged,
     /// The directory's claim on it.
@@ -138,7 +140,12 @@ impl<'a, S> Publisher<'a, S> {
         for ready in batch {
             let lost = ready.staged.lost.clone();
             staged.push(ready.staged);
-            let done = Listed { bytes: ready.size, digests: ready.digests, pieces: ready.pieces };
+            let done = Listed {
+                bytes: ready.size,
+                digests: ready.digests,
+                pieces: ready.pieces,
+                stored: ready.stored,
+            };
             rest.push((ready.item, ready.bytes, done, lost, ready.ticket));
         }
         let spent = match self.durable {

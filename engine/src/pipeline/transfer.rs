@@ -15,6 +15,7 @@ use crate::pipeline::content::{self, ChunkBuffer, Content, Reading};
 use crate::pipeline::copy::{CopyOptions, Made, Tally};
 use crate::pipeline::parts::{Large, Moved};
 use crate::pipeline::receipts::Receipts;
+use crate::pipeline::recode::Way;
 use crate::plan::method::is_large;
 use crate::progress::{Spent, add};
 
@@ -33,6 +34,8 @@ pub struct Transfer<'a> {
     pub options: &'a CopyOptions,
     /// Counts of methods.
     pub tally: &'a Tally,
+    /// What happens to it on its way.
+    pub way: Option<Way>,
     /// Which.
     pub item: &'a Item,
     /// Into which directory.
@@ -73,7 +76,7 @@ impl Transfer<'_> {
         let reader = progress.timed(Spent::SourceRead, || self.source.open(self.item))?;
         let (size, attributes) = reader.facts();
         let target = self.target.with(reader.extended(self.target.carry)?);
-        let sparse = self.options.carry.holes && attributes.allocated < size;
+        let sparse = self.options.carry.holes && attributes.allocated < size && self.way.is_none();
         let durable = self.options.durable == Durable::PowerLoss;
         let mode = if self.options.carry.mode { attributes.mode & 0o777 } else { 0o666 };
         let further = self.options.carry.hard_links && attributes.links > 1;
@@ -81,7 +84,11 @@ impl Transfer<'_> {
         let shape = Shape { bytes: size, sparse, durable, unnamed, mode };
         let Draft { intake, receipts } =
             progress.timed(Spent::DestinationWrite, || self.draft(shape))?;
-        match self.moved(&*reader, &*intake, receipts, sparse, buffer) {
+        let moved = match self.way {
+            Some(way) => self.recoded(way, &*reader, &*intake, buffer),
+            None => self.moved(&*reader, &*intake, receipts, sparse, buffer),
+        };
+        match moved {
             Ok(moved) if moved.content.whole => {
                 self.seal(intake, moved, &attributes, &target, buffer).map(Some)
             }
@@ -101,7 +108,7 @@ impl Transfer<'_> {
     fn draft(&self, shape: Shape) -> Result<Draft<'_>> {
         let (sink, place, item) = (self.sink, self.place, self.item);
         let temp = temp_name(&self.job.name, self.job.next_temp());
-        let ledger = self.job.ledger().filter(|_| is_large(shape.bytes));
+        let ledger = self.job.ledger().filter(|_| is_large(shape.bytes) && self.way.is_none());
         let Some(ledger) = ledger else {
             return Ok(Draft { intake: sink.begin(place, &temp, shape)?, receipts: None });
         };
@@ -155,6 +162,23 @@ impl Transfer<'_> {
         Ok(moved)
     }
 
+    /// Moves the bytes through a form.
+    fn recoded(
+        &self,
+        way: Way,
+        reader: &dyn Reader,
+        intake: &dyn Intake,
+        buffer: &mut ChunkBuffer,
+    ) -> Result<Moved> {
+        let (content, stored) = way.run(self.job, reader, intake, buffer, self.reading())?;
+        Ok(Moved { content, pieces: Vec::new(), stored: Some(stored), offloaded: false })
+    }
+
+    fn reading(&self) -> Reading<'_> {
+        let algorithms = self.options.algorithm.as_slice();
+        Reading { path: self.item.path.as_bytes(), algorithms, holes: false }
+    }
+
     /// Whether the destination took the content by sharing the source's storage.
     fn shared(&self, reader: &dyn Reader, intake: &dyn Intake, size: u64) -> Result<bool> {
         if size < SHARE_BYTES_MIN || !self.tally.may_share() {
@@ -193,12 +217,12 @@ impl Transfer<'_> {
             };
             return large.run(buffer);
         }
-        let how = Reading { path, algorithms: algorithm.as_slice(), holes };
+        let how = Reading { holes, ..self.reading() };
         let content = content::read(self.job, reader, buffer, how, |offset, chunk| {
             let write = || intake.map_or(Ok(()), |intake| intake.write_at(offset, chunk));
             self.job.progress.timed(Spent::DestinationWrite, write)
         })?;
-        Ok(Moved { content, pieces: Vec::new(), offloaded: false })
+        Ok(Moved { content, pieces: Vec::new(), stored: None, offloaded: false })
     }
 
     fn seal(
@@ -210,15 +234,17 @@ impl Transfer<'_> {
         buffer: &mut ChunkBuffer,
     ) -> Result<Made> {
         let Content { bytes, digests, .. } = moved.content;
+        let written = moved.stored.unwrap_or(bytes);
         if self.options.read_back
-            && let Err(error) = self.check(&*intake, bytes, &digests, buffer)
+            && let Err(error) = self.check(&*intake, written, &digests, buffer)
         {
             intake.abort();
             return Err(error);
         }
-        let seal = || intake.seal(bytes, attributes, target);
+        let seal = || intake.seal(written, attributes, target);
         let staged = self.job.progress.timed(Spent::DestinationWrite, seal)?;
-        Ok(Made::Ready { bytes, digests, pieces: moved.pieces, staged })
+        let Moved { pieces, stored, .. } = moved;
+        Ok(Made::Ready { bytes, digests, pieces, stored, staged })
     }
 
     /// Reads the written bytes back from the device and compares their digest.
@@ -231,9 +257,12 @@ impl Transfer<'_> {
     ) -> Result<()> {
         self.job.progress.timed(Spent::Sync, || intake.sync())?;
         let copy = Copied { intake, size: bytes, device: true };
-        let again = self.digested(&copy, None, None, false, buffer)?;
+        let again = match self.way {
+            Some(way) => way.digest_again(self.job, &copy, buffer, self.reading())?,
+            None => self.digested(&copy, None, None, false, buffer)?.content.digests,
+        };
         add(&self.job.progress.bytes_redone, bytes);
-        if again.content.whole && again.content.digests == digests {
+        if again == digests {
             return Ok(());
         }
         let message = "the bytes on the device are not the bytes written";

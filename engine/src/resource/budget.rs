@@ -88,6 +88,16 @@ impl Budget {
     }
 }
 
+impl Budget {
+    /// Takes `bytes` if they are free now, ahead of those who wait: for those who cannot finish,
+    /// and give back what they hold, without.
+    pub fn take_ahead(&self, bytes: u64) -> Option<Permit> {
+        let mut state = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.free = state.free.checked_sub(bytes)?;
+        Some(Permit { bytes, budget: self.clone() })
+    }
+}
+
 impl Permit {
     /// Cuts the permit in two, the first of at most `bytes`.
     pub fn split(mut self, bytes: u64) -> (Permit, Permit) {

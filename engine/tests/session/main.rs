@@ -22,6 +22,7 @@ mod malformed;
 mod memory;
 mod metadata;
 mod races;
+mod recode;
 mod secrets;
 mod session;
 mod stalled;

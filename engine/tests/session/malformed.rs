@@ -158,9 +158,6 @@ fn lines() -> Vec<(Vec<u8>, &'static str)> {
     for field in ["max_delete\":5", "max_delete\":{\"percent\":101}", "compare\":\"guess\""] {
         add(&format!("{{\"op\":\"copy\",\"src\":\"a\",\"dst\":\"b\",\"{field}}}"), "INVALID_FIELD");
     }
-    for field in ["compress\":\"gzip\"", "decompress\":true"] {
-        add(&format!("{{\"op\":\"copy\",\"src\":\"a\",\"dst\":\"b\",\"{field}}}"), "UNSUPPORTED");
-    }
     for url in ["s3://bucket/key", "postgres://host/db", "bogus://x"] {
         add(&format!("{{\"op\":\"copy\",\"src\":\"{url}\",\"dst\":\"b\"}}"), "UNSUPPORTED");
     }
