@@ -88,6 +88,8 @@ class Server:
         self._echoed = 0
         self._shutting: Optional[_Shutdown] = None
         self._signals: List[int] = []
+        # Before a line is read: a command must not begin while nobody watches.
+        self._parent = Parent(options.parent_pid)
         out = _take_over_stdout()
         self._writer = Writer(out, self._answered, lambda: self._events.put(_Event("broken")))
         state = State(options.state_dir)
@@ -129,13 +131,12 @@ class Server:
     # The supervisor: the main thread, where signals arrive.
 
     def _supervise(self) -> int:
-        parent = Parent(self._options.parent_pid)
         ending = False
         while True:
             event = self._next_event()
             self._session.tick()
             if event is None:
-                if not ending and parent.gone():
+                if not ending and self._parent.gone():
                     ending = self._end(cancel=True)
             elif event.what == "done":
                 return self._leave()
