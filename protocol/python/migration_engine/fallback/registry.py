@@ -213,18 +213,9 @@ ALL: List[CodeSpec] = [
         1107,
         "data",
         False,
-        "get the file again from where it came",
-        "The compressed file or archive is damaged, cut off, or followed by bytes that do not "
-        "belong to it. Nothing decoded from it was published.",
-    ),
-    CodeSpec(
-        "OUTPUT_LIMIT",
-        1108,
-        "data",
-        False,
-        "raise max_bytes or max_ratio, where the file is trusted",
-        "The compressed file would grow beyond max_bytes or max_ratio. Nothing decoded from it "
-        "was published.",
+        "get the file again from where it came from",
+        "The compressed data or archive is damaged, cut short, or not of its format. "
+        "Nothing of it was published under the final name.",
     ),
     CodeSpec(
         "DST_EXISTS",
@@ -313,6 +304,15 @@ ALL: List[CodeSpec] = [
         "copied without it; result.data.lost counts them.",
     ),
     CodeSpec(
+        "OUTPUT_LIMIT",
+        1214,
+        "data",
+        False,
+        "raise max_bytes or max_ratio if the input is trusted",
+        "The decoded data is larger than max_bytes, or than max_ratio times the "
+        "input. It was stopped there.",
+    ),
+    CodeSpec(
         "DELETE_LIMIT",
         1220,
         "config",
@@ -347,13 +347,23 @@ ALL: List[CodeSpec] = [
         "Planned items do not equal done plus failed plus skipped ones.",
     ),
     CodeSpec(
+        "RESUME_REFUSED",
+        1305,
+        "integrity",
+        False,
+        "check source and destination; use a new key to start over",
+        "The plan, the source root or the destination root is not the one of this "
+        "key's first attempt. Nothing was changed.",
+    ),
+    CodeSpec(
         "DELETE_HALTED",
         1320,
         "integrity",
         False,
         "check that the source is the right one and wholly readable, then send the command again",
         "Nothing was deleted at the destination, since it is not certain what the "
-        "source has: it has no items at all, a listing on either side failed, or an item failed.",
+        "source has: it has no items at all, a listing on either side failed, or an "
+        "item failed.",
     ),
     CodeSpec(
         "MEMORY",
@@ -393,8 +403,9 @@ ALL: List[CodeSpec] = [
         "resource",
         True,
         "see who writes to the destination, then send the command again",
-        "The lease on the destination was lost while the command ran: it could not be "
-        "renewed in time, or somebody else broke it. Nothing was published after that.",
+        "The lease on the destination was lost while the command ran: it could not be"
+        " renewed in time, or somebody else broke it. Nothing was published after "
+        "that.",
     ),
     CodeSpec(
         "INTERNAL",
