@@ -16,6 +16,9 @@ from typing import List, Tuple
 # one table walk per lane; never more than 1 MiB, so that a block stays in the cache.
 _GEOMETRIES = ((1024, 1024), (1024, 256), (256, 128), (64, 64))
 
+# Longer runs of zeros are taken by doubling.
+_STEPPED_POWER_MAX = 8
+
 _Tables = Tuple[Tuple[int, ...], ...]
 
 
@@ -70,7 +73,22 @@ def _table_entry(index: int, polynomial: int) -> int:
 def shift_tables(family: _Family, length: int) -> _Tables:
     """The map "``length`` zero bytes follow" as one table per byte of the register."""
     bits = 8 * family.width_bytes
-    columns = [_after_zeros(family, 1 << bit, length) for bit in range(bits)]
+    return _tables(family, [_after_zeros(family, 1 << bit, length) for bit in range(bits)])
+
+
+@cache
+def _power_tables(family: _Family, power: int) -> _Tables:
+    """The map "two to the ``power`` zero bytes follow"."""
+    if power <= _STEPPED_POWER_MAX:
+        return shift_tables(family, 1 << power)
+    half = _power_tables(family, power - 1)
+    bits = 8 * family.width_bytes
+    return _tables(
+        family, [apply_tables(half, apply_tables(half, 1 << bit)) for bit in range(bits)]
+    )
+
+
+def _tables(family: _Family, columns: List[int]) -> _Tables:
     return tuple(
         tuple(_combine(columns[8 * byte : 8 * byte + 8], index) for index in range(256))
         for byte in range(family.width_bytes)
@@ -120,6 +138,14 @@ class Crc:
                 at += size
                 left -= size
         self._state = family.bytewise(state, data[at:])
+
+    def append(self, other: "Crc", length: int) -> None:
+        """Feeds the ``length`` bytes that ``other`` was fed, without seeing them again."""
+        state = self._state ^ self._family.ones
+        for power in range(length.bit_length()):
+            if length >> power & 1:
+                state = apply_tables(_power_tables(self._family, power), state)
+        self._state = state ^ other._state
 
     def hexdigest(self) -> str:
         """The value so far: lower case, fixed width."""

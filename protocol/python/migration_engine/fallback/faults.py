@@ -45,6 +45,7 @@ ENDS_JOB = (
     "DST_NO_SPACE",
     "DST_READ_ONLY",
     "NO_ATOMIC_NOREPLACE",
+    "LEASE_LOST",
 )
 
 

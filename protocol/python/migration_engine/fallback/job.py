@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, 
 
 from .faults import Fault
 from .limiter import Limiter
+from .metadata import Losses
 from .names import path_fields
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Job:
         self.items_ok = 0
         self.items_failed = 0
         self.items_skipped = 0
+        self.items_new = 0
         self.items_total: Optional[int] = None
         self.retries = 0
         self.warnings = 0
@@ -116,6 +118,7 @@ class Job:
         self.failures = Sample()
         self.first_failure: Optional[Fault] = None
         self.report_path: Optional[bytes] = None
+        self.losses = Losses()
         self.prior_attempts: List[str] = []
         self.resume_token: Optional[str] = None
         self.roots_noted = False
@@ -214,9 +217,19 @@ class Job:
         """Accounts for ``count`` bytes read and waits for the byte limits."""
         self.bytes_seen += count
         self.active_bytes += count
+        self.pay(count)
+
+    def pay(self, count: int) -> None:
+        """Waits for the byte limits of ``count`` bytes that are read once more."""
         self.step()
         self._pay(self.bytes_limit, count)
         self._pay(self.session.bytes_limit, count)
+
+    def skim(self, count: int) -> None:
+        """Accounts for ``count`` bytes of a hole, which cost nothing to read."""
+        self.bytes_seen += count
+        self.active_bytes += count
+        self.step()
 
     def _pay(self, limiter: Limiter, amount: int) -> None:
         until = limiter.pay(amount)
@@ -245,6 +258,10 @@ class Job:
         """One item was left alone by rule."""
         self.items_skipped += 1
         self._item(path, "skipped", count)
+
+    def deleted(self, path: bytes) -> None:
+        """One name was removed from the destination, since the source does not have it."""
+        self._item(path, "deleted", 0)
 
     def item_failed(self, path: bytes, fault: Fault) -> None:
         """One item was not done; the rest goes on."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, Sequence, Tuple
 
 from .faults import Fault
 from .glob import Selection
+from .lease import LEASE_BYTES, Cell, decode, is_dead
 from .local import DIRECTORY_FLAGS, Walk
-from .names import is_temporary, owner_of
+from .names import LEASE_NAME, is_temporary, owner_of
 from .state import Root
 
 if TYPE_CHECKING:
@@ -45,9 +46,31 @@ def remove_below(roots: Sequence[Root], wanted: Callable[[str], bool], dry_run: 
             for path, dir_fd, name, size in _temporaries(fd) if root.deep else _shallow(fd):
                 if wanted(owner_of(name)):
                     _remove(removed, os.path.join(root.path, path), dir_fd, name, size, dry_run)
+            if root.deep:
+                _free_lease(removed, root.path, fd, wanted, dry_run)
         finally:
             os.close(fd)
     return removed
+
+
+def _free_lease(
+    removed: Removed, path: bytes, fd: int, wanted: Callable[[str], bool], dry_run: bool
+) -> None:
+    """Frees the lease of a job that is ``wanted``, once its process is proven dead."""
+    cell = Cell(fd)
+    try:
+        data = cell.read()
+        record = decode(data)
+        if record is None or not wanted(str(record["job"])[:8]) or not is_dead(record):
+            return
+        freed = dry_run or cell.swap(data, None)
+    except Fault:
+        freed = False
+    if freed:
+        removed.files += 1
+        removed.bytes += LEASE_BYTES
+    else:
+        removed.leftovers.append(os.path.join(path, LEASE_NAME))
 
 
 def _temporaries(root_fd: int) -> Iterator[Tuple[bytes, int, bytes, int]]:

@@ -38,9 +38,14 @@ def identity(status: os.stat_result) -> str:
     )
 
 
-def inode(status: os.stat_result) -> str:
-    """What stays the same when a file is renamed, its size included."""
-    return "%d:%d:%d" % (status.st_dev, status.st_ino, status.st_size)
+def mark(status: os.stat_result) -> str:
+    """What stays the same when a file is renamed, and changes when it is written."""
+    return "%d:%d:%d:%d" % (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def inode(status: os.stat_result) -> Tuple[int, int]:
+    """Which file this is, by whatever name."""
+    return status.st_dev, status.st_ino
 
 
 def base_name(path: bytes) -> bytes:
@@ -68,11 +73,20 @@ class Directory:
             os.close(self.fd)
 
 
+class Source(NamedTuple):
+    """An item to carry over: entry ``name`` of the directory ``dir_fd``; decoded if ``packed``."""
+
+    dir_fd: Optional[int]
+    name: bytes
+    path: bytes
+    packed: bool = False
+
+
 class Entry(NamedTuple):
     """Something found by :func:`walk`.
 
     ``what`` is ``item``, ``enter``, ``leave`` or ``failed``; ``fd`` is the directory that holds an
-    item under ``name``, or the entered directory itself.
+    item under ``name``, or the entered directory itself. ``followed`` items were reached by a link.
     """
 
     what: str
@@ -82,6 +96,7 @@ class Entry(NamedTuple):
     status: Optional[os.stat_result]
     fd: int
     fault: Optional[Fault] = None
+    followed: bool = False
 
     @property
     def st(self) -> os.stat_result:
@@ -180,7 +195,7 @@ class Walk:
 
     def _through(self, path: bytes, name: bytes, covered: bool) -> Iterator[Entry]:
         try:
-            parent, last = self._resolve(path)
+            parent, last = resolve_beneath(self._root_fd, path)
         except Fault as fault:
             if covered:
                 yield Entry("failed", path, name, "symlink", None, -1, fault.at(path))
@@ -195,49 +210,51 @@ class Walk:
                 fd = os.open(last, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
                 yield from self._enter(path, name, fd, covered)
             elif covered:
-                yield Entry("item", path, last, kind_of(status.st_mode), status, parent)
+                kind = kind_of(status.st_mode)
+                yield Entry("item", path, last, kind, status, parent, followed=True)
         finally:
             os.close(parent)
 
-    def _resolve(self, path: bytes) -> Tuple[int, bytes]:
-        """The directory and name that the link ``path`` leads to, by steps inside the root."""
-        parts: List[bytes] = []
-        ahead = path.split(b"/")[::-1]
-        links = 0
-        while ahead:
-            part = ahead.pop()
-            if part in (b"", b"."):
-                continue
-            if part == b"..":
-                if not parts:
-                    raise Fault("SRC_LINK", "a link leads out of the source")
-                parts.pop()
-                continue
-            text = self._link_text(parts, part)
-            if text is None:
-                parts.append(part)
-                continue
-            links += 1
-            if links > 40:
-                raise Fault("SRC_LINK", "a link is circular")
-            if text.startswith(b"/"):
-                raise Fault("SRC_LINK", "a link leads out of the source")
-            ahead.extend(text.split(b"/")[::-1])
-        if not parts:
-            raise Fault("SRC_LINK", "a link leads to the source itself")
-        return open_beneath(self._root_fd, parts[:-1]), parts[-1]
 
-    def _link_text(self, parts: List[bytes], name: bytes) -> Optional[bytes]:
+def resolve_beneath(root_fd: int, path: bytes) -> Tuple[int, bytes]:
+    """The directory and name that the link ``path`` leads to, by steps inside the root."""
+    parts: List[bytes] = []
+    ahead = path.split(b"/")[::-1]
+    links = 0
+    while ahead:
+        part = ahead.pop()
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            if not parts:
+                raise Fault("SRC_LINK", "a link leads out of the source")
+            parts.pop()
+            continue
+        text = _link_text(root_fd, parts, part)
+        if text is None:
+            parts.append(part)
+            continue
+        links += 1
+        if links > 40:
+            raise Fault("SRC_LINK", "a link is circular")
+        if text.startswith(b"/"):
+            raise Fault("SRC_LINK", "a link leads out of the source")
+        ahead.extend(text.split(b"/")[::-1])
+    if not parts:
+        raise Fault("SRC_LINK", "a link leads to the source itself")
+    return open_beneath(root_fd, parts[:-1]), parts[-1]
+
+
+def _link_text(root_fd: int, above: List[bytes], name: bytes) -> Optional[bytes]:
+    try:
+        fd = open_beneath(root_fd, above)
         try:
-            fd = open_beneath(self._root_fd, parts)
-            try:
-                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                is_link = stat.S_ISLNK(status.st_mode)
-                return os.readlink(name, dir_fd=fd) if is_link else None
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise Fault("SRC_LINK", "a link could not be followed", cause=error) from error
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            return os.readlink(name, dir_fd=fd) if stat.S_ISLNK(status.st_mode) else None
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise Fault("SRC_LINK", "a link could not be followed", cause=error) from error
 
 
 def open_beneath(root_fd: int, parts: List[bytes]) -> int:

@@ -9,11 +9,13 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from .digest import algorithm_of
+from .compare import Item
+from .digest import RANGE_BYTES, algorithm_of, range_algorithm
 from .faults import Fault, destination_fault, source_fault
 from .local import make_directories
 from .names import text_fields
 from .publish import Staged, create_file, publish
+from .state import Content
 
 if TYPE_CHECKING:
     from .job import Job
@@ -21,13 +23,15 @@ if TYPE_CHECKING:
 _LINE = re.compile(rb"(\\?)([0-9a-fA-F]+) [ *](.+)\Z", re.DOTALL)
 _ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}
 _UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
-_LINE_BYTES_MAX = 1 << 20
+_LINE_BYTES_MAX = 64 << 20
+"""Room for the ranges of a file of many TiB."""
 
 
 class Listed(NamedTuple):
     """One entry of a manifest that is compared with."""
 
     path: bytes
+    kind: str
     digests: Dict[str, str]
     size: Optional[int]
     link: Optional[bytes]
@@ -80,22 +84,25 @@ class ManifestWriter:
         return (status.st_dev, status.st_ino) in self._own
 
     def file(self, path: bytes, status: os.stat_result, size: int, digests: Dict[str, str]) -> None:
-        """Lists a file that is done."""
+        """Lists a file that was digested."""
         if not self._json:
             self._lines.append((path, next(iter(digests.values())).encode("ascii")))
             return
-        entry: Dict[str, Any] = dict(text_fields("path", path))
-        entry.update(kind="file", bytes=size, mtime_ns=str(status.st_mtime_ns))
-        entry.update(mode=status.st_mode & 0o7777, digests=digests)
-        self._write(json_line(entry))
+        self._write(json_line(_file_entry(path, status, Content(size, digests, []))))
 
-    def link(self, path: bytes, text: bytes) -> None:
-        """Lists a link that is done; coreutils' form has none."""
-        if self._json:
-            entry: Dict[str, Any] = dict(text_fields("path", path))
-            entry.update(kind="symlink")
-            entry.update(text_fields("link", text))
-            self._write(json_line(entry))
+    def add(self, item: Item, content: Content) -> None:
+        """Lists an item that was copied; coreutils' form has files only."""
+        path, status = item.source.path, item.status
+        if item.kind == "file":
+            self._write(json_line(_file_entry(path, status, content)))
+            return
+        entry: Dict[str, Any] = dict(text_fields("path", path))
+        entry.update(kind=item.kind, mtime_ns=str(status.st_mtime_ns))
+        if item.text is not None:
+            entry.update(text_fields("link", item.text))
+        else:
+            entry["mode"] = status.st_mode & 0o7777
+        self._write(json_line(entry))
 
     def publish(self) -> None:
         """Gives the manifest its name, replacing an older one."""
@@ -122,6 +129,19 @@ class ManifestWriter:
             _write_all(self._staged.fd, line)
         except OSError as error:
             raise destination_fault(error, "write the manifest", self.path) from error
+
+
+def _file_entry(path: bytes, status: os.stat_result, content: Content) -> Dict[str, Any]:
+    entry: Dict[str, Any] = dict(text_fields("path", path))
+    entry.update(kind="file", bytes=content.size, mtime_ns=str(status.st_mtime_ns))
+    entry.update(mode=status.st_mode & 0o7777, digests=content.digests)
+    if content.stored is not None:
+        entry["stored_bytes"] = content.stored
+    if content.ranges:
+        algorithm = range_algorithm(next(iter(content.digests), None))
+        chunks = {"bytes": RANGE_BYTES, "algorithm": algorithm, "digests": content.ranges}
+        entry["chunks"] = chunks
+    return entry
 
 
 def _create_beside(job: "Job", path: bytes) -> Staged:
@@ -183,12 +203,16 @@ def _entries(file: Any, path: bytes) -> Iterator[Listed]:
 def _json_entry(text: bytes) -> Listed:
     entry = json.loads(text.decode("utf-8"))
     name = _exact(entry, "path")
-    if entry["kind"] == "symlink":
-        return Listed(name, {}, None, _exact(entry, "link"))
+    kind = entry["kind"]
+    if kind == "symlink":
+        return Listed(name, kind, {}, None, _exact(entry, "link"))
+    if kind == "special":
+        return Listed(name, kind, {}, None, None)
     digests = entry["digests"]
     if not isinstance(digests, dict) or not digests:
         raise ValueError("an entry without digests")
-    return Listed(name, {str(k): str(v) for k, v in digests.items()}, int(entry["bytes"]), None)
+    values = {str(k): str(v) for k, v in digests.items()}
+    return Listed(name, "file", values, int(entry["bytes"]), None)
 
 
 def _exact(entry: Dict[str, Any], field: str) -> bytes:
@@ -209,4 +233,4 @@ def _plain_entry(text: bytes) -> Listed:
         raise ValueError("no digest of a known length")
     if mark:
         name = re.sub(rb"\\[\\nr]", lambda part: _UNESCAPES[part.group()], name)
-    return Listed(name, {algorithm: digest.decode("ascii").lower()}, None, None)
+    return Listed(name, "file", {algorithm: digest.decode("ascii").lower()}, None, None)

@@ -6,6 +6,8 @@ import base64
 import re
 from typing import Dict
 
+LEASE_NAME = b".mig-lease"
+"""The record of the lease on a destination, in its root."""
 _TEMPORARY = re.compile(rb"\.mig-[0-9a-f]{8}-[0-9]+\.part\Z")
 
 
@@ -40,6 +42,11 @@ def temporary(job8: str, number: int) -> bytes:
 def is_temporary(name: bytes) -> bool:
     """Whether ``name`` has the form kept for temporary files."""
     return _TEMPORARY.match(name) is not None
+
+
+def is_kept(name: bytes) -> bool:
+    """Whether ``name`` is the engine's own: neither copied nor deleted as an item."""
+    return name == LEASE_NAME or is_temporary(name)
 
 
 def owner_of(name: bytes) -> str:

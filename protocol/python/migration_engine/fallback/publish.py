@@ -11,9 +11,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from .faults import Fault, destination_fault
-from .local import Directory, inode, kind_of
+from .lease import Lease
+from .local import Directory, mark
 from .names import temporary
-from .state import Published
+from .state import Content, Published
 
 if TYPE_CHECKING:
     from .job import Job
@@ -24,48 +25,11 @@ _RENAME_NOREPLACE = 1
 _NOT_OFFERED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
 
-class Decision(NamedTuple):
-    """What ``on_exists`` makes of an item: ``new``, ``replace``, ``skip`` or ``conflict``."""
-
-    action: str
-    fault: Optional[Fault] = None
-
-
-def judge(
-    dir_fd: int, name: bytes, source: os.stat_result, link: Optional[bytes], on_exists: str
-) -> Decision:
-    """Looks at the destination name; ``link`` is the text of a source that is a link."""
-    try:
-        there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return Decision("new")
-    except OSError as error:
-        return Decision("conflict", destination_fault(error, "look at the destination"))
-    if stat.S_ISDIR(there.st_mode):
-        return Decision("conflict", Fault("DST_TYPE", "a directory is in the way"))
-    if on_exists == "fail":
-        return Decision("conflict", Fault("DST_EXISTS", "the destination exists"))
-    if on_exists == "skip":
-        return Decision("skip")
-    if on_exists == "update" and _agrees(dir_fd, name, there, source, link):
-        return Decision("skip")
-    return Decision("replace")
-
-
-def _agrees(
-    dir_fd: int, name: bytes, there: os.stat_result, source: os.stat_result, link: Optional[bytes]
-) -> bool:
-    if kind_of(there.st_mode) != kind_of(source.st_mode):
-        return False
-    if link is not None:
-        return os.readlink(name, dir_fd=dir_fd) == link
-    return (there.st_size, there.st_mtime_ns) == (source.st_size, source.st_mtime_ns)
-
-
 class Staged:
-    """A temporary file or link that waits for its name.
+    """A temporary item that waits for its name.
 
-    ``fd`` is the open file, or ``None`` for a link. ``source`` identifies what it was read from.
+    ``fd`` is the open file, or ``None`` for what has no content to write. ``source`` identifies
+    what it was read from; ``lost`` is what the destination could not hold.
     """
 
     def __init__(
@@ -78,16 +42,37 @@ class Staged:
         self.fd = fd
         self.replace = False
         self.size = 0
+        self.is_item = True
+        self.counts = True
+        self.stored: Optional[int] = None
         self.source = ""
         self.digests: Dict[str, str] = {}
+        self.ranges: List[str] = []
+        self.lost: List[str] = []
         self.done: Callable[[], None] = _nothing
         self._settled = False
 
-    def inode(self) -> str:
-        """What tells this very file after its rename."""
+    def file(self) -> int:
+        """The open file."""
+        if self.fd is None:
+            raise ValueError("only a file has content")
+        return self.fd
+
+    def status(self) -> os.stat_result:
+        """What is there under the temporary name."""
         if self.fd is not None:
-            return inode(os.fstat(self.fd))
-        return inode(os.stat(self.temp, dir_fd=self.directory.fd, follow_symlinks=False))
+            return os.fstat(self.fd)
+        return os.stat(self.temp, dir_fd=self.directory.fd, follow_symlinks=False)
+
+    @property
+    def counted(self) -> int:
+        """Bytes that count for this item: none where they counted under another name."""
+        return self.size if self.counts else 0
+
+    @property
+    def content(self) -> Content:
+        """What is known of its content."""
+        return Content(self.size, self.digests, self.ranges, self.stored)
 
     def discard(self) -> None:
         """Removes the temporary file, unless it has its name already."""
@@ -126,14 +111,53 @@ def create_file(job: "Job", directory: Directory, name: bytes, path: bytes) -> S
 
 def create_link(job: "Job", directory: Directory, name: bytes, path: bytes, text: bytes) -> Staged:
     """A new symbolic link under a temporary name."""
+
+    def make(temp: bytes) -> None:
+        os.symlink(text, temp, dir_fd=directory.fd)
+
+    return _create(job, directory, name, path, "create a link", make)
+
+
+def create_special(
+    job: "Job", directory: Directory, name: bytes, path: bytes, status: os.stat_result
+) -> Staged:
+    """A new fifo, socket or device like the one of ``status``, under a temporary name."""
+    kind = stat.S_IFMT(status.st_mode)
+    device = status.st_rdev if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0
+
+    def make(temp: bytes) -> None:
+        os.mknod(temp, kind | 0o600, device, dir_fd=directory.fd)
+
+    return _create(job, directory, name, path, "create a special file", make)
+
+
+def create_name(
+    job: "Job", directory: Directory, name: bytes, path: bytes, fd: int, other: bytes
+) -> Staged:
+    """One more name for the file ``other`` of the directory ``fd``, a temporary one."""
+
+    def make(temp: bytes) -> None:
+        os.link(other, temp, src_dir_fd=fd, dst_dir_fd=directory.fd, follow_symlinks=False)
+
+    return _create(job, directory, name, path, "create a hard link", make)
+
+
+def _create(
+    job: "Job",
+    directory: Directory,
+    name: bytes,
+    path: bytes,
+    doing: str,
+    make: Callable[[bytes], None],
+) -> Staged:
     while True:
         temp = temporary(job.name[:8], job.session.temporary_number())
         try:
-            os.symlink(text, temp, dir_fd=directory.fd)
+            make(temp)
         except FileExistsError:
             continue
         except OSError as error:
-            raise destination_fault(error, "create a link", path) from error
+            raise destination_fault(error, doing, path) from error
         return Staged(directory, temp, name, path, None)
 
 
@@ -145,9 +169,10 @@ class FinishedDirectory(NamedTuple):
 
 
 class Publisher:
-    """Gives staged items their names, in batches with one common sync."""
+    """Gives staged items their names, in batches with one common sync, while ``lease`` holds."""
 
     def __init__(self, job: "Job", durable: bool, on_exists: str) -> None:
+        self.lease: Optional[Lease] = None
         self._job = job
         self._durable = durable
         self._on_exists = on_exists
@@ -181,7 +206,8 @@ class Publisher:
         try:
             self._sync_files(staged)
             self._note(staged)
-            published = [item for item in staged if self._publish(item)]
+            with self.commit():
+                published = [item for item in staged if self._publish(item)]
             self._finish_directories()
             self._sync_directories()
         except BaseException:
@@ -190,9 +216,15 @@ class Publisher:
             raise
         for item in published:
             item.done()
-            self._job.item_ok(item.path, item.size, item.digests)
+            self._job.losses.add(self._job, item.lost, item.path)
+            if item.is_item:
+                self._job.item_ok(item.path, item.counted, item.digests)
         if published:
             self._checkpoint()
+
+    def commit(self) -> "contextlib.AbstractContextManager[None]":
+        """Within it names may be given: where a lease is held, it stays."""
+        return contextlib.nullcontext() if self.lease is None else self.lease.commit()
 
     def abort(self) -> None:
         """Removes all that is staged and not published."""
@@ -225,8 +257,7 @@ class Publisher:
         if key is None or not staged:
             return
         items = [
-            Published(item.path, item.inode(), item.source, item.size, item.digests)
-            for item in staged
+            Published(item.path, mark(item.status()), item.source, item.content) for item in staged
         ]
         self._job.session.state.note_published(key, items, self._durable)
 
@@ -303,6 +334,10 @@ def publish(item: Staged) -> None:
     fd = item.directory.fd
     if item.replace:
         os.replace(item.temp, item.name, src_dir_fd=fd, dst_dir_fd=fd)
+        if item.fd is None:
+            # Where both were names of one file, a rename leaves both.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(item.temp, dir_fd=fd)
     elif not _rename_noreplace(fd, item.temp, item.name):
         _link_noreplace(fd, item.temp, item.name)
 

@@ -39,20 +39,36 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE TABLE IF NOT EXISTS keys (
     key TEXT PRIMARY KEY, op TEXT NOT NULL, command TEXT NOT NULL, job TEXT NOT NULL,
     result TEXT);
-CREATE TABLE IF NOT EXISTS done (
-    key TEXT NOT NULL, path BLOB NOT NULL, inode TEXT NOT NULL, source TEXT NOT NULL,
-    size INTEGER NOT NULL, digests TEXT NOT NULL, PRIMARY KEY (key, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS roots (
+    key TEXT NOT NULL, side TEXT NOT NULL, identity TEXT, PRIMARY KEY (key, side)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS receipts (
+    key TEXT NOT NULL, path BLOB NOT NULL, mark TEXT NOT NULL, source TEXT NOT NULL,
+    facts TEXT NOT NULL, PRIMARY KEY (key, path)) WITHOUT ROWID;
 """
 
 
-class Published(NamedTuple):
-    """One item that a keyed command published, or was about to."""
+class Content(NamedTuple):
+    """What is known of an item's content: plain bytes, digests, those of its ranges.
 
-    path: bytes
-    inode: str
-    source: str
+    ``stored`` is its length at the destination where that holds it packed.
+    """
+
     size: int
     digests: Dict[str, str]
+    ranges: List[str]
+    stored: Optional[int] = None
+
+
+class Published(NamedTuple):
+    """One item that a keyed command published, or was about to.
+
+    ``mark`` tells that very file, ``source`` the state that was read.
+    """
+
+    path: bytes
+    mark: str
+    source: str
+    content: Content
 
 
 class Root(NamedTuple):
@@ -273,12 +289,13 @@ class State:
     def store_result(self, key: str, result: Dict[str, Any]) -> None:
         """Remembers the result of a command that ended with ``ok``; its items go."""
         text = json.dumps(result, ensure_ascii=False)
-        self._write("DELETE FROM done WHERE key = ?", [(key,)])
+        self._write("DELETE FROM receipts WHERE key = ?", [(key,)])
         self._write("UPDATE keys SET result = ? WHERE key = ?", [(text, key)], durable=True)
 
     def forget(self, key: str) -> None:
         """Drops all that is known about ``key``."""
-        self._write("DELETE FROM done WHERE key = ?", [(key,)])
+        for table in ("receipts", "roots"):
+            self._write("DELETE FROM %s WHERE key = ?" % table, [(key,)])
         self._write("DELETE FROM keys WHERE key = ?", [(key,)], durable=True)
 
     # What keyed commands published.
@@ -286,19 +303,27 @@ class State:
     def note_published(self, key: str, items: Sequence[Published], durable: bool) -> None:
         """Remembers ``items`` before their names appear, so that a resumed job knows its own."""
         rows = [
-            (key, item.path, item.inode, item.source, item.size, json.dumps(item.digests))
-            for item in items
+            (key, item.path, item.mark, item.source, json.dumps(item.content)) for item in items
         ]
-        self._write("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?, ?)", rows, durable)
+        self._write("INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?, ?)", rows, durable)
 
     def published(self, key: str, path: bytes) -> Optional[Published]:
         """What is on record about ``path``."""
-        sql = "SELECT inode, source, size, digests FROM done WHERE key = ? AND path = ?"
+        sql = "SELECT mark, source, facts FROM receipts WHERE key = ? AND path = ?"
         rows = self._rows(sql, (key, path))
         if not rows:
             return None
-        inode, source, size, digests = rows[0]
-        return Published(path, inode, source, size, json.loads(digests))
+        mark, source, facts = rows[0]
+        return Published(path, mark, source, Content(*json.loads(facts)))
+
+    # What a keyed command was first run on.
+
+    def first_root(self, key: str, side: str, identity: Optional[str]) -> Optional[str]:
+        """What ``side`` was when the key first ran: ``identity``, if that is now."""
+        row = (key, side, identity)
+        self._write("INSERT OR IGNORE INTO roots VALUES (?, ?, ?)", [row], durable=True)
+        found = self._rows("SELECT identity FROM roots WHERE key = ? AND side = ?", (key, side))
+        return None if found[0][0] is None else str(found[0][0])
 
     # The base.
 

@@ -1,16 +1,18 @@
-"""One file from source to a temporary file beside its destination, digested on the way."""
+"""One item from source to a temporary one beside its destination, digested on the way."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import stat
-from typing import TYPE_CHECKING, FrozenSet, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, FrozenSet, Iterator, NamedTuple, Optional
 
-from .digest import Digests
+from .coding import CAPS_DEFAULT, Caps, GzipPacker, GzipUnpacker
+from .digest import LARGE_BYTES, ContentDigests, Digests
 from .faults import Fault, destination_fault, source_fault
-from .local import Directory, identity, open_source_file, read_chunks
-from .publish import Staged, create_file, create_link
+from .local import Directory, Source, identity, open_source_file, read_chunks
+from .metadata import Attributes, Entry, apply_attributes, read_attributes
+from .publish import Staged, create_file, create_link, create_special
+from .sparse import Piece, pieces
 
 if TYPE_CHECKING:
     from .job import Job
@@ -19,20 +21,19 @@ ATTEMPTS = 3
 
 
 class Rules(NamedTuple):
-    """How files are carried over."""
+    """How items are carried over.
+
+    ``ranged`` asks for digests of ranges too, ``pack`` for gzip of this level. What is decoded
+    stays within ``caps``.
+    """
 
     algorithm: Optional[str]
     verify: str
     preserve: FrozenSet[str]
     chunk_bytes: int
-
-
-class Source(NamedTuple):
-    """A file or link to carry over: entry ``name`` of the directory ``dir_fd``."""
-
-    dir_fd: Optional[int]
-    name: bytes
-    path: bytes
+    ranged: bool = False
+    pack: Optional[int] = None
+    caps: Caps = CAPS_DEFAULT
 
 
 def stage_file(
@@ -43,10 +44,10 @@ def stage_file(
     try:
         for attempt in range(ATTEMPTS):
             if attempt:
-                _start_over(job, staged)
-            status = _fill(job, rules, source, staged)
-            if status is not None:
-                _finish_file(job, rules, status, staged)
+                start_over(job, staged)
+            given = _fill(job, rules, source, staged)
+            if given is not None:
+                _finish_file(job, rules, given, staged)
                 return staged
         raise Fault("SRC_CHANGED", "the source changed while it was read", path=source.path)
     except BaseException:
@@ -58,35 +59,56 @@ def stage_link(
     job: "Job", rules: Rules, source: Source, directory: Directory, name: bytes
 ) -> Staged:
     """Copies a link as it is."""
+    given = _attributes(rules, source)
+    staged = create_link(job, directory, name, source.path, link_text(source))
+    return _dress(rules, given, staged)
+
+
+def stage_special(
+    job: "Job", rules: Rules, source: Source, directory: Directory, name: bytes
+) -> Staged:
+    """Makes a fifo, socket or device like the source, which is not opened."""
+    given = _attributes(rules, source)
+    staged = create_special(job, directory, name, source.path, given.status)
+    return _dress(rules, given, staged)
+
+
+def link_text(source: Source) -> bytes:
+    """Where a link leads, as it is written."""
     try:
-        status = os.stat(source.name, dir_fd=source.dir_fd, follow_symlinks=False)
-        text = os.readlink(source.name, dir_fd=source.dir_fd)
+        return os.readlink(source.name, dir_fd=source.dir_fd)
     except OSError as error:
         raise source_fault(error, "read the link", source.path) from error
-    staged = create_link(job, directory, name, source.path, text)
-    staged.source = identity(status)
+
+
+def _attributes(rules: Rules, source: Source) -> Attributes:
+    """Those of what is not opened."""
     try:
-        if "owner" in rules.preserve:
-            os.chown(
-                staged.temp,
-                status.st_uid,
-                status.st_gid,
-                dir_fd=directory.fd,
-                follow_symlinks=False,
-            )
-        if "times" in rules.preserve:
-            times = (status.st_atime_ns, status.st_mtime_ns)
-            os.utime(staged.temp, ns=times, dir_fd=directory.fd, follow_symlinks=False)
+        status = os.stat(source.name, dir_fd=source.dir_fd, follow_symlinks=False)
+        if source.dir_fd is None:
+            return Attributes(status, {})
+        return read_attributes(Entry(source.dir_fd, source.name), status, rules.preserve)
+    except OSError as error:
+        raise source_fault(error, "read the source", source.path) from error
+
+
+def _dress(rules: Rules, given: Attributes, staged: Staged) -> Staged:
+    staged.source = identity(given.status)
+    try:
+        staged.lost = apply_attributes(
+            Entry(staged.directory.fd, staged.temp), rules.preserve, given
+        )
     except OSError as error:
         staged.discard()
-        raise destination_fault(error, "set the link's metadata", source.path) from error
+        raise destination_fault(error, "set the metadata", staged.path) from error
     return staged
 
 
-def _start_over(job: "Job", staged: Staged) -> None:
+def start_over(job: "Job", staged: Staged) -> None:
+    """Empties the temporary file, since its source changed."""
     job.retries += 1
     job.warn(Fault("SRC_CHANGED", "changed while it was read; it is read again", path=staged.path))
-    fd = _open_fd(staged)
+    fd = staged.file()
     try:
         os.lseek(fd, 0, os.SEEK_SET)
         os.ftruncate(fd, 0)
@@ -94,14 +116,23 @@ def _start_over(job: "Job", staged: Staged) -> None:
         raise destination_fault(error, "start over", staged.path) from error
 
 
-def _fill(job: "Job", rules: Rules, source: Source, staged: Staged) -> Optional[os.stat_result]:
-    """Writes the content; the source's status, or ``None`` where it changed meanwhile."""
+def _fill(job: "Job", rules: Rules, source: Source, staged: Staged) -> Optional[Attributes]:
+    """Writes the content; the source's attributes, or ``None`` where it changed meanwhile."""
     with job.timed("source_read_ms"):
         fd = open_source_file(source.name, source.dir_fd, source.path)
     try:
         before = os.fstat(fd)
-        digests = Digests([rules.algorithm] if rules.algorithm else [])
-        size = _pour(job, rules, fd, staged, digests)
+        given = _attributes_of(fd, before, rules, source)
+        coded = source.packed or rules.pack is not None
+        ranged = rules.ranged and not coded and before.st_size >= LARGE_BYTES
+        digests = ContentDigests(rules.algorithm, ranged)
+        try:
+            size = _pour(job, rules, source, fd, staged, digests)
+        except Fault as fault:
+            # A source that is being written may well look damaged.
+            if fault.code != "SRC_CORRUPT" or identity(before) == identity(os.fstat(fd)):
+                raise
+            return None
         after = os.fstat(fd)
     finally:
         os.close(fd)
@@ -110,103 +141,191 @@ def _fill(job: "Job", rules: Rules, source: Source, staged: Staged) -> Optional[
     with contextlib.suppress(OSError):
         now = os.stat(source.name, dir_fd=source.dir_fd, follow_symlinks=False)
         if identity(now) == identity(after):
-            staged.size, staged.source = size, identity(after)
-            staged.digests = digests.hex()
-            return after
+            staged.source = identity(after)
+            staged.digests, staged.ranges = digests.finish(), digests.ranges
+            return given._replace(status=after)
     return None
 
 
-def _pour(job: "Job", rules: Rules, fd: int, staged: Staged, digests: Digests) -> int:
+def _attributes_of(fd: int, status: os.stat_result, rules: Rules, source: Source) -> Attributes:
+    try:
+        return read_attributes(fd, status, rules.preserve)
+    except OSError as error:
+        raise source_fault(error, "read the attributes", source.path) from error
+
+
+def _pour(
+    job: "Job", rules: Rules, source: Source, fd: int, staged: Staged, digests: ContentDigests
+) -> int:
+    """Writes what ``fd`` holds; the bytes of the source."""
     size = 0
-    chunks = read_chunks(fd, rules.chunk_bytes, staged.path)
+    unpacker = GzipUnpacker(rules.caps) if source.packed else None
+    output = Output(job, staged, rules.pack)
+    content = _read(job, fd, rules, source)
+    for piece in content:
+        size += piece.length
+        if unpacker is None:
+            _carry(job, piece, digests, output)
+            continue
+        try:
+            for data in unpacker.feed(piece.data or bytes(piece.length)):
+                _carry(job, Piece(data, len(data)), digests, output)
+        except Fault as fault:
+            raise fault.at(source.path) from fault
+    if unpacker is not None:
+        unpacker.finish()
+    output.finish()
+    return size
+
+
+def _read(job: "Job", fd: int, rules: Rules, source: Source) -> Iterator[Piece]:
+    """The pieces of the source, paid for; holes are told where they can be kept."""
+    holes = "holes" in rules.preserve and rules.pack is None and not source.packed
+    found = pieces(fd, rules.chunk_bytes, source.path, holes)
     while True:
         with job.timed("source_read_ms"):
-            data = next(chunks, None)
-        if data is None:
-            return size
-        job.read(len(data))
-        with job.timed("hash_ms"):
-            digests.update(data)
-        with job.timed("destination_write_ms"):
-            _write(staged, data)
-        size += len(data)
+            piece = next(found, None)
+        if piece is None:
+            return
+        if piece.data is None:
+            job.skim(piece.length)
+        else:
+            job.read(piece.length)
+        yield piece
 
 
-def _write(staged: Staged, data: bytes) -> None:
+def _carry(job: "Job", piece: Piece, digests: ContentDigests, output: "Output") -> None:
+    with job.timed("hash_ms"):
+        if piece.data is None:
+            digests.zeros(piece.length)
+        else:
+            digests.update(piece.data)
+    if piece.data is None:
+        output.hole(piece.length)
+    else:
+        output.write(piece.data)
+
+
+class Mark(NamedTuple):
+    """A state of an :class:`Output`."""
+
+    packer: Optional[GzipPacker]
+    plain: int
+    stored: int
+
+
+class Output:
+    """Writes a temporary file, packed where a level is given; counts what went through."""
+
+    def __init__(self, job: "Job", staged: Staged, level: Optional[int]) -> None:
+        self._job = job
+        self._staged = staged
+        self._packer = GzipPacker(level) if level is not None else None
+        self._ends_in_hole = False
+        self.plain = self.stored = 0
+
+    def write(self, data: bytes) -> None:
+        """Takes the next bytes."""
+        self.plain += len(data)
+        if self._packer is not None:
+            with self._job.timed("compress_ms"):
+                data = self._packer.take(data)
+        self._put(data)
+
+    def hole(self, length: int) -> None:
+        """Leaves a hole; only in what is not packed."""
+        self.plain += length
+        self.stored += length
+        self._ends_in_hole = True
+        self._do("write the destination", lambda fd: os.lseek(fd, length, os.SEEK_CUR))
+
+    def mark(self) -> "Mark":
+        """Where this is now, to come back to."""
+        packer = None if self._packer is None else self._packer.copy()
+        return Mark(packer, self.plain, self.stored)
+
+    def rewind(self, mark: "Mark") -> None:
+        """Takes back what was written since ``mark``, which is used up."""
+        self._packer, self.plain, self.stored = mark
+        self._do("start over", lambda fd: os.ftruncate(fd, self.stored))
+        self._do("start over", lambda fd: os.lseek(fd, self.stored, os.SEEK_SET))
+
+    def finish(self) -> None:
+        """Writes what is left and notes the sizes."""
+        if self._packer is not None:
+            with self._job.timed("compress_ms"):
+                data = self._packer.finish()
+            self._put(data)
+        if self._ends_in_hole:
+            self._do("write the destination", lambda fd: os.ftruncate(fd, self.stored))
+        self._staged.size = self.plain
+        self._staged.stored = None if self._packer is None else self.stored
+
+    def _put(self, data: bytes) -> None:
+        self.stored += len(data)
+        if data:
+            self._ends_in_hole = False
+            self._do("write the destination", lambda fd: _write_all(fd, data))
+
+    def _do(self, doing: str, call: Callable[[int], object]) -> None:
+        with self._job.timed("destination_write_ms"):
+            try:
+                call(self._staged.file())
+            except OSError as error:
+                raise destination_fault(error, doing, self._staged.path) from error
+
+
+def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
-    fd = _open_fd(staged)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _finish_file(job: "Job", rules: Rules, given: Attributes, staged: Staged) -> None:
     try:
-        while view:
-            view = view[os.write(fd, view) :]
-    except OSError as error:
-        raise destination_fault(error, "write the destination", staged.path) from error
-
-
-def _open_fd(staged: Staged) -> int:
-    if staged.fd is None:
-        raise ValueError("a link has no content")
-    return staged.fd
-
-
-def _finish_file(job: "Job", rules: Rules, status: os.stat_result, staged: Staged) -> None:
-    fd = _open_fd(staged)
-    try:
-        apply_metadata(fd, rules.preserve, status)
+        staged.lost = apply_attributes(staged.file(), rules.preserve, given)
     except OSError as error:
         raise destination_fault(error, "set the metadata", staged.path) from error
     if rules.verify == "readback":
         with job.timed("sync_ms"):
+            _drop_cached(staged)
             _read_back(job, rules, staged)
+    elif rules.verify == "decode":
+        _read_back(job, rules, staged)
 
 
-def apply_metadata(fd: int, preserve: FrozenSet[str], status: os.stat_result) -> None:
-    """Owner first, since a change of owner clears bits of the mode; times last."""
-    if "owner" in preserve:
-        os.fchown(fd, status.st_uid, status.st_gid)
-    os.fchmod(fd, mode_of(preserve, status.st_mode, os.fstat(fd).st_mode))
-    if "times" in preserve:
-        os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def mode_of(preserve: FrozenSet[str], source: int, fresh: int) -> int:
-    """The permission bits of the copy."""
-    if "setuid" in preserve:
-        return stat.S_IMODE(source)
-    if "mode" in preserve:
-        return stat.S_IMODE(source) & 0o777
-    if stat.S_ISDIR(fresh):
-        return stat.S_IMODE(fresh)
-    return 0o666 & ~_umask()
-
-
-def _umask() -> int:
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        for line in file:
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    return 0o077
+def _drop_cached(staged: Staged) -> None:
+    """So that it is read again from the device."""
+    try:
+        os.fsync(staged.file())
+        os.posix_fadvise(staged.file(), 0, 0, os.POSIX_FADV_DONTNEED)
+    except OSError as error:
+        raise destination_fault(error, "sync the destination", staged.path) from error
 
 
 def _read_back(job: "Job", rules: Rules, staged: Staged) -> None:
-    """Reads the temporary file again from the device and compares it with what was written."""
-    fd = _open_fd(staged)
+    """Reads the temporary file again and compares its plain bytes with what was read."""
     if rules.algorithm is None:
         raise ValueError("a read back needs a digest")
-    try:
-        os.fsync(fd)
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    except OSError as error:
-        raise destination_fault(error, "sync the destination", staged.path) from error
     if _digest_of(job, rules, staged, rules.algorithm) != staged.digests[rules.algorithm]:
         message = "what was read back is not what was written"
         raise Fault("VERIFY_MISMATCH", message, path=staged.path)
 
 
-def _digest_of(job: "Job", rules: Rules, staged: Staged, algorithm: str) -> str:
-    fd = _open_fd(staged)
+def _digest_of(job: "Job", rules: Rules, staged: Staged, algorithm: str) -> Optional[str]:
+    fd = staged.file()
     os.lseek(fd, 0, os.SEEK_SET)
     digests = Digests([algorithm])
-    for data in read_chunks(fd, rules.chunk_bytes, staged.path):
-        job.step()
-        digests.update(data)
+    unpacker = None if rules.pack is None else GzipUnpacker(Caps.none())
+    try:
+        for data in read_chunks(fd, rules.chunk_bytes, staged.path):
+            job.step()
+            for plain in [data] if unpacker is None else unpacker.feed(data):
+                digests.update(plain)
+        if unpacker is not None:
+            unpacker.finish()
+    except Fault as fault:
+        if fault.code != "SRC_CORRUPT":
+            raise
+        return None
     return digests.hex()[algorithm]

@@ -7,7 +7,19 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple
 
 from ..fields import Field, read_fields
 from ..job import Job, Outcome
-from . import batch, checksum, cleanup, compress, copy, inspect, monitor, plan, resume, verify
+from . import (
+    batch,
+    checksum,
+    cleanup,
+    compress,
+    copy,
+    decompress,
+    inspect,
+    monitor,
+    plan,
+    resume,
+    verify,
+)
 
 
 class JobOp(NamedTuple):
@@ -38,6 +50,7 @@ JOB_OPS: Dict[str, JobOp] = {
     "cleanup": _op(cleanup),
     "compress": _op(compress),
     "copy": _op(copy),
+    "decompress": _op(decompress),
     "inspect": _op(inspect),
     "monitor": _op(monitor),
     "plan": _op(plan),
@@ -45,4 +58,4 @@ JOB_OPS: Dict[str, JobOp] = {
     "verify": _op(verify),
 }
 # Known to the protocol's readers, and not built.
-NOT_BUILT = ("decompress", "tables")
+NOT_BUILT = ("tables",)

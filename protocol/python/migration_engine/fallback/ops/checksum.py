@@ -283,10 +283,22 @@ def _compare_at(job: Job, dir_fd: Optional[int], name: bytes, listed: Listed) ->
         if not same:
             raise Fault("VERIFY_MISMATCH", "the link's text differs")
         return 0
+    if listed.kind == "special":
+        return _compare_special(dir_fd, name)
     _, size, digests = digest_file(job, dir_fd, name, listed.path, list(listed.digests))
     if digests != listed.digests or listed.size not in (None, size):
         raise Fault("VERIFY_MISMATCH", "the digest differs")
     return size
+
+
+def _compare_special(dir_fd: Optional[int], name: bytes) -> int:
+    try:
+        status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except OSError as error:
+        raise source_fault(error, "find the item") from error
+    if kind_of(status.st_mode) != "special":
+        raise Fault("VERIFY_MISMATCH", "the kind differs")
+    return 0
 
 
 def listed_algorithm(name: str) -> str:

@@ -1,163 +1,192 @@
-"""``compress``: one file to a gzip file, published whole."""
+"""``compress``: a file to gzip, or a tree to a tar archive, published whole."""
 
 from __future__ import annotations
 
 import os
-import zlib
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from .. import fields as f
-from ..faults import Fault, destination_fault
+from ..bundle import Bundler
+from ..coding import (
+    ARCHIVES,
+    LEVEL_DEFAULT,
+    built_format,
+    gzip_level,
+    refuse_unbuilt,
+    split_ending,
+)
+from ..compare import Comparer, Item
+from ..faults import Fault
 from ..fields import Field
 from ..job import Job, Outcome
-from ..local import (
-    Directory,
-    base_name,
-    identity,
-    kind_of,
-    make_directories,
-    open_source_file,
-    read_chunks,
-)
+from ..leftovers import remove_leftovers
+from ..local import Directory, Source, base_name, kind_of, make_directories
+from ..metadata import usual_mode
 from ..names import path_fields
-from ..publish import Publisher, Staged, create_file, judge
+from ..publish import Publisher, Staged, create_file
+from ..roots import refuse_other_roots
 from ..state import Root
-from ..transfer import ATTEMPTS, apply_metadata
+from ..transfer import Rules, stage_file
 from .copy import ON_EXISTS, refuse_overlap, source_status, target_of
 
+_ALGORITHM = "crc64nvme"
 _CHUNK_BYTES = 1 << 20
-_GZIP_WINDOW = 31
-
-
-def _format(value: Any, field: str) -> str:
-    name: str = f.choice("gzip", "zstd", "lz4", "brotli")(value, field)
-    if name != "gzip":
-        raise Fault("UNSUPPORTED", "the format %s is not built" % name, field=field)
-    return name
-
+_PRESERVE = frozenset(("mode", "times"))
 
 FIELDS: Dict[str, Field] = {
     "src": Field(f.local_path, required=True),
     "dst": Field(f.local_path, required=True),
-    "format": Field(_format, default="gzip"),
-    "level": Field(f.integer(1, 9), default=6),
+    "format": Field(built_format),
+    "level": Field(f.integer()),
+    "threads": Field(f.integer(1, 64)),
     "on_exists": Field(f.choice(*ON_EXISTS), default="fail"),
+    "verify": Field(f.choice("none", "decode"), default="none"),
+    "include": f.GLOBS,
+    "exclude": f.GLOBS,
     "limits": f.LIMITS,
 }
 
 
-def run(job: Job, params: Mapping[str, Any]) -> Outcome:
-    """Compresses the file."""
-    src: bytes = params["src"]
-    dst = target_of(params)
-    status = source_status({"src": src, "symlinks": "follow"})
-    kind = kind_of(status.st_mode)
-    if kind != "file":
-        raise Fault("UNSUPPORTED", "only one regular file can be compressed", path=src)
-    refuse_overlap(src, dst, status)
-    job.phase, job.items_total, job.bytes_total = "compress", 1, status.st_size
-    head, slash, name = dst.rpartition(b"/")
-    above = head or slash or b"."
-    job.session.note_roots(job, [Root(above, False)])
-    directory, touched = make_directories(above)
-    publisher = Publisher(job, True, params["on_exists"])
-    for parent in touched:
-        publisher.touch(parent)
-        parent.drop()
-    try:
-        sizes = _Sizes()
-        _one(job, params, directory, name, publisher, sizes, dst)
-        publisher.flush()
-    except BaseException:
-        publisher.abort()
-        raise
-    finally:
-        directory.drop()
-    return Outcome(data=sizes.data(dst, bool(job.items_ok)))
-
-
-class _Sizes:
-    def __init__(self) -> None:
-        self.original = self.stored = 0
-
-    def data(self, dst: bytes, written: bool) -> Dict[str, Any]:
-        """What the op answers."""
-        data: Dict[str, Any] = {"dst": path_fields(dst), "format": "gzip"}
-        if written:
-            data["original_bytes"] = self.original
-            data["stored_bytes"] = self.stored
-            data["ratio"] = self.stored / self.original if self.original else 0.0
-        return data
-
-
-def _one(
-    job: Job,
-    params: Mapping[str, Any],
-    directory: Directory,
-    name: bytes,
-    publisher: Publisher,
-    sizes: _Sizes,
-    dst: bytes,
-) -> None:
-    status = os.stat(params["src"])
-    decision = judge(directory.fd, name, status, None, params["on_exists"])
-    if decision.fault is not None:
-        raise decision.fault.at(dst)
-    if decision.action == "skip":
-        job.item_skipped(base_name(params["src"]), status.st_size)
+def check(params: Mapping[str, Any]) -> None:
+    """What fields ask for together."""
+    if params["level"] is None:
         return
-    staged = create_file(job, directory, name, base_name(params["src"]))
-    try:
-        _fill(job, params, staged, sizes)
-    except BaseException:
-        staged.discard()
-        raise
-    staged.replace = decision.action == "replace"
-    staged.size = sizes.original
-    publisher.add(staged)
+    form = params["format"] or split_ending(params["dst"])[1] or "gzip"
+    if form in ("gzip", "tar_gzip"):
+        gzip_level(params["level"], "level")
+    elif form == "tar":
+        raise Fault("INVALID_FIELD", "a tar archive has no level", field="level")
 
 
-def _fill(job: Job, params: Mapping[str, Any], staged: Staged, sizes: _Sizes) -> None:
-    src: bytes = params["src"]
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            job.retries += 1
-            job.warn(Fault("SRC_CHANGED", "changed while it was read; it is read again", path=src))
-        fd = open_source_file(os.path.realpath(src), None, src)
+def form_for(params: Mapping[str, Any], kind: str) -> str:
+    """The form asked for, that of the ending of ``dst``, or the usual one of the kind."""
+    usual = "tar_zstd" if kind == "directory" else "gzip"
+    form = params["format"] or split_ending(params["dst"])[1] or usual
+    if kind == "directory" and form not in ARCHIVES:
+        message = "a directory becomes an archive, and %s is none" % form
+        hint = "choose one of tar, tar_gzip"
+        raise Fault("INVALID_FIELD", message, field="format", hint=hint)
+    return refuse_unbuilt(form)
+
+
+def run(job: Job, params: Mapping[str, Any]) -> Outcome:
+    """Compresses the file, or archives the tree."""
+    return _Compress(job, params).run()
+
+
+class _Compress:
+    def __init__(self, job: Job, params: Mapping[str, Any]) -> None:
+        self._job = job
+        self._params = params
+        self._src: bytes = params["src"]
+        self._dst = target_of(params)
+        self._publisher = Publisher(job, True, params["on_exists"])
+
+    def run(self) -> Outcome:
+        job = self._job
+        status = source_status({"src": self._src, "symlinks": "follow"})
+        kind = kind_of(status.st_mode)
+        if kind == "special":
+            raise Fault("SRC_SPECIAL", "a fifo, socket or device is not opened", path=self._src)
+        form = form_for(self._params, kind)
+        refuse_overlap(self._src, self._dst, status)
+        job.phase = "compress"
+        head, slash, name = self._dst.rpartition(b"/")
+        directory = self._open(head or slash or b".")
         try:
-            before = os.fstat(fd)
-            _squeeze(job, params["level"], fd, staged, sizes)
-            after = os.fstat(fd)
+            data: Dict[str, Any] = {"dst": path_fields(self._dst), "format": form}
+            replace = self._judge(directory, name, kind, status)
+            if replace is not None:
+                staged, more = self._stage(form, directory, name, status)
+                staged.replace = replace
+                data.update(more)
+                self._publisher.add(staged)
+                self._publisher.flush()
+            return Outcome(data=data)
+        except BaseException:
+            self._publisher.abort()
+            raise
         finally:
-            os.close(fd)
-        if identity(before) == identity(after) and sizes.original == after.st_size:
-            if staged.fd is not None:
-                apply_metadata(staged.fd, frozenset(("mode", "times")), after)
-            return
-    raise Fault("SRC_CHANGED", "the source changed while it was read", path=src)
+            directory.drop()
+
+    def _open(self, above: bytes) -> Directory:
+        """The directory of the destination, cleared of what dead attempts left in it."""
+        job, roots = self._job, [Root(above, False)]
+        refuse_other_roots(job, self._src, self._dst, tree=False)
+        job.session.note_roots(job, roots)
+        for attempt in job.prior_attempts:
+            remove_leftovers(job, attempt, roots)
+        directory, touched = make_directories(above)
+        for parent in touched:
+            self._publisher.touch(parent)
+            parent.drop()
+        return directory
+
+    def _judge(
+        self, directory: Directory, name: bytes, kind: str, status: os.stat_result
+    ) -> Optional[bool]:
+        """Whether something is replaced; ``None`` where the destination is left alone."""
+        source = Source(None, self._src, self._src)
+        item = Item(source, kind, status, name)
+        comparer = Comparer(self._job, self._params["on_exists"], "time", packs=True)
+        decision = comparer.judge(directory.fd, name, item)
+        if decision.fault is not None:
+            raise decision.fault.at(self._dst)
+        if decision.action == "skip":
+            self._job.item_skipped(base_name(self._src), item.size)
+            return None
+        return decision.action == "replace"
+
+    def _stage(
+        self, form: str, directory: Directory, name: bytes, status: os.stat_result
+    ) -> Tuple[Staged, Dict[str, Any]]:
+        if form == "gzip":
+            return self._file(directory, name, status)
+        return self._archive(form, directory, name)
+
+    def _level(self) -> int:
+        level: Optional[int] = self._params["level"]
+        return LEVEL_DEFAULT if level is None else level
+
+    def _file(
+        self, directory: Directory, name: bytes, status: os.stat_result
+    ) -> Tuple[Staged, Dict[str, Any]]:
+        job = self._job
+        job.items_total, job.bytes_total = 1, status.st_size
+        verify = self._params["verify"]
+        rules = Rules(_ALGORITHM, verify, _PRESERVE, _CHUNK_BYTES, pack=self._level())
+        shown = base_name(self._src) or self._src
+        job.begin_item(shown, status.st_size)
+        source = Source(None, os.path.realpath(self._src), shown)
+        staged = stage_file(job, rules, source, directory, name)
+        stored = staged.stored or 0
+        return staged, dict(_sizes(staged.size, stored), digests=staged.digests)
+
+    def _archive(
+        self, form: str, directory: Directory, name: bytes
+    ) -> Tuple[Staged, Dict[str, Any]]:
+        job = self._job
+        staged = create_file(job, directory, name, self._dst)
+        try:
+            level = self._level() if form == "tar_gzip" else None
+            bundler = Bundler(job, staged, level, self._params["verify"] == "decode")
+            bundler.run(self._src, base_name(self._src) or b"file", self._params)
+            os.fchmod(staged.file(), usual_mode(0o666))
+        except BaseException:
+            staged.discard()
+            raise
+        staged.is_item = False
+        more = _sizes(bundler.original, bundler.stored)
+        more["items"] = job.items_ok
+        return staged, more
 
 
-def _squeeze(job: Job, level: int, fd: int, staged: Staged, sizes: _Sizes) -> None:
-    if staged.fd is None:
-        raise ValueError("a link has no content")
-    os.lseek(staged.fd, 0, os.SEEK_SET)
-    os.ftruncate(staged.fd, 0)
-    sizes.original = sizes.stored = 0
-    packer = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
-    for data in read_chunks(fd, _CHUNK_BYTES, staged.path):
-        job.read(len(data))
-        sizes.original += len(data)
-        with job.timed("compress_ms"):
-            packed = packer.compress(data)
-        _write(staged, packed, sizes)
-    _write(staged, packer.flush(), sizes)
-
-
-def _write(staged: Staged, data: bytes, sizes: _Sizes) -> None:
-    view = memoryview(data)
-    sizes.stored += len(data)
-    try:
-        while view and staged.fd is not None:
-            view = view[os.write(staged.fd, view) :]
-    except OSError as error:
-        raise destination_fault(error, "write the destination", staged.path) from error
+def _sizes(original: int, stored: int) -> Dict[str, Any]:
+    # Deflate keeps as it is what would not shrink, so that its own marks are all that it adds.
+    kept = original > 0 and stored >= original
+    return {
+        "method": "stored" if kept else "compressed",
+        "original_bytes": original,
+        "stored_bytes": stored,
+        "ratio": stored / original if original else 0.0,
+    }

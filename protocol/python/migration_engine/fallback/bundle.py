@@ -1,0 +1,165 @@
+"""A tree to a tar archive: whole members only, whatever happens to their sources meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
+
+from .archive import end, header, padding
+from .coding import Caps, GzipUnpacker
+from .faults import ENDS_JOB, Fault, source_fault
+from .glob import Selection
+from .local import (
+    Source,
+    Walk,
+    identity,
+    inode,
+    kind_of,
+    open_source_directory,
+    open_source_file,
+    read_chunks,
+)
+from .publish import Staged
+from .transfer import ATTEMPTS, Output, link_text
+
+if TYPE_CHECKING:
+    from .job import Job
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Bundler:
+    """Writes ``staged``; ``level`` is that of gzip, ``None`` for a plain archive."""
+
+    def __init__(self, job: "Job", staged: Staged, level: Optional[int], verify: bool) -> None:
+        self._job = job
+        self._staged = staged
+        self._packed = level is not None
+        self._output = Output(job, staged, level)
+        self._value = hashlib.sha256() if verify else None
+        self._firsts: Dict[Tuple[int, int], bytes] = {}
+        self.original = 0
+
+    @property
+    def stored(self) -> int:
+        """Bytes of the archive."""
+        return self._output.stored
+
+    def run(self, src: bytes, name: bytes, params: Mapping[str, object]) -> None:
+        """Takes the whole source in; of one that is no directory, it is the only member."""
+        status = os.stat(src)
+        if kind_of(status.st_mode) == "directory":
+            self._tree(src, params)
+        else:
+            self._one(Source(None, os.path.realpath(src), name), name, "file", status)
+        self._put(end(self._output.plain))
+        self._output.finish()
+        if self._value is not None:
+            self._decode()
+
+    def _tree(self, src: bytes, params: Mapping[str, object]) -> None:
+        include, exclude = params["include"], params["exclude"]
+        selection = Selection(include, exclude)  # type: ignore[arg-type]
+        fd = open_source_directory(src)
+        try:
+            for entry in Walk(fd, selection):
+                self._job.step()
+                if entry.fault is not None:
+                    self._job.item_failed(entry.path, entry.fault)
+                elif entry.what == "enter" and selection.takes_all:
+                    self._put(header(entry.path, "directory", entry.st))
+                elif entry.what == "item":
+                    source = Source(entry.fd, entry.name, entry.path)
+                    self._one(source, entry.path, entry.kind, entry.st)
+        finally:
+            os.close(fd)
+
+    def _one(self, source: Source, path: bytes, kind: str, status: os.stat_result) -> None:
+        job = self._job
+        mark, value = self._output.mark(), self._value and self._value.copy()
+        try:
+            job.begin_item(path, status.st_size if kind == "file" else 0)
+            if kind == "special":
+                raise Fault("SRC_SPECIAL", "a fifo, socket or device is not opened")
+            if kind == "symlink":
+                self._put(header(path, kind, status, link_text(source)))
+                job.item_ok(path)
+            else:
+                self._file(source, path, status)
+        except Fault as fault:
+            if fault.code in ENDS_JOB or fault.code.startswith("DST_"):
+                raise
+            self._output.rewind(mark)
+            self._value = value
+            job.item_failed(path, fault)
+
+    def _file(self, source: Source, path: bytes, status: os.stat_result) -> None:
+        first = self._firsts.get(inode(status)) if status.st_nlink > 1 else None
+        if first is not None:
+            self._put(header(path, "again", status, first))
+            self._job.item_ok(path)
+            return
+        for attempt in range(ATTEMPTS):
+            mark, value = self._output.mark(), self._value and self._value.copy()
+            size = self._content(source, path)
+            if size is not None:
+                if status.st_nlink > 1:
+                    self._firsts[inode(status)] = path
+                self.original += size
+                self._job.item_ok(path, size)
+                return
+            self._output.rewind(mark)
+            self._value = value
+            if attempt < ATTEMPTS - 1:
+                self._job.retries += 1
+                message = "changed while it was read; it is read again"
+                self._job.warn(Fault("SRC_CHANGED", message, path=path))
+        raise Fault("SRC_CHANGED", "the source changed while it was read")
+
+    def _content(self, source: Source, path: bytes) -> Optional[int]:
+        """Header and content; how many bytes, or ``None`` where they changed meanwhile."""
+        fd = open_source_file(source.name, source.dir_fd, path)
+        try:
+            before = os.fstat(fd)
+            self._put(header(path, "file", before))
+            size = 0
+            for data in read_chunks(fd, _CHUNK_BYTES, path):
+                self._job.read(len(data))
+                size += len(data)
+                if size > before.st_size:
+                    return None
+                self._put(data)
+            if size != before.st_size or identity(os.fstat(fd)) != identity(before):
+                return None
+            self._put(padding(size))
+            return size
+        except OSError as error:
+            raise source_fault(error, "read the source") from error
+        finally:
+            os.close(fd)
+
+    def _put(self, data: bytes) -> None:
+        if self._value is not None:
+            self._value.update(data)
+        self._output.write(data)
+
+    def _decode(self) -> None:
+        """Reads the archive again, decoded, and compares it with what was written."""
+        fd, path = self._staged.file(), self._staged.path
+        os.lseek(fd, 0, os.SEEK_SET)
+        value = hashlib.sha256()
+        unpacker = GzipUnpacker(Caps.none()) if self._packed else None
+        try:
+            for data in read_chunks(fd, _CHUNK_BYTES, path):
+                self._job.step()
+                for plain in [data] if unpacker is None else unpacker.feed(data):
+                    value.update(plain)
+            if unpacker is not None:
+                unpacker.finish()
+        except Fault as fault:
+            if fault.code != "SRC_CORRUPT":
+                raise
+            value.update(b"damaged")
+        if self._value is None or value.digest() != self._value.digest():
+            raise Fault("VERIFY_MISMATCH", "what was decoded is not what was read", path=path)

@@ -1,0 +1,260 @@
+"""``delete``: removes from the destination what the source does not have, or says what that is.
+
+Both sides are walked together, directory by directory, through open handles. Names that
+``include`` and ``exclude`` do not take are never touched, nor are the engine's own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    ContextManager,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Set,
+)
+
+from .coding import GZIP_ENDING
+from .faults import Fault, destination_fault, source_fault
+from .glob import Selection
+from .job import Sample
+from .local import DIRECTORY_FLAGS, resolve_beneath
+from .names import is_kept, join, path_fields
+
+if TYPE_CHECKING:
+    from .job import Job
+
+
+class Names(NamedTuple):
+    """How names at the destination come from those of the source."""
+
+    follow: bool
+    pack: bool
+    unpack: bool
+
+    def stored(self, name: bytes, is_directory: bool) -> bytes:
+        """The name at the destination."""
+        if is_directory:
+            return name
+        if self.pack:
+            return name + GZIP_ENDING
+        return unpacked(name) if self.unpack else name
+
+    def judged(self, name: bytes) -> bytes:
+        """The name by which one at the destination is taken or not: that of its source."""
+        return unpacked(name) if self.pack else name
+
+
+def unpacked(name: bytes) -> bytes:
+    """``name`` without the ending of gzip, where it has one and something before it."""
+    if name.endswith(GZIP_ENDING) and len(name) > len(GZIP_ENDING):
+        return name[: -len(GZIP_ENDING)]
+    return name
+
+
+class Tally:
+    """What is at the destination, and what of it goes."""
+
+    def __init__(self) -> None:
+        self.items = 0
+        self.gone_items = 0
+        self.gone_directories = 0
+        self.sample = Sample()
+
+    @property
+    def gone(self) -> int:
+        """Names that go."""
+        return self.gone_items + self.gone_directories
+
+    def check(self, cap: Mapping[str, Any], found: int, new: int) -> None:
+        """Whether that may go, where the source has ``found`` items, ``new`` ones among them.
+
+        Raises ``DELETE_HALTED`` for a source without items, ``DELETE_LIMIT`` beyond the cap.
+        """
+        if not found and self.items:
+            message = "nothing is deleted: the source has no items, and the destination has %d"
+            raise Fault("DELETE_HALTED", message % self.items, field="delete")
+        count, percent, before = cap["count"], cap["percent"], max(0, self.items - new)
+        if count is not None and self.gone > count:
+            message = "nothing is deleted: %d names would go, and max_delete allows %d"
+            raise Fault("DELETE_LIMIT", message % (self.gone, count), field="max_delete")
+        if percent is not None and self.gone_items * 100 > percent * before:
+            message = (
+                "nothing is deleted: %d of %d items would go, and max_delete allows %d percent"
+            )
+            values = (self.gone_items, before, percent)
+            raise Fault("DELETE_LIMIT", message % values, field="max_delete")
+
+
+class Removing(NamedTuple):
+    """How names are removed: within ``commit``; ``dress`` is for directories that lost some."""
+
+    durable: bool
+    commit: "Callable[[], ContextManager[None]]"
+    dress: Callable[[int, int, bytes], None]
+
+
+class _Level(NamedTuple):
+    src_fd: Optional[int]
+    dst_fd: int
+    path: bytes
+    covered: bool
+
+
+class Pruner:
+    """Walks both trees, and with ``removing`` removes what it finds."""
+
+    def __init__(
+        self,
+        job: "Job",
+        selection: Selection,
+        names: Names,
+        *,
+        removing: Optional[Removing] = None,
+    ) -> None:
+        self._job = job
+        self._selection = selection
+        self._names = names
+        self._removing = removing
+        self._root = -1
+        self._tally = Tally()
+
+    def run(self, src_fd: int, dst_fd: int) -> Tally:
+        """What goes, or went."""
+        self._root = src_fd
+        self._directory(_Level(src_fd, dst_fd, b"", False))
+        return self._tally
+
+    def _directory(self, level: _Level) -> bool:
+        """One directory and what is below it; whether it has no name left."""
+        expected = self._expected(level)
+        left, before = False, self._tally.gone
+        for name in _listed(level.dst_fd, level.path):
+            self._job.step()
+            left = is_kept(name) or not self._name(level, name, expected) or left
+        if self._removing is not None and self._tally.gone > before:
+            try:
+                if level.src_fd is not None:
+                    self._removing.dress(level.src_fd, level.dst_fd, level.path)
+                if self._removing.durable:
+                    os.fsync(level.dst_fd)
+            except OSError as error:
+                raise destination_fault(error, "finish the directory", level.path) from error
+        return not left
+
+    def _name(self, level: _Level, name: bytes, expected: Set[bytes]) -> bool:
+        """One name; whether it goes."""
+        judged = self._names.judged(name)
+        path = join(level.path, judged)
+        if self._selection.excluded(path, judged):
+            return False
+        covered = self._selection.included(path, judged, level.covered)
+        shown = join(level.path, name)
+        try:
+            status = os.stat(name, dir_fd=level.dst_fd, follow_symlinks=False)
+        except OSError as error:
+            raise destination_fault(error, "look at the destination", shown) from error
+        if stat.S_ISDIR(status.st_mode):
+            return self._below(level, name, shown, covered, name in expected)
+        if not covered:
+            return False
+        self._tally.items += 1
+        if name in expected:
+            return False
+        self._do(lambda: os.unlink(name, dir_fd=level.dst_fd), shown)
+        self._tally.gone_items += 1
+        return True
+
+    def _below(
+        self, level: _Level, name: bytes, path: bytes, covered: bool, expected: bool
+    ) -> bool:
+        src_fd: Optional[int] = None
+        dst_fd = _open_below(level.dst_fd, name, path)
+        try:
+            if expected:
+                src_fd = self._source_below(level, name, path)
+                if src_fd is None:
+                    # Another kind of thing in the source; copying it told the conflict.
+                    return False
+            empty = self._directory(_Level(src_fd, dst_fd, path, covered))
+        finally:
+            for fd in (src_fd, dst_fd):
+                if fd is not None:
+                    os.close(fd)
+        if expected or not covered or not empty:
+            return False
+        try:
+            self._do(lambda: os.rmdir(name, dir_fd=level.dst_fd), path)
+        except Fault as fault:
+            if fault.cause is not None and fault.cause.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+        self._tally.gone_directories += 1
+        return True
+
+    def _do(self, remove: Callable[[], None], path: bytes) -> None:
+        if self._removing is not None:
+            try:
+                with self._removing.commit():
+                    remove()
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise destination_fault(error, "delete it", path) from error
+            self._job.deleted(path)
+        self._tally.sample.add(dict(path_fields(path)))
+
+    def _expected(self, level: _Level) -> Set[bytes]:
+        """The names that the destination has if it has what the source has."""
+        if level.src_fd is None:
+            return set()
+        try:
+            with os.scandir(level.src_fd) as entries:
+                return {
+                    self._names.stored(os.fsencode(one.name), one.is_dir(follow_symlinks=False))
+                    for one in entries
+                }
+        except OSError as error:
+            raise source_fault(error, "list the source", level.path) from error
+
+    def _source_below(self, level: _Level, name: bytes, path: bytes) -> Optional[int]:
+        try:
+            return os.open(name, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=level.src_fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP, errno.ENOENT):
+                raise source_fault(error, "open the source", path) from error
+        return self._followed(path) if self._names.follow else None
+
+    def _followed(self, path: bytes) -> Optional[int]:
+        """The directory that a link of the source leads to."""
+        try:
+            above, last = resolve_beneath(self._root, path)
+        except Fault:
+            return None
+        try:
+            return os.open(last, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=above)
+        except OSError:
+            return None
+        finally:
+            os.close(above)
+
+
+def _listed(fd: int, path: bytes) -> List[bytes]:
+    try:
+        return sorted(map(os.fsencode, os.listdir(fd)))
+    except OSError as error:
+        raise destination_fault(error, "list the destination", path) from error
+
+
+def _open_below(dir_fd: int, name: bytes, path: bytes) -> int:
+    try:
+        return os.open(name, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=dir_fd)
+    except OSError as error:
+        raise destination_fault(error, "open the destination", path) from error
