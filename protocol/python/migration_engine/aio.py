@@ -37,6 +37,7 @@ from .messages import (
     CompressData,
     CopyData,
     Data,
+    DecompressData,
     Event,
     Id,
     Info,
@@ -56,6 +57,7 @@ from .options import (
     CleanupOptions,
     CompressOptions,
     CopyOptions,
+    DecompressOptions,
     EnvelopeOptions,
     MonitorOptions,
     SelectionOptions,
@@ -248,6 +250,18 @@ class AsyncEngine:
         """As :meth:`Engine.compress`."""
         shown = self._on_loop(on_progress)
         return self._wrap(self._engine.compress(src, dst, on_progress=shown, **options))
+
+    def decompress(
+        self,
+        src: Location,
+        dst: Location,
+        *,
+        on_progress: OnProgress = None,
+        **options: "Unpack[DecompressOptions]",
+    ) -> AsyncJob[DecompressData]:
+        """As :meth:`Engine.decompress`."""
+        shown = self._on_loop(on_progress)
+        return self._wrap(self._engine.decompress(src, dst, on_progress=shown, **options))
 
     def monitor(self, **options: "Unpack[MonitorOptions]") -> AsyncJob[MonitorData]:
         """As :meth:`Engine.monitor`."""

@@ -38,6 +38,7 @@ from .messages import (
     CompressData,
     CopyData,
     Data,
+    DecompressData,
     Event,
     Id,
     Info,
@@ -57,6 +58,7 @@ from .options import (
     CleanupOptions,
     CompressOptions,
     CopyOptions,
+    DecompressOptions,
     EnvelopeOptions,
     MonitorOptions,
     SelectionOptions,
@@ -85,6 +87,7 @@ _DATA: Dict[str, Type[Data]] = {
     "cleanup": CleanupData,
     "compress": CompressData,
     "copy": CopyData,
+    "decompress": DecompressData,
     "inspect": InspectData,
     "monitor": MonitorData,
     "plan": PlanData,
@@ -301,8 +304,19 @@ class Engine:
         on_progress: OnProgress = None,
         **options: "Unpack[CompressOptions]",
     ) -> Job[CompressData]:
-        """Compresses one file."""
+        """Compresses a file, or makes an archive of a directory."""
         return self._job("compress", CompressData, dict(options, src=src, dst=dst), on_progress)
+
+    def decompress(
+        self,
+        src: Location,
+        dst: Location,
+        *,
+        on_progress: OnProgress = None,
+        **options: "Unpack[DecompressOptions]",
+    ) -> Job[DecompressData]:
+        """Decompresses a file to the file ``dst``, or an archive into the directory ``dst``."""
+        return self._job("decompress", DecompressData, dict(options, src=src, dst=dst), on_progress)
 
     def monitor(self, **options: "Unpack[MonitorOptions]") -> Job[MonitorData]:
         """Measures once, or with ``interval_ms`` sends samples until it is cancelled."""

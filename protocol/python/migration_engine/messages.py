@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Dict, Generic, List, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 from .paths import WirePath
@@ -158,15 +158,37 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """A kind of metadata that the destination could not hold, and how many items lost it."""
+
+    what: str
+    items: int
+
+
+@dataclass(frozen=True)
 class CopyData(Data):
-    """Of ``copy``; with ``dry_run`` see :class:`PlanData` in ``raw``."""
+    """Of ``copy``; with ``dry_run`` see :class:`PlanData` in ``raw``.
+
+    ``method`` is ``direct`` (one stream), ``chunked`` (parts of one file at once) or ``batches``;
+    ``offload`` counts items that the storage took over, by way; ``deleted`` the names that
+    ``delete`` removed, ``None`` where it was not asked for; ``lost`` what could not be kept.
+    """
 
     dst: Optional[WirePath] = None
     kind: str = ""
     method: str = ""
+    offload: Mapping[str, int] = field(default_factory=dict)
     durability: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
+    deleted: Optional[int] = None
+    lost: Tuple[Loss, ...] = ()
     manifest: Optional[WirePath] = None
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> "CopyData":
+        """From the ``data`` of a result."""
+        lost = tuple(Loss(str(one["what"]), int(one["items"])) for one in raw.get("lost", ()))
+        return replace(super().read(raw), lost=lost)
 
 
 @dataclass(frozen=True)
@@ -247,19 +269,39 @@ class PlanData(Data):
     replace: Optional[int] = None
     skip: Optional[int] = None
     conflict: Optional[int] = None
+    delete: Optional[int] = None
+    delete_sample: List[Mapping[str, Any]] = field(default_factory=list)
     losses: List[Mapping[str, Any]] = field(default_factory=list)
     digest: str = ""
 
 
 @dataclass(frozen=True)
 class CompressData(Data):
-    """Of ``compress``; ``ratio`` is stored over original."""
+    """Of ``compress``; ``ratio`` is stored over original, ``items`` counts an archive's members.
+
+    ``method`` is ``stored`` where nothing of it would shrink; ``digests`` are of the plain bytes.
+    """
+
+    dst: Optional[WirePath] = None
+    format: str = ""
+    method: str = ""
+    original_bytes: int = 0
+    stored_bytes: int = 0
+    ratio: float = 0.0
+    items: Optional[int] = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DecompressData(Data):
+    """Of ``decompress``; ``original_bytes`` are the plain ones, ``items`` an archive's members."""
 
     dst: Optional[WirePath] = None
     format: str = ""
     original_bytes: int = 0
     stored_bytes: int = 0
-    ratio: float = 0.0
+    items: Optional[int] = None
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,48 @@ class EnvelopeOptions(TypedDict, total=False):
     key: str
 
 
+class _TimetableEntryBase(TypedDict):
+    at: str
+
+
+class TimetableEntry(_TimetableEntryBase, total=False):
+    """Bounds from ``at`` (``"HH:MM"``, local time of the engine's machine) to the next entry.
+
+    ``days`` are of ``mon`` to ``sun``, all by default. A bound left out stays as it is without the
+    table, ``None`` lifts it.
+    """
+
+    days: Sequence[str]
+    bytes_per_s: Optional[Size]
+    ops_per_s: Optional[int]
+
+
 class LimitOptions(TypedDict, total=False):
     """Bounds of one job."""
 
     bytes_per_s: Optional[Size]
     ops_per_s: Optional[int]
+    timetable: Optional[Sequence[TimetableEntry]]
+
+
+class MaxDelete(TypedDict, total=False):
+    """The most that ``delete`` removes.
+
+    ``count`` is of names, directories included; ``percent`` of the items that stood there before.
+    """
+
+    count: Optional[int]
+    percent: Optional[int]
+
+
+class _CompressInFlightBase(TypedDict):
+    format: str
+
+
+class CompressInFlight(_CompressInFlightBase, total=False):
+    """How a copy packs each file: ``gzip``, ``zstd``, ``lz4`` or ``brotli``, and a level of it."""
+
+    level: int
 
 
 class SelectionOptions(EnvelopeOptions, total=False):
@@ -35,9 +72,19 @@ class SelectionOptions(EnvelopeOptions, total=False):
 
 
 class CopyOptions(SelectionOptions, total=False):
-    """Of ``copy``."""
+    """Of ``copy``.
+
+    ``preserve``: any of ``mode times owner setuid xattrs acls hard_links holes specials``.
+    ``compare``: how ``on_exists="update"`` tells what is equal, by ``time`` or ``digest``.
+    ``delete`` removes from the destination what the source does not have, up to ``max_delete``.
+    ``lock``: whether the lease on the destination is held (``none``, ``fail``, ``wait``), and
+    ``lock_timeout`` how long ``wait`` waits. ``compress`` packs each file and gives its name the
+    ending of the format, ``decompress`` unpacks those that end so. ``parallel_chunks``: parts of
+    one large file in hand at once, 1 to 64.
+    """
 
     on_exists: str
+    compare: str
     checksum: str
     verify: str
     preserve: Sequence[str]
@@ -46,6 +93,13 @@ class CopyOptions(SelectionOptions, total=False):
     manifest: Location
     chunk_bytes: Size
     parallel_files: int
+    parallel_chunks: int
+    delete: bool
+    max_delete: MaxDelete
+    lock: str
+    lock_timeout: Duration
+    compress: Union[str, CompressInFlight, None]
+    decompress: bool
     limits: LimitOptions
     dry_run: bool
 
@@ -67,12 +121,34 @@ class VerifyOptions(SelectionOptions, total=False):
     limits: LimitOptions
 
 
-class CompressOptions(EnvelopeOptions, total=False):
-    """Of ``compress``."""
+class CompressOptions(SelectionOptions, total=False):
+    """Of ``compress``.
+
+    ``format``: ``gzip zstd lz4 brotli``, or of archives ``tar tar_gzip tar_zstd``; by default told
+    by the ending of ``dst``. ``verify="decode"`` decodes and compares before it is published.
+    ``include`` and ``exclude`` choose the members of an archive.
+    """
 
     format: str
     level: int
+    threads: int
     on_exists: str
+    verify: str
+    limits: LimitOptions
+
+
+class DecompressOptions(SelectionOptions, total=False):
+    """Of ``decompress``.
+
+    ``format`` is told by the file itself by default. ``max_bytes`` and ``max_ratio`` bound what it
+    may grow to (1 TiB, and 1000 to 1 once 1 MiB came out, by default).
+    """
+
+    format: str
+    threads: int
+    on_exists: str
+    max_bytes: Size
+    max_ratio: int
     limits: LimitOptions
 
 
@@ -102,8 +178,9 @@ class CleanupOptions(EnvelopeOptions, total=False):
 
 
 class ChangeOptions(TypedDict, total=False):
-    """Of ``limits``: what is left out stays, ``None`` lifts a bound."""
+    """Of ``limits``: what is left out stays, ``None`` lifts a bound or the timetable."""
 
     bytes_per_s: Optional[Size]
     ops_per_s: Optional[int]
+    timetable: Optional[Sequence[TimetableEntry]]
     jobs: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Mapping, Optional
 
 from . import fields as f
 from .faults import Fault
@@ -21,9 +21,12 @@ FORMATS = ("gzip", "zstd", "lz4", "brotli", *ARCHIVES)
 _BUILT = ("gzip", "tar", "tar_gzip")
 # Longest first: the ending of an archive ends like that of its packed form.
 ENDINGS = (
+    (b".tar.gzip", "tar_gzip"),
     (b".tar.gz", "tar_gzip"),
     (b".tgz", "tar_gzip"),
+    (b".tar.zstd", "tar_zstd"),
     (b".tar.zst", "tar_zstd"),
+    (b".tzstd", "tar_zstd"),
     (b".tzst", "tar_zstd"),
     (b".tar", "tar"),
     (b".gzip", "gzip"),
@@ -52,6 +55,20 @@ def built_format(value: Any, field: str) -> str:
     return refuse_unbuilt(name, field)
 
 
+def archive_of(form: str) -> Optional[str]:
+    """The archive that is packed like this form; itself, where it is one."""
+    if form in ARCHIVES:
+        return form
+    return {"gzip": "tar_gzip", "zstd": "tar_zstd"}.get(form)
+
+
+def refuse_selection(params: Mapping[str, Any]) -> None:
+    """``include`` and ``exclude`` choose members, which only archives have."""
+    if params["include"] or params["exclude"]:
+        message = "include and exclude choose members of an archive"
+        raise Fault("INVALID_FIELD", message, field="include")
+
+
 def refuse_unbuilt(name: str, field: Optional[str] = "format") -> str:
     """``name``, unless only the binary has it."""
     if name not in _BUILT:
@@ -60,9 +77,9 @@ def refuse_unbuilt(name: str, field: Optional[str] = "format") -> str:
 
 
 def split_ending(name: bytes) -> "tuple[bytes, Optional[str]]":
-    """``name`` without its ending, and the form that this ending stands for."""
+    """``name`` without its ending, in any case, and the form that this ending stands for."""
     for ending, form in ENDINGS:
-        if name.endswith(ending) and len(name) > len(ending):
+        if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)], form
     return name, None
 

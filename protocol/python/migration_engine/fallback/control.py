@@ -12,6 +12,7 @@ from .job import Id, Job
 from .ops.cleanup import job_of_token
 from .scheduler import SLOTS_MAX
 from .session import EVENT_KINDS, Session
+from .timetable import table
 
 PROTOCOL = 1
 NAME_MAX_BYTES = 128
@@ -154,6 +155,8 @@ def _limits(session: Session, params: Mapping[str, Any]) -> Dict[str, Any]:
         ):
             if params[bound] is not f.ABSENT:
                 limiter.change(params[bound])
+            if params["timetable"] is not f.ABSENT:
+                limiter.follow(params["timetable"])
     if params["jobs"] is not None:
         session.scheduler.change_slots(params["jobs"])
     shown = holders[0] if holders else session
@@ -252,6 +255,7 @@ CONTROL_OPS: Dict[str, Control] = {
             "target": Field(_target),
             "bytes_per_s": Field(f.optional(f.size(low=1)), default=f.ABSENT),
             "ops_per_s": Field(f.optional(f.integer(low=1)), default=f.ABSENT),
+            "timetable": Field(f.optional(table), default=f.ABSENT),
             "jobs": Field(f.integer(1, SLOTS_MAX)),
         },
         _limits,

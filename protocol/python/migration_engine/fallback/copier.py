@@ -33,7 +33,7 @@ from .mirror import Mirror
 from .names import is_kept, is_temporary, path_fields
 from .prune import Names, Pruner, Removing
 from .publish import Publisher, Staged
-from .roots import refuse_other_roots
+from .roots import hold_to
 from .state import Content, Published, Root
 from .transfer import Rules, link_text, stage_file, stage_link, stage_special
 
@@ -97,7 +97,6 @@ class Copier:
         if manifest is not None:
             refuse_manifest_inside(manifest, (self._src, self._dst))
             roots.append(Root(os.path.dirname(manifest) or b".", False))
-        refuse_other_roots(job, self._src, self._dst, tree)
         job.session.note_roots(job, roots)
         for name in job.prior_attempts:
             remove_leftovers(job, name, roots)
@@ -162,10 +161,12 @@ class Copier:
     def _tree(self, status: os.stat_result) -> None:
         src_fd = open_source_directory(self._src)
         try:
+            hold_to(self._job, "source", src_fd)
             self._root, touched = make_directories(self._dst)
             for parent in touched:
                 self._publisher.touch(parent)
                 parent.drop()
+            hold_to(self._job, "destination", self._root.fd)
             given = self._attributes(src_fd, status, self._dst)
             owns = bool(touched) or self._owns_directories()
             with self._leased(self._root, given if owns else None):
@@ -286,6 +287,8 @@ class Copier:
             if item.kind == "symlink" and self._params["symlinks"] == "skip":
                 job.item_skipped(path)
                 return
+            if item.kind == "symlink":
+                item = item._replace(text=link_text(item.source))
             self._refuse_twin(item)
             staged = self._stage(item, directory)
         except Fault as fault:
@@ -311,8 +314,6 @@ class Copier:
 
     def _stage(self, item: Item, directory: Directory) -> Optional[Staged]:
         name = os.path.basename(item.target)
-        if item.kind == "symlink":
-            item = item._replace(text=link_text(item.source))
         record = self._record(item, directory, name)
         if record is not None and record.source == identity(item.status):
             first = First(item, b"", record.mark, record.content)

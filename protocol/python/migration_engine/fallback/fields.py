@@ -329,11 +329,3 @@ def digest_algorithm(*names: str) -> Check:
 
 
 GLOBS = Field(checked, default=())
-LIMITS = Field(
-    obj(
-        {
-            "bytes_per_s": Field(optional(size(low=1))),
-            "ops_per_s": Field(optional(integer(low=1))),
-        }
-    )
-)

@@ -96,8 +96,9 @@ class Job:
         self.state = "queued"
         self.status: Optional[str] = None
         bounds = params.get("limits") or {}
-        self.bytes_limit = Limiter(bounds.get("bytes_per_s"))
-        self.ops_limit = Limiter(bounds.get("ops_per_s"))
+        table = bounds.get("timetable")
+        self.bytes_limit = Limiter("bytes_per_s", bounds.get("bytes_per_s"), table)
+        self.ops_limit = Limiter("ops_per_s", bounds.get("ops_per_s"), table)
         self.cancel_reason: Optional[str] = None
         self._gate = threading.Condition()
         self._cancelled = False

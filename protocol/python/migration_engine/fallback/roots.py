@@ -1,35 +1,23 @@
-"""Whether a keyed command still meets the places that it was first run on."""
+"""Whether a keyed command still goes between the directories that it began with."""
 
 from __future__ import annotations
 
 import os
-from typing import Optional
 
 from .faults import Fault
 from .job import Job
 
 
-def refuse_other_roots(job: Job, src: bytes, dst: bytes, tree: bool) -> None:
-    """``RESUME_REFUSED`` where the source or the destination is not the one of the first attempt.
+def hold_to(job: Job, side: str, fd: int) -> None:
+    """``RESUME_REFUSED`` where the open directory is not the one of the key's first attempt.
 
-    The root of one item by itself is the directory that holds it. A destination that was not
-    there at first is the command's own making.
+    What is on record means nothing for another directory that took its name, such as the mount
+    point of a volume that is not mounted now.
     """
     if job.key is None:
         return
-    for side, path in (("src", src), ("dst", dst)):
-        root = path if tree else os.path.dirname(path.rstrip(b"/")) or b"."
-        now = _identity(root)
-        first = job.session.state.first_root(job.key, side, now)
-        if first is not None and first != now:
-            word = "source" if side == "src" else "destination"
-            message = "the %s is not the directory of the key's first attempt" % word
-            raise Fault("RESUME_REFUSED", message, field=side)
-
-
-def _identity(path: bytes) -> Optional[str]:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return "%d:%d" % (status.st_dev, status.st_ino)
+    # The filesystem's own number: that of its device may be another one after a restart.
+    now = "%d:%d" % (os.fstatvfs(fd).f_fsid, os.fstat(fd).st_ino)
+    if job.session.state.first_root(job.key, side, now) != now:
+        message = "the %s is not the directory that this key began with" % side
+        raise Fault("RESUME_REFUSED", message)

@@ -37,8 +37,8 @@ class Session:
         self.events: Set[str] = set(_DEFAULT_EVENTS)
         self.on_eof = "finish"
         self.defaults: Dict[str, Any] = {}
-        self.bytes_limit = Limiter()
-        self.ops_limit = Limiter()
+        self.bytes_limit = Limiter("bytes_per_s")
+        self.ops_limit = Limiter("ops_per_s")
         self.scheduler = Scheduler(self._run, self._skip)
         self.began = time.monotonic()
         self.bytes_done = 0

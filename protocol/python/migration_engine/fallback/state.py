@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS keys (
     key TEXT PRIMARY KEY, op TEXT NOT NULL, command TEXT NOT NULL, job TEXT NOT NULL,
     result TEXT);
 CREATE TABLE IF NOT EXISTS roots (
-    key TEXT NOT NULL, side TEXT NOT NULL, identity TEXT, PRIMARY KEY (key, side)) WITHOUT ROWID;
+    key TEXT NOT NULL, side TEXT NOT NULL, identity TEXT NOT NULL,
+    PRIMARY KEY (key, side)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS receipts (
     key TEXT NOT NULL, path BLOB NOT NULL, mark TEXT NOT NULL, source TEXT NOT NULL,
     facts TEXT NOT NULL, PRIMARY KEY (key, path)) WITHOUT ROWID;
@@ -318,12 +319,13 @@ class State:
 
     # What a keyed command was first run on.
 
-    def first_root(self, key: str, side: str, identity: Optional[str]) -> Optional[str]:
-        """What ``side`` was when the key first ran: ``identity``, if that is now."""
-        row = (key, side, identity)
-        self._write("INSERT OR IGNORE INTO roots VALUES (?, ?, ?)", [row], durable=True)
+    def first_root(self, key: str, side: str, identity: str) -> str:
+        """What ``side`` was when the key first met it: ``identity``, if that is now."""
+        self._write(
+            "INSERT OR IGNORE INTO roots VALUES (?, ?, ?)", [(key, side, identity)], durable=True
+        )
         found = self._rows("SELECT identity FROM roots WHERE key = ? AND side = ?", (key, side))
-        return None if found[0][0] is None else str(found[0][0])
+        return str(found[0][0])
 
     # The base.
 

@@ -23,6 +23,7 @@ from ..local import (
 from ..manifest import Listed, ManifestWriter, read_manifest, refuse_as_manifest
 from ..names import join, path_fields
 from ..state import Root
+from ..timetable import LIMITS
 
 ALGORITHMS = ("sha256", "crc64nvme", "crc32c", "md5", "sha1")
 _CHUNK_BYTES = 1 << 20
@@ -35,7 +36,7 @@ FIELDS: Dict[str, Field] = {
     "manifest": Field(f.local_path),
     "check": Field(f.local_path),
     "parallel_files": Field(f.integer(1, 256)),
-    "limits": f.LIMITS,
+    "limits": LIMITS,
 }
 
 

@@ -10,8 +10,10 @@ from ..bundle import Bundler
 from ..coding import (
     ARCHIVES,
     LEVEL_DEFAULT,
+    archive_of,
     built_format,
     gzip_level,
+    refuse_selection,
     refuse_unbuilt,
     split_ending,
 )
@@ -24,8 +26,8 @@ from ..local import Directory, Source, base_name, kind_of, make_directories
 from ..metadata import usual_mode
 from ..names import path_fields
 from ..publish import Publisher, Staged, create_file
-from ..roots import refuse_other_roots
 from ..state import Root
+from ..timetable import LIMITS
 from ..transfer import Rules, stage_file
 from .copy import ON_EXISTS, refuse_overlap, source_status, target_of
 
@@ -43,7 +45,7 @@ FIELDS: Dict[str, Field] = {
     "verify": Field(f.choice("none", "decode"), default="none"),
     "include": f.GLOBS,
     "exclude": f.GLOBS,
-    "limits": f.LIMITS,
+    "limits": LIMITS,
 }
 
 
@@ -55,17 +57,20 @@ def check(params: Mapping[str, Any]) -> None:
     if form in ("gzip", "tar_gzip"):
         gzip_level(params["level"], "level")
     elif form == "tar":
-        raise Fault("INVALID_FIELD", "a tar archive has no level", field="level")
+        raise Fault("INVALID_FIELD", "tar has no levels", field="level")
 
 
 def form_for(params: Mapping[str, Any], kind: str) -> str:
     """The form asked for, that of the ending of ``dst``, or the usual one of the kind."""
     usual = "tar_zstd" if kind == "directory" else "gzip"
-    form = params["format"] or split_ending(params["dst"])[1] or usual
-    if kind == "directory" and form not in ARCHIVES:
-        message = "a directory becomes an archive, and %s is none" % form
-        hint = "choose one of tar, tar_gzip"
+    asked = params["format"] or split_ending(params["dst"])[1] or usual
+    form = archive_of(asked) if kind == "directory" else asked
+    if form is None:
+        message = "%s holds one file, and src is a directory" % asked
+        hint = "archives: tar, tar_gzip, tar_zstd"
         raise Fault("INVALID_FIELD", message, field="format", hint=hint)
+    if form not in ARCHIVES:
+        refuse_selection(params)
     return refuse_unbuilt(form)
 
 
@@ -87,7 +92,8 @@ class _Compress:
         status = source_status({"src": self._src, "symlinks": "follow"})
         kind = kind_of(status.st_mode)
         if kind == "special":
-            raise Fault("SRC_SPECIAL", "a fifo, socket or device is not opened", path=self._src)
+            message = "the source is no regular file and no directory"
+            raise Fault("UNSUPPORTED", message, path=self._src)
         form = form_for(self._params, kind)
         refuse_overlap(self._src, self._dst, status)
         job.phase = "compress"
@@ -112,7 +118,6 @@ class _Compress:
     def _open(self, above: bytes) -> Directory:
         """The directory of the destination, cleared of what dead attempts left in it."""
         job, roots = self._job, [Root(above, False)]
-        refuse_other_roots(job, self._src, self._dst, tree=False)
         job.session.note_roots(job, roots)
         for attempt in job.prior_attempts:
             remove_leftovers(job, attempt, roots)
@@ -128,7 +133,7 @@ class _Compress:
         """Whether something is replaced; ``None`` where the destination is left alone."""
         source = Source(None, self._src, self._src)
         item = Item(source, kind, status, name)
-        comparer = Comparer(self._job, self._params["on_exists"], "time", packs=True)
+        comparer = Comparer(self._job, self._params["on_exists"], "time", packs=False)
         decision = comparer.judge(directory.fd, name, item)
         if decision.fault is not None:
             raise decision.fault.at(self._dst)

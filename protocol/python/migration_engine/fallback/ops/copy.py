@@ -14,6 +14,7 @@ from ..fields import Field
 from ..job import Job, Outcome
 from ..lease import lock_of
 from ..local import base_name, status_of_source
+from ..timetable import LIMITS
 
 ON_EXISTS = ("fail", "skip", "update", "replace")
 CHECKSUMS = ("crc64nvme", "crc32c", "sha256", "md5", "none")
@@ -55,7 +56,7 @@ FIELDS: Dict[str, Field] = {
     "manifest": Field(f.local_path),
     "chunk_bytes": Field(f.size(64 << 10, 64 << 20), default=1 << 20),
     "parallel_files": Field(f.integer(1, 256)),
-    "limits": f.LIMITS,
+    "limits": LIMITS,
     "dry_run": Field(f.flag, default=False),
     "compare": Field(f.choice("time", "digest"), default="time"),
     "delete": Field(f.flag, default=False),

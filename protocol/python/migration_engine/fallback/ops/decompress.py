@@ -14,6 +14,7 @@ from ..coding import (
     Caps,
     built_format,
     form_of,
+    refuse_selection,
     refuse_unbuilt,
     split_ending,
 )
@@ -26,12 +27,13 @@ from ..leftovers import remove_leftovers
 from ..local import Source, base_name, identity, kind_of, make_directories, open_source_file
 from ..names import path_fields
 from ..publish import Publisher
-from ..roots import refuse_other_roots
 from ..state import Root
+from ..timetable import LIMITS
 from ..transfer import Rules, stage_file
 from ..unbundle import Unbundler, check_archive, plain_pieces
 from .copy import ON_EXISTS, refuse_overlap, source_status
 
+_ALGORITHM = "crc64nvme"
 _CHUNK_BYTES = 1 << 20
 _PRESERVE = frozenset(("mode", "times"))
 
@@ -45,7 +47,7 @@ FIELDS: Dict[str, Field] = {
     "exclude": f.GLOBS,
     "max_bytes": Field(f.size(1), default=MAX_BYTES_DEFAULT),
     "max_ratio": Field(f.integer(1), default=MAX_RATIO_DEFAULT),
-    "limits": f.LIMITS,
+    "limits": LIMITS,
 }
 
 
@@ -61,8 +63,8 @@ def form_for(params: Mapping[str, Any]) -> str:
     if form is None:
         form = form_of(_head(src), base_name(src))
     if form is None:
-        message = "neither the content nor the name tells the format"
-        raise Fault("INVALID_FIELD", message, field="format", hint="give the format")
+        message = "neither its first bytes nor its name tell how the file is compressed"
+        raise Fault("UNSUPPORTED", message, path=src, hint="give its format")
     return refuse_unbuilt(form)
 
 
@@ -88,11 +90,8 @@ class _Decompress:
     def run(self) -> Outcome:
         status = source_status({"src": self._src, "symlinks": "follow"})
         kind = kind_of(status.st_mode)
-        if kind == "directory":
-            message = "only one regular file can be decompressed"
-            raise Fault("UNSUPPORTED", message, path=self._src)
         if kind != "file":
-            raise Fault("SRC_SPECIAL", "a fifo, socket or device is not opened", path=self._src)
+            raise Fault("UNSUPPORTED", "the source is no regular file", path=self._src)
         form = form_for(self._params)
         refuse_overlap(self._src, self._dst, status)
         self._job.phase = "decompress"
@@ -101,15 +100,15 @@ class _Decompress:
             if form in ARCHIVES:
                 data.update(self._archive(form, status))
             else:
+                refuse_selection(self._params)
                 data.update(self._file(status))
         except BaseException:
             self._publisher.abort()
             raise
         return Outcome(data=data)
 
-    def _prepare(self, root: Root, tree: bool) -> None:
+    def _prepare(self, root: Root) -> None:
         job = self._job
-        refuse_other_roots(job, self._src, self._dst, tree=False)
         job.session.note_roots(job, [root])
         for attempt in job.prior_attempts:
             remove_leftovers(job, attempt, [root])
@@ -119,7 +118,7 @@ class _Decompress:
         job.items_total, job.bytes_total = 1, status.st_size
         head, slash, name = self._dst.rpartition(b"/")
         above = head or slash or b"."
-        self._prepare(Root(above, False), tree=False)
+        self._prepare(Root(above, False))
         directory, touched = make_directories(above)
         try:
             for parent in touched:
@@ -136,13 +135,16 @@ class _Decompress:
                 job.item_skipped(shown, status.st_size)
                 return {}
             job.begin_item(shown, status.st_size)
-            rules = Rules(None, "none", _PRESERVE, _CHUNK_BYTES, caps=self._caps)
+            rules = Rules(_ALGORITHM, "none", _PRESERVE, _CHUNK_BYTES, caps=self._caps)
             staged = stage_file(job, rules, source, directory, name)
             staged.replace = decision.action == "replace"
-            size = staged.size
             self._publisher.add(staged)
             self._publisher.flush()
-            return {"original_bytes": size, "stored_bytes": status.st_size}
+            return {
+                "original_bytes": staged.size,
+                "stored_bytes": status.st_size,
+                "digests": staged.digests,
+            }
         finally:
             directory.drop()
 
@@ -154,7 +156,7 @@ class _Decompress:
         try:
             before = os.fstat(fd)
             check_archive(plain_pieces(job, fd, src, packed, self._caps, counted=False))
-            self._prepare(Root(self._dst, True), tree=True)
+            self._prepare(Root(self._dst, True))
             root, touched = make_directories(self._dst)
             try:
                 for parent in touched:

@@ -12,6 +12,7 @@ from ..glob import Selection
 from ..job import Job, Outcome
 from ..local import Walk, base_name, kind_of, open_source_directory, status_of_source
 from ..names import is_utf8, path_fields
+from ..timetable import LIMITS
 
 LARGEST_MAX = 5
 _COUNTERS = {"file": "files", "symlink": "symlinks", "special": "specials"}
@@ -20,7 +21,7 @@ FIELDS: Dict[str, Field] = {
     "src": Field(f.local_path, required=True),
     "include": f.GLOBS,
     "exclude": f.GLOBS,
-    "limits": f.LIMITS,
+    "limits": LIMITS,
 }
 
 

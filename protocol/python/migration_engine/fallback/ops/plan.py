@@ -8,6 +8,7 @@ import stat
 from typing import Any, Container, Dict, List, Mapping, Optional, Tuple
 
 from .. import fields as f
+from ..coding import ARCHIVES
 from ..compare import Comparer, Decision, Item
 from ..copier import METHODS, names_of
 from ..faults import Fault
@@ -24,6 +25,7 @@ from ..local import (
 )
 from ..names import is_kept
 from ..prune import Pruner
+from ..timetable import LIMITS
 from ..transfer import link_text
 
 _PLANNED = ("copy", "checksum", "verify", "inspect", "compress", "decompress")
@@ -44,7 +46,7 @@ def _command(value: Any, field: str) -> Tuple[str, Dict[str, Any]]:
     return op, f.within(field, JOB_OPS[op].read, rest)
 
 
-FIELDS: Dict[str, Field] = {"command": Field(_command, required=True), "limits": f.LIMITS}
+FIELDS: Dict[str, Field] = {"command": Field(_command, required=True), "limits": LIMITS}
 
 
 def run(job: Job, params: Mapping[str, Any]) -> Outcome:
@@ -63,9 +65,22 @@ def _plan_reading(job: Job, op: str, command: Mapping[str, Any]) -> Dict[str, An
         _survey(job, source, selection, tally)
     data = tally.data(op)
     del data["digest"]
-    data["method"] = "stream"
+    data["method"] = _reading_method(op, command)
     data["why"] = "each file is read once, from its beginning to its end"
     return data
+
+
+def _reading_method(op: str, command: Mapping[str, Any]) -> str:
+    from . import compress, decompress
+    from .copy import source_status
+
+    if op == "decompress":
+        return decompress.form_for(command)
+    if op == "compress":
+        status = source_status({"src": command["src"], "symlinks": "follow"})
+        form = compress.form_for(command, kind_of(status.st_mode))
+        return "archive" if form in ARCHIVES else form
+    return "stream"
 
 
 def _survey(job: Job, source: bytes, selection: Selection, tally: "_Tally") -> None:

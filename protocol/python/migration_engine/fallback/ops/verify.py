@@ -13,6 +13,7 @@ from ..glob import Selection
 from ..job import Job, Outcome
 from ..local import DIRECTORY_FLAGS, base_name, kind_of, open_source_directory
 from ..names import join
+from ..timetable import LIMITS
 
 _CHUNK_BYTES = 1 << 20
 
@@ -22,7 +23,7 @@ FIELDS: Dict[str, Field] = {
     "level": Field(f.choice("content", "size"), default="content"),
     "include": f.GLOBS,
     "exclude": f.GLOBS,
-    "limits": f.LIMITS,
+    "limits": LIMITS,
 }
 
 
