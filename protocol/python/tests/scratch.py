@@ -3,10 +3,12 @@
 import base64
 import gzip
 import hashlib
+import io
 import json
 import os
 import socket
 import stat
+import tarfile
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -20,12 +22,43 @@ def _name(entry: Dict[str, Any]) -> bytes:
 
 
 def content(entry: Dict[str, Any]) -> bytes:
-    """The bytes of a file: given, or of a size with a pattern that depends on the position."""
+    """The bytes of a file, packed where the entry says so, and cut by so many at the end."""
+    data = tar(entry["tar"]) if "tar" in entry else plain(entry)
+    if entry.get("packed"):
+        data = gzip.compress(data, mtime=0)
+    return data[: len(data) - int(entry.get("cut", 0))]
+
+
+def plain(entry: Dict[str, Any]) -> bytes:
+    """Bytes as given, zeros, or of a size with a pattern that depends on the position."""
+    if "zeros" in entry:
+        return bytes(int(entry["zeros"]))
     if "b64" in entry:
         return base64.b64decode(entry["b64"])
     if "size" in entry:
         return pattern(int(entry["size"]))
     return str(entry.get("content", "")).encode()
+
+
+def tar(members: List[Dict[str, Any]]) -> bytes:
+    """An archive, as another tool writes it."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for member in members:
+            info = tarfile.TarInfo(str(member["path"]))
+            info.mode = int(str(member.get("mode", "644")), 8)
+            info.mtime = int(member.get("mtime", 1700000000))
+            data = str(member.get("content", "")).encode()
+            if "link" in member:
+                info.type, info.linkname = tarfile.SYMTYPE, str(member["link"])
+            elif "again" in member:
+                info.type, info.linkname = tarfile.LNKTYPE, str(member["again"])
+            elif str(member["path"]).endswith("/"):
+                info.type = tarfile.DIRTYPE
+            else:
+                info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
 
 
 def pattern(size: int) -> bytes:
@@ -49,6 +82,8 @@ def make(root: Path, case: Dict[str, Any]) -> None:
             _make_one(kind, path, base, entry)
             made.append((path, entry))
     for path, entry in reversed(made):
+        for name, value in entry.get("xattrs", {}).items():
+            os.setxattr(path, name, str(value).encode())
         if "mode" in entry:
             os.chmod(path, int(entry["mode"], 8))
         if "mtime" in entry:
@@ -61,6 +96,8 @@ def _make_one(kind: str, path: bytes, base: bytes, entry: Dict[str, Any]) -> Non
         os.makedirs(path, exist_ok=True)
     elif kind == "files":
         with open(path, "wb") as file:
+            file.truncate(int(entry.get("length", 0)))
+            file.seek(int(entry.get("offset", 0)))
             file.write(content(entry))
     elif kind == "links":
         os.symlink(str(entry["target"]).encode(), path)
@@ -80,25 +117,23 @@ def _make_one(kind: str, path: bytes, base: bytes, entry: Dict[str, Any]) -> Non
             os.close(here)
 
 
-def listing(root: Path, meta: bool) -> List[str]:
+def listing(root: Path, case: Dict[str, Any]) -> List[str]:
     """Everything below ``root`` but the state directory, one line each, sorted."""
     base = os.fsencode(root)
     lines: List[str] = []
+    firsts: Dict[int, bytes] = {}
     for above, dirs, files in os.walk(base):
         dirs[:] = sorted(name for name in dirs if above != base or name != b"state")
-        for name in [*dirs, *files]:
+        for name in [*dirs, *sorted(files)]:
             path = os.path.join(above, name)
-            lines.append(_listed(path, path[len(base) + 1 :], meta))
+            lines.append(_listed(path, path[len(base) + 1 :], case, firsts))
     return sorted(lines)
 
 
-def _listed(path: bytes, name: bytes, meta: bool) -> str:
+def _listed(path: bytes, name: bytes, case: Dict[str, Any], firsts: Dict[int, bytes]) -> str:
     status = os.lstat(path)
     shown = name.decode("utf-8", "backslashreplace").replace("\n", "\\n").replace("\r", "\\r")
-    facts = ""
-    if meta:
-        nanos = status.st_mtime_ns
-        facts = " [%04o %d.%09d]" % (stat.S_IMODE(status.st_mode), nanos // 10**9, nanos % 10**9)
+    facts = _facts(path, name, status, case, firsts)
     if stat.S_ISDIR(status.st_mode):
         return shown + "/" + facts
     if stat.S_ISLNK(status.st_mode):
@@ -109,18 +144,68 @@ def _listed(path: bytes, name: bytes, meta: bool) -> str:
         data = file.read()
     if name.endswith(b".jsonl"):
         return "%s lists %s" % (shown, _entries(data))
+    if name.endswith((b".tar", b".tar.gz")):
+        try:
+            return "%s holds %s" % (shown, _members(data))
+        except tarfile.TarError:
+            return "%s (damaged)" % shown
     if name.endswith(b".gz"):
-        shown, data = shown + " unpacked", gzip.decompress(data)
+        try:
+            shown, data = shown + " unpacked", gzip.decompress(data)
+        except (EOFError, OSError):
+            return "%s (damaged)" % shown
     if len(data) <= _SHOWN_BYTES and data.isascii():
         return "%s = %s%s" % (shown, ascii(data.decode()), facts)
     digest = hashlib.sha256(data).hexdigest()[:16]
     return "%s = %d bytes, sha256 %s…%s" % (shown, len(data), digest, facts)
 
 
+def _facts(
+    path: bytes,
+    name: bytes,
+    status: os.stat_result,
+    case: Dict[str, Any],
+    firsts: Dict[int, bytes],
+) -> str:
+    """What ``meta``, ``names``, ``holes`` and ``xattrs`` of a case ask for."""
+    facts = ""
+    if case.get("meta"):
+        nanos = status.st_mtime_ns
+        facts += " [%04o %d.%09d]" % (
+            stat.S_IMODE(status.st_mode), nanos // 10**9, nanos % 10**9,
+        )  # fmt: skip
+    is_file = stat.S_ISREG(status.st_mode)
+    if case.get("names") and is_file and status.st_nlink > 1:
+        first = firsts.setdefault(status.st_ino, name)
+        facts += "" if first == name else " (the file %s)" % first.decode()
+    if case.get("holes") and is_file and status.st_blocks * 512 < status.st_size:
+        facts += " (with holes)"
+    if case.get("xattrs") and not stat.S_ISLNK(status.st_mode):
+        named = sorted(one for one in os.listxattr(path) if one.startswith("user."))
+        facts += "".join(" %s=%s" % (one, os.getxattr(path, one).decode()) for one in named)
+    return facts
+
+
+def _members(data: bytes) -> str:
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        shown = []
+        for member in archive:
+            if member.isdir():
+                shown.append(member.name + "/")
+            elif member.issym() or member.islnk():
+                shown.append("%s -> %s" % (member.name, member.linkname))
+            else:
+                file = archive.extractfile(member)
+                assert file is not None
+                shown.append("%s = %s" % (member.name, ascii(file.read().decode())))
+        return ", ".join(sorted(shown))
+
+
 def _entries(data: bytes) -> str:
-    """The entries of a manifest, in one order; what only one kind of entry needs is left."""
+    """The entries of a manifest, in one order, without what each backend does in its own way."""
     entries = [json.loads(line) for line in data.splitlines()]
     for entry in entries:
+        entry.pop("stored_bytes", None)
         if entry["kind"] == "symlink":
             entry.pop("mtime_ns", None)
     entries.sort(key=lambda entry: str(entry["path"]))

@@ -161,19 +161,18 @@ def _pour(
     size = 0
     unpacker = GzipUnpacker(rules.caps) if source.packed else None
     output = Output(job, staged, rules.pack)
-    content = _read(job, fd, rules, source)
-    for piece in content:
-        size += piece.length
-        if unpacker is None:
-            _carry(job, piece, digests, output)
-            continue
-        try:
-            for data in unpacker.feed(piece.data or bytes(piece.length)):
+    try:
+        for piece in _read(job, fd, rules, source):
+            size += piece.length
+            if unpacker is None:
+                _carry(job, piece, digests, output)
+                continue
+            for data in unpacker.feed(piece.data or b""):
                 _carry(job, Piece(data, len(data)), digests, output)
-        except Fault as fault:
-            raise fault.at(source.path) from fault
-    if unpacker is not None:
-        unpacker.finish()
+        if unpacker is not None:
+            unpacker.finish()
+    except Fault as fault:
+        raise fault.at(source.path) from fault
     output.finish()
     return size
 

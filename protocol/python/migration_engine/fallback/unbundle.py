@@ -124,7 +124,10 @@ class Unbundler:
         """The directory of these names, made where absent, through no link."""
         directory = self._root.hold()
         try:
-            for name in parts:
+            for depth, name in enumerate(parts, 1):
+                if b"/".join(parts[:depth]) in self._made:
+                    # What has this name may still wait for it.
+                    self._publisher.flush()
                 try:
                     os.mkdir(name, dir_fd=directory.fd)
                     self._publisher.touch(directory)

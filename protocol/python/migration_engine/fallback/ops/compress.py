@@ -163,7 +163,12 @@ class _Compress:
         shown = base_name(self._src) or self._src
         job.begin_item(shown, status.st_size)
         source = Source(None, os.path.realpath(self._src), shown)
-        staged = stage_file(job, rules, source, directory, name)
+        try:
+            staged = stage_file(job, rules, source, directory, name)
+        except Fault as fault:
+            # By the name that the command gives it.
+            fault.path = self._src if fault.path == shown else fault.path
+            raise
         stored = staged.stored or 0
         return staged, dict(_sizes(staged.size, stored), digests=staged.digests)
 

@@ -136,7 +136,12 @@ class _Decompress:
                 return {}
             job.begin_item(shown, status.st_size)
             rules = Rules(_ALGORITHM, "none", _PRESERVE, _CHUNK_BYTES, caps=self._caps)
-            staged = stage_file(job, rules, source, directory, name)
+            try:
+                staged = stage_file(job, rules, source, directory, name)
+            except Fault as fault:
+                # By the name that the command gives it.
+                fault.path = self._src if fault.path == shown else fault.path
+                raise
             staged.replace = decision.action == "replace"
             self._publisher.add(staged)
             self._publisher.flush()
