@@ -62,7 +62,7 @@ class Copier:
         self._root: Optional[Directory] = None
         self._manifest: Optional[ManifestWriter] = None
         self._listed: Optional[bytes] = None
-        self._deleted: Optional[int] = None
+        self._deleted = 0
         self._digests: Dict[str, str] = {}
 
     def run(self, status: os.stat_result) -> Outcome:
@@ -120,7 +120,7 @@ class Copier:
         }
         if self._digests:
             data["digests"] = self._digests
-        if self._deleted is not None:
+        if self._params["delete"]:
             data["deleted"] = self._deleted
         lost = self._job.losses.data()
         if lost:
@@ -255,18 +255,25 @@ class Copier:
 
     def _delete(self, src_fd: int, root: Directory) -> None:
         job = self._job
-        self._deleted = 0
-        if job.items_failed:
-            message = "nothing is deleted, since %d items or listings failed" % job.items_failed
-            job.warn(Fault("DELETE_HALTED", message))
+        if self._is_incomplete():
             return
         job.phase = "delete"
         counted = Pruner(job, self._selection, self._names).run(src_fd, root.fd)
+        if self._is_incomplete():
+            return
         counted.check(self._params["max_delete"], job.items_done, job.items_new)
         if counted.gone:
             removing = Removing(self._durable, self._publisher.commit, self._dress)
             pruner = Pruner(job, self._selection, self._names, removing=removing)
             self._deleted = pruner.run(src_fd, root.fd).gone
+
+    def _is_incomplete(self) -> bool:
+        """Whether something failed, so that absence proves nothing. Says so."""
+        failed = self._job.items_failed
+        if failed:
+            message = "nothing is deleted, since %d items or listings failed" % failed
+            self._job.warn(Fault("DELETE_HALTED", message))
+        return failed > 0
 
     def _dress(self, src_fd: int, dst_fd: int, path: bytes) -> None:
         """A removal changed the times of a directory."""

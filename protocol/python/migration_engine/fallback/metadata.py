@@ -87,6 +87,11 @@ class Attributes(NamedTuple):
     named: Dict[str, bytes]
     cut: bool = False
 
+    def has(self, kind: str) -> bool:
+        """Whether there are any ``xattrs`` or ``acls``."""
+        lists = {name for name in self.named if name in (_ACCESS, _DEFAULT)}
+        return bool(lists) if kind == "acls" else len(self.named) > len(lists)
+
     @property
     def group_bits(self) -> Optional[int]:
         """What the owning group may do; ``None`` where the mode says it.

@@ -22,7 +22,7 @@ from typing import (
 )
 
 from .coding import GZIP_ENDING
-from .faults import Fault, destination_fault, source_fault
+from .faults import ENDS_JOB, Fault, destination_fault, source_fault
 from .glob import Selection
 from .job import Sample
 from .local import DIRECTORY_FLAGS, resolve_beneath
@@ -30,6 +30,16 @@ from .names import is_kept, join, path_fields
 
 if TYPE_CHECKING:
     from .job import Job
+
+
+_KEPT = (
+    errno.ENOENT,
+    errno.ENOTEMPTY,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EBUSY,
+)
 
 
 class Names(NamedTuple):
@@ -134,50 +144,68 @@ class Pruner:
 
     def _directory(self, level: _Level) -> bool:
         """One directory and what is below it; whether it has no name left."""
-        expected = self._expected(level)
         left, before = False, self._tally.gone
-        for name in _listed(level.dst_fd, level.path):
-            self._job.step()
-            left = is_kept(name) or not self._name(level, name, expected) or left
-        if self._removing is not None and self._tally.gone > before:
-            try:
-                if level.src_fd is not None:
-                    self._removing.dress(level.src_fd, level.dst_fd, level.path)
-                if self._removing.durable:
-                    os.fsync(level.dst_fd)
-            except OSError as error:
-                raise destination_fault(error, "finish the directory", level.path) from error
+        try:
+            expected = self._expected(level)
+            for name in _listed(level.dst_fd, level.path):
+                self._job.step()
+                left = is_kept(name) or not self._judged(level, name, expected) or left
+            if self._removing is not None and self._tally.gone > before:
+                self._finish(self._removing, level)
+        except Fault as fault:
+            self._failed(level.path, fault)
+            return False
         return not left
 
-    def _name(self, level: _Level, name: bytes, expected: Set[bytes]) -> bool:
+    def _finish(self, removing: Removing, level: _Level) -> None:
+        try:
+            if level.src_fd is not None:
+                removing.dress(level.src_fd, level.dst_fd, level.path)
+            if removing.durable:
+                os.fsync(level.dst_fd)
+        except OSError as error:
+            raise destination_fault(error, "finish the directory") from error
+
+    def _failed(self, path: bytes, fault: Fault) -> None:
+        """Reports what could not be listed or removed, unless it ends the job."""
+        if fault.code in ENDS_JOB:
+            raise fault
+        self._job.item_failed(path, fault)
+
+    def _judged(self, level: _Level, name: bytes, expected: Set[bytes]) -> bool:
         """One name; whether it goes."""
+        path = join(level.path, name)
         judged = self._names.judged(name)
-        path = join(level.path, judged)
-        if self._selection.excluded(path, judged):
+        shown = join(level.path, judged)
+        if self._selection.excluded(shown, judged):
             return False
-        covered = self._selection.included(path, judged, level.covered)
-        shown = join(level.path, name)
+        covered = self._selection.included(shown, judged, level.covered)
         try:
             status = os.stat(name, dir_fd=level.dst_fd, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                return self._below(level, name, path, covered, name in expected)
+            if not covered:
+                return False
+            self._tally.items += 1
+            if name in expected or not self._gone(level, name, path, os.unlink):
+                return False
+            self._tally.gone_items += 1
+            return True
         except OSError as error:
-            raise destination_fault(error, "look at the destination", shown) from error
-        if stat.S_ISDIR(status.st_mode):
-            return self._below(level, name, shown, covered, name in expected)
-        if not covered:
-            return False
-        self._tally.items += 1
-        if name in expected:
-            return False
-        self._do(lambda: os.unlink(name, dir_fd=level.dst_fd), shown)
-        self._tally.gone_items += 1
-        return True
+            self._failed(path, destination_fault(error, "look at it or delete it"))
+        except Fault as fault:
+            self._failed(path, fault)
+        return False
 
     def _below(
         self, level: _Level, name: bytes, path: bytes, covered: bool, expected: bool
     ) -> bool:
         src_fd: Optional[int] = None
-        dst_fd = _open_below(level.dst_fd, name, path)
+        dst_fd = os.open(name, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=level.dst_fd)
         try:
+            if _mount(dst_fd) != _mount(level.dst_fd):
+                # What others mounted there is not the destination's.
+                return False
             if expected:
                 src_fd = self._source_below(level, name, path)
                 if src_fd is None:
@@ -188,28 +216,25 @@ class Pruner:
             for fd in (src_fd, dst_fd):
                 if fd is not None:
                     os.close(fd)
-        if expected or not covered or not empty:
+        if expected or not covered or not empty or not self._gone(level, name, path, os.rmdir):
             return False
-        try:
-            self._do(lambda: os.rmdir(name, dir_fd=level.dst_fd), path)
-        except Fault as fault:
-            if fault.cause is not None and fault.cause.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                return False
-            raise
         self._tally.gone_directories += 1
         return True
 
-    def _do(self, remove: Callable[[], None], path: bytes) -> None:
+    def _gone(self, level: _Level, name: bytes, path: bytes, remove: Callable[..., None]) -> bool:
+        """Removes a name, where names are removed; whether it is gone by our hand."""
         if self._removing is not None:
             try:
                 with self._removing.commit():
-                    remove()
-            except FileNotFoundError:
-                pass
+                    remove(name, dir_fd=level.dst_fd)
             except OSError as error:
-                raise destination_fault(error, "delete it", path) from error
+                # Another thing by now, something in it, or something mounted on it.
+                if error.errno in _KEPT:
+                    return False
+                raise
             self._job.deleted(path)
         self._tally.sample.add(dict(path_fields(path)))
+        return True
 
     def _expected(self, level: _Level) -> Set[bytes]:
         """The names that the destination has if it has what the source has."""
@@ -253,8 +278,11 @@ def _listed(fd: int, path: bytes) -> List[bytes]:
         raise destination_fault(error, "list the destination", path) from error
 
 
-def _open_below(dir_fd: int, name: bytes, path: bytes) -> int:
+def _mount(fd: int) -> "tuple[int, bytes]":
+    """Which mount an open directory is of, as far as that is told."""
     try:
-        return os.open(name, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=dir_fd)
-    except OSError as error:
-        raise destination_fault(error, "open the destination", path) from error
+        with open("/proc/self/fdinfo/%d" % fd, "rb") as file:
+            told = [line for line in file if line.startswith(b"mnt_id:")]
+    except OSError:
+        told = []
+    return os.fstat(fd).st_dev, b"".join(told)

@@ -213,9 +213,18 @@ ALL: List[CodeSpec] = [
         1107,
         "data",
         False,
-        "get the file again from where it came from",
-        "The compressed data or archive is damaged, cut short, or not of its format. "
-        "Nothing of it was published under the final name.",
+        "get the file again from where it came",
+        "The compressed file or archive is damaged, cut off, or followed by bytes "
+        "that do not belong to it. Nothing decoded from it was published.",
+    ),
+    CodeSpec(
+        "OUTPUT_LIMIT",
+        1108,
+        "data",
+        False,
+        "raise max_bytes or max_ratio, where the file is trusted",
+        "The compressed file would grow beyond max_bytes or max_ratio. Nothing "
+        "decoded from it was published.",
     ),
     CodeSpec(
         "DST_EXISTS",
@@ -302,15 +311,6 @@ ALL: List[CodeSpec] = [
         "leave the kind out of preserve, or choose a destination that holds it",
         "The destination cannot hold some of the metadata asked for. The items were "
         "copied without it; result.data.lost counts them.",
-    ),
-    CodeSpec(
-        "OUTPUT_LIMIT",
-        1214,
-        "data",
-        False,
-        "raise max_bytes or max_ratio if the input is trusted",
-        "The decoded data is larger than max_bytes, or than max_ratio times the "
-        "input. It was stopped there.",
     ),
     CodeSpec(
         "DELETE_LIMIT",
