@@ -26,12 +26,13 @@ class Removed:
 
 
 def remove_leftovers(job: "Job", name: str, roots: Sequence[Root]) -> None:
-    """Removes what the dead job ``name`` left below ``roots``, before its key goes on."""
-    if job.session.state.alive(name[:8]) and name[:8] != job.session.job8:
-        raise Fault("LOCKED", "an attempt of this key still runs")
-    owned = name[:8] if name[:8] != job.session.job8 else ""
-    if owned:
-        remove_below(roots, lambda owner: owner == owned, dry_run=False)
+    """Removes what the dead job ``name`` left below ``roots``, before its key goes on.
+
+    A session that lives cleaned up after its job, and its files may be those of other jobs.
+    """
+    owner = name[:8]
+    if not job.session.state.alive(owner):
+        remove_below(roots, lambda found: found == owner, dry_run=False)
 
 
 def remove_below(roots: Sequence[Root], wanted: Callable[[str], bool], dry_run: bool) -> Removed:
