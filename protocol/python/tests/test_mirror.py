@@ -14,6 +14,7 @@ from .backends import LIVENESS_S, Host, Line, argv_of, environment
 from .normal import normal
 
 SLOW: Dict[str, Any] = {"limits": {"ops_per_s": 40}}
+KEYED = 700
 
 
 def fill(root: Path, files: int) -> None:
@@ -112,8 +113,8 @@ def test_a_lost_lease_ends_the_copy(make_host: Callable[..., Host], tmp_path: Pa
 
 def killed(make_host: Callable[..., Host], tmp_path: Path) -> Dict[str, Any]:
     """A keyed copy that was killed after some of its files had their names."""
-    fill(tmp_path / "in", 150)
-    command = copy(key="k", durability="crash", **SLOW)
+    fill(tmp_path / "in", KEYED)
+    command = copy(key="k", durability="crash", limits={"ops_per_s": 300})
     host = make_host()
     host.send(command)
     end = time.monotonic() + LIVENESS_S
@@ -122,7 +123,7 @@ def killed(make_host: Callable[..., Host], tmp_path: Path) -> Dict[str, Any]:
         time.sleep(0.02)
     host.child.send_signal(signal.SIGKILL)
     host.child.wait(LIVENESS_S)
-    assert 0 < len(published(tmp_path)) < 150
+    assert 0 < len(published(tmp_path)) < KEYED
     return command
 
 
