@@ -13,19 +13,28 @@ BLOCK_BYTES = 512
 _RECORD_BYTES = 20 * BLOCK_BYTES
 _EXTENSION_BYTES_MAX = 1 << 20
 """Longest name or list of attributes before a member."""
+_TYPES = {
+    "directory": tarfile.DIRTYPE,
+    "symlink": tarfile.SYMTYPE,
+    "again": tarfile.LNKTYPE,
+}
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _KINDS = {
     tarfile.DIRTYPE: "directory",
     tarfile.SYMTYPE: "symlink",
     tarfile.LNKTYPE: "again",
-    tarfile.FIFOTYPE: "special",
-    tarfile.CHRTYPE: "special",
-    tarfile.BLKTYPE: "special",
+    tarfile.FIFOTYPE: "fifo",
+    tarfile.CHRTYPE: "device",
+    tarfile.BLKTYPE: "device",
 }
 
 
 class Member(NamedTuple):
-    """An entry of an archive; ``kind`` may also be ``again``, one more name of ``link``."""
+    """An entry of an archive.
+
+    ``kind``: ``file``, ``directory``, ``symlink``, ``again`` (one more name of ``link``), ``fifo``,
+    ``device`` or ``unknown``.
+    """
 
     path: bytes
     kind: str
@@ -46,14 +55,24 @@ def header(path: bytes, kind: str, status: os.stat_result, link: bytes = b"") ->
     info.mtime = status.st_mtime_ns // 10**9
     if kind == "file":
         info.size = status.st_size
+    elif kind == "special":
+        info.type = _special_type(status.st_mode)
+        info.devmajor, info.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
     else:
-        info.type = {"directory": tarfile.DIRTYPE, "symlink": tarfile.SYMTYPE}.get(
-            kind, tarfile.LNKTYPE
-        )
+        info.type = _TYPES[kind]
         info.linkname = _text(link)
     if status.st_mtime_ns % 10**9:
         info.pax_headers = {"mtime": "%d.%09d" % divmod(status.st_mtime_ns, 10**9)}
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _special_type(mode: int) -> bytes:
+    """Of a fifo or device; sockets have none."""
+    if stat.S_ISFIFO(mode):
+        return tarfile.FIFOTYPE
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return tarfile.CHRTYPE if stat.S_ISCHR(mode) else tarfile.BLKTYPE
+    raise Fault("SRC_SPECIAL", "a socket has no place in an archive")
 
 
 def padding(size: int) -> bytes:
@@ -219,8 +238,16 @@ def _bytes(text: str) -> bytes:
 
 
 def parts_of(path: bytes) -> Optional[List[bytes]]:
-    """The names down to a member; ``None`` where they lead out of the archive's own tree."""
-    if path.startswith(b"/") or b"\0" in path:
-        return None
-    parts = [part for part in path.split(b"/") if part not in (b"", b".")]
-    return None if b".." in parts else parts
+    """The names down to a member, none for the root; ``None`` for no name beneath it.
+
+    ``./`` in front and a slash at the end mean nothing.
+    """
+    while path.startswith(b"./"):
+        path = path[2:].lstrip(b"/")
+    if path.endswith(b"/") and path != b"/":
+        path = path[:-1]
+    if path in (b"", b"."):
+        return []
+    parts = path.split(b"/")
+    refused = b"\0" in path or any(part in (b"", b".", b"..") for part in parts)
+    return None if refused else parts

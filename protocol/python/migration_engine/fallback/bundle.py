@@ -63,6 +63,8 @@ class Bundler:
         selection = Selection(include, exclude)  # type: ignore[arg-type]
         fd = open_source_directory(src)
         try:
+            if selection.takes_all:
+                self._put(header(b".", "directory", os.fstat(fd)))
             for entry in Walk(fd, selection):
                 self._job.step()
                 if entry.fault is not None:
@@ -80,10 +82,9 @@ class Bundler:
         mark, value = self._output.mark(), self._value and self._value.copy()
         try:
             job.begin_item(path, status.st_size if kind == "file" else 0)
-            if kind == "special":
-                raise Fault("SRC_SPECIAL", "a fifo, socket or device is not opened")
-            if kind == "symlink":
-                self._put(header(path, kind, status, link_text(source)))
+            if kind in ("symlink", "special"):
+                text = link_text(source) if kind == "symlink" else b""
+                self._put(header(path, kind, status, text))
                 job.item_ok(path)
             else:
                 self._file(source, path, status)

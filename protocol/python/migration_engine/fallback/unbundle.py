@@ -16,8 +16,16 @@ from .coding import Caps, GzipUnpacker
 from .faults import ENDS_JOB, Fault, destination_fault
 from .glob import Selection
 from .local import DIRECTORY_FLAGS, Directory, inode, open_beneath, read_chunks
+from .metadata import Attributes, Entry, apply_attributes
 from .names import is_kept
-from .publish import Publisher, Staged, create_file, create_link, create_name
+from .publish import (
+    Publisher,
+    Staged,
+    create_file,
+    create_link,
+    create_name,
+    create_special,
+)
 
 if TYPE_CHECKING:
     from .job import Job
@@ -54,12 +62,13 @@ def check_archive(pieces: Iterator[bytes]) -> None:
 
 
 class Unbundler:
-    """Extracts into ``root``."""
+    """Extracts into ``root``, which it ``made`` or found."""
 
     def __init__(
         self,
         job: "Job",
         root: Directory,
+        made: bool,
         selection: Selection,
         publisher: Publisher,
         on_exists: str,
@@ -71,6 +80,7 @@ class Unbundler:
         self._on_exists = on_exists
         # What this archive made: further names are given to nothing else.
         self._made: Dict[bytes, Tuple[int, int]] = {}
+        self._made_directories = {b""} if made else set()
         self._directories: Dict[bytes, Member] = {}
         self.original = 0
         self.items = 0
@@ -82,8 +92,10 @@ class Unbundler:
             self._job.step()
             parts = parts_of(member.path)
             if parts is None:
-                self._fail(member, Fault("NAME_REFUSED", "the name leads out of the archive"))
-            elif parts:
+                self._fail(member, Fault("NAME_REFUSED", "it is no name beneath the destination"))
+            elif member.kind == "directory":
+                self._directory(member, parts)
+            elif parts and self._selection.takes(b"/".join(parts)):
                 self._one(member, parts, reader)
         self._publisher.flush()
         self._finish_directories()
@@ -94,20 +106,24 @@ class Unbundler:
         if fault.code in ENDS_JOB:
             raise fault
 
+    def _directory(self, member: Member, parts: List[bytes]) -> None:
+        """Made at once, or where members are chosen, with the first one in it."""
+        path = b"/".join(parts)
+        above = (b"/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        if any(self._selection.excluded(one, one.rpartition(b"/")[2]) for one in above):
+            return
+        self._directories[path] = member
+        if self._selection.takes_all:
+            try:
+                self._below(parts).drop()
+            except Fault as fault:
+                self._fail(member._replace(path=path), fault)
+
     def _one(self, member: Member, parts: List[bytes], reader: Reader) -> None:
         path = b"/".join(parts)
-        if not self._selection.takes(path):
-            return
-        job = self._job
         try:
-            if member.kind != "directory":
-                job.begin_item(path, member.size)
-            if any(is_kept(part) for part in parts):
-                raise Fault("NAME_REFUSED", "a name is kept for temporary files and leases")
-            if member.kind == "directory":
-                self._below(parts).drop()
-                self._directories[path] = member
-                return
+            self._job.begin_item(path, member.size)
+            _refuse(member, parts)
             directory = self._below(parts[:-1])
             try:
                 staged = self._stage(member, path, directory, parts[-1], reader)
@@ -130,6 +146,7 @@ class Unbundler:
                     self._publisher.flush()
                 try:
                     os.mkdir(name, dir_fd=directory.fd)
+                    self._made_directories.add(b"/".join(parts[:depth]))
                     self._publisher.touch(directory)
                 except FileExistsError:
                     pass
@@ -145,19 +162,14 @@ class Unbundler:
     def _stage(
         self, member: Member, path: bytes, directory: Directory, name: bytes, reader: Reader
     ) -> Optional[Staged]:
-        if member.kind not in ("file", "symlink", "again"):
-            message = "a fifo, socket, device or unknown member is not extracted"
-            raise Fault("SRC_SPECIAL", message)
         action = self._judge(directory, name)
         if action == "skip":
             self._job.item_skipped(path, member.size)
             return None
         if member.kind == "file":
             staged = self._file(member, path, directory, name, reader)
-        elif member.kind == "symlink":
-            staged = create_link(self._job, directory, name, path, member.link)
-            times = (member.mtime_ns, member.mtime_ns)
-            os.utime(staged.temp, ns=times, dir_fd=directory.fd, follow_symlinks=False)
+        elif member.kind in ("symlink", "fifo"):
+            staged = self._unopened(member, path, directory, name)
         else:
             staged = self._again(member, path, directory, name)
         staged.replace = action == "replace"
@@ -199,6 +211,25 @@ class Unbundler:
         self.original += member.size
         return staged
 
+    def _unopened(self, member: Member, path: bytes, directory: Directory, name: bytes) -> Staged:
+        preserve = frozenset(("mode", "times"))
+        kind = stat.S_IFLNK if member.kind == "symlink" else stat.S_IFIFO
+        status = os.stat_result(
+            (kind | member.mode, 0, 0, 1, 0, 0, 0, 0, 0, 0),
+            {"st_atime_ns": member.mtime_ns, "st_mtime_ns": member.mtime_ns, "st_rdev": 0},
+        )
+        if member.kind == "symlink":
+            staged = create_link(self._job, directory, name, path, member.link)
+        else:
+            staged = create_special(self._job, directory, name, path, status)
+        try:
+            held = Entry(directory.fd, staged.temp)
+            staged.lost = apply_attributes(held, preserve, Attributes(status, {}))
+        except OSError as error:
+            staged.discard()
+            raise destination_fault(error, "set the metadata") from error
+        return staged
+
     def _again(self, member: Member, path: bytes, directory: Directory, name: bytes) -> Staged:
         parts = parts_of(member.link)
         known = self._made.get(b"/".join(parts)) if parts else None
@@ -221,10 +252,13 @@ class Unbundler:
 
     def _finish_directories(self) -> None:
         """Modes and times, the deepest first, once all in them is done."""
+        owns = self._on_exists in ("update", "replace")
         for path in sorted(self._directories, reverse=True):
+            if path not in self._made_directories and not owns:
+                continue
             member = self._directories[path]
             try:
-                fd = open_beneath(self._root.fd, path.split(b"/"))
+                fd = open_beneath(self._root.fd, path.split(b"/") if path else [])
                 try:
                     os.fchmod(fd, member.mode & 0o777)
                     os.utime(fd, ns=(member.mtime_ns, member.mtime_ns))
@@ -234,3 +268,13 @@ class Unbundler:
                 if error.errno != errno.ENOENT:
                     fault = destination_fault(error, "finish the directory")
                     self._job.item_failed(path, fault)
+
+
+def _refuse(member: Member, parts: List[bytes]) -> None:
+    """What is no item of an archive."""
+    if member.kind == "device":
+        raise Fault("SRC_SPECIAL", "a device is not made from an archive")
+    if member.kind == "unknown":
+        raise Fault("UNSUPPORTED", "a member of this kind is not known")
+    if any(is_kept(part) for part in parts):
+        raise Fault("NAME_REFUSED", "a name is kept for temporary files and leases")

@@ -168,7 +168,8 @@ class _Decompress:
                     self._publisher.touch(parent)
                     parent.drop()
                 selection = Selection(params["include"], params["exclude"])
-                unbundler = Unbundler(job, root, selection, self._publisher, params["on_exists"])
+                rule = params["on_exists"]
+                unbundler = Unbundler(job, root, bool(touched), selection, self._publisher, rule)
                 unbundler.run(plain_pieces(job, fd, src, packed, self._caps, counted=True))
             finally:
                 root.drop()
