@@ -33,6 +33,7 @@ from .copy import ON_EXISTS, refuse_overlap, source_status, target_of
 
 _ALGORITHM = "crc64nvme"
 _CHUNK_BYTES = 1 << 20
+_TOLD_BYTES_MIN = 64 << 10
 _PRESERVE = frozenset(("mode", "times"))
 
 FIELDS: Dict[str, Field] = {
@@ -192,8 +193,9 @@ class _Compress:
 
 
 def _sizes(original: int, stored: int) -> Dict[str, Any]:
-    # Deflate keeps as it is what would not shrink, so that its own marks are all that it adds.
-    kept = original > 0 and stored >= original
+    # Deflate keeps as it is what would not shrink, so that its own marks are all that it adds; of
+    # little content they are the most.
+    kept = original >= _TOLD_BYTES_MIN and stored >= original
     return {
         "method": "stored" if kept else "compressed",
         "original_bytes": original,
