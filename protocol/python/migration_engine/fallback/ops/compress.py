@@ -51,12 +51,17 @@ FIELDS: Dict[str, Field] = {
 
 
 def check(params: Mapping[str, Any]) -> None:
-    """What fields ask for together."""
-    if params["level"] is None:
+    """What fields ask for together, as far as they tell the form."""
+    form = params["format"] or split_ending(params["dst"])[1]
+    if form is not None:
+        _check_level(form, params["level"])
+
+
+def _check_level(form: str, level: Optional[int]) -> None:
+    if level is None:
         return
-    form = params["format"] or split_ending(params["dst"])[1] or "gzip"
     if form in ("gzip", "tar_gzip"):
-        gzip_level(params["level"], "level")
+        gzip_level(level, "level")
     elif form == "tar":
         raise Fault("INVALID_FIELD", "tar has no levels", field="level")
 
@@ -96,6 +101,7 @@ class _Compress:
             message = "the source is no regular file and no directory"
             raise Fault("UNSUPPORTED", message, path=self._src)
         form = form_for(self._params, kind)
+        _check_level(form, self._params["level"])
         refuse_overlap(self._src, self._dst, status)
         job.phase = "compress"
         head, slash, name = self._dst.rpartition(b"/")
