@@ -12,6 +12,9 @@ use crate::error::{self, EngineError, Result};
 use crate::limits::{ARCHIVE_NAMES_KEPT, ARCHIVE_RECORDS_BYTES_MAX};
 use crate::model::item::Timestamp;
 
+/// Names of a file whose other names may be anywhere: more than any filesystem allows.
+const LINKS_UNKNOWN: u64 = u32::MAX as u64;
+
 /// Goes through the members of a tar.
 pub struct Scan<'a> {
     plain: &'a dyn Plain,
@@ -147,7 +150,9 @@ impl<'a> Scan<'a> {
             gid: id(ahead.gid, header.gid),
             mtime: ahead.mtime.unwrap_or(Timestamp::new(header.mtime, 0)),
         };
-        let member = Member { entry, data: self.at, crc: None, links: 1, refused };
+        // How many names follow is not known until the end.
+        let links = if entry.kind == Kind::File { LINKS_UNKNOWN } else { 1 };
+        let member = Member { entry, data: self.at, crc: None, links, refused };
         self.pass(size)?;
         self.related(member)
     }
@@ -179,7 +184,7 @@ impl<'a> Scan<'a> {
                     member.data = data;
                     member.entry.size = size;
                     member.entry.kind = Kind::File;
-                    member.links = 2;
+                    member.links = LINKS_UNKNOWN;
                 }
                 None => member.refused = Some("one more name of a member that is not there"),
             }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use brotli::enc::StandardAlloc;
+use brotli::enc::{BrotliEncoderParams, StandardAlloc};
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState, CompressorWriter};
 
 use super::contract::{
@@ -17,25 +17,57 @@ pub static CODEC: Codec = Codec {
     endings: &[".br"],
     levels: Levels { least: 0, most: 11, usual: 5 },
     packing: Packing::Stream(|level| Ok(Box::new(Coder::new(level)))),
-    coder_bytes: |level| if level > 9 { 160 << 20 } else { 48 << 20 },
+    coder_bytes,
     is_magic: |_| false,
     decoder: |_| Ok(Box::new(Stream::new())),
-    decoder_bytes: |_| STREAM_BYTES,
+    decoder_bytes: |head| head.first().map_or(0, |first| stream_bytes(*first)),
     extent: |_| Ok(Extent::Unknown),
     member_decoder: || Ok(Box::new(Members)),
 };
 
 /// Window of what is written: 4 MiB, as the tool has it.
-const WINDOW_LOG: u32 = 22;
+const WINDOW_LOG: i32 = 22;
+/// What the encoder is told about the size: without it, it keeps its tables small.
+const SIZE_HINT_BYTES: usize = 1 << 30;
 const BUFFER_BYTES: usize = 64 << 10;
-/// Greatest window of the form, 16 MiB, and the decoder's tables.
-const STREAM_BYTES: u64 = 18 << 20;
+/// What a decoder takes beside its window, bytes.
+const TABLES_BYTES: u64 = 2 << 20;
+
+/// Resident memory seen while 20 MB of a log were packed, rounded up.
+fn coder_bytes(level: u32) -> u64 {
+    match level {
+        ..=1 => 4 << 20,
+        2..=3 => 12 << 20,
+        4..=5 => 32 << 20,
+        6..=8 => 48 << 20,
+        9 => 64 << 20,
+        _ => 128 << 20,
+    }
+}
+
+/// What a decoder takes, told by the first byte, which holds the size of the window (RFC 7932,
+/// 9.1).
+fn stream_bytes(first: u8) -> u64 {
+    let log = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, ..) => 16,
+        (_, 0, 0) => 17,
+        (_, 0, n) => 8 + n,
+        (_, n, _) => 17 + n,
+    };
+    (1 << log) + TABLES_BYTES
+}
 
 struct Coder(CompressorWriter<Vec<u8>>);
 
 impl Coder {
     fn new(level: u32) -> Self {
-        Self(CompressorWriter::new(Vec::new(), BUFFER_BYTES, level, WINDOW_LOG))
+        let params = BrotliEncoderParams {
+            quality: level as i32,
+            lgwin: WINDOW_LOG,
+            size_hint: SIZE_HINT_BYTES,
+            ..BrotliEncoderParams::default()
+        };
+        Self(CompressorWriter::with_params(Vec::new(), BUFFER_BYTES, &params))
     }
 }
 
@@ -47,7 +79,7 @@ impl StreamCoder for Coder {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        let last = CompressorWriter::new(Vec::new(), 0, 0, WINDOW_LOG);
+        let last = CompressorWriter::new(Vec::new(), 0, 0, WINDOW_LOG as u32);
         out.append(&mut std::mem::replace(&mut self.0, last).into_inner());
         Ok(())
     }
@@ -77,8 +109,8 @@ impl Stream {
 
 impl StreamDecoder for Stream {
     fn step(&mut self, input: &[u8], output: &mut [u8], grant: Grant<'_>) -> Result<Step> {
-        if !self.granted {
-            grant(STREAM_BYTES)?;
+        if let (false, Some(first)) = (self.granted, input.first()) {
+            grant(stream_bytes(*first))?;
             self.granted = true;
         }
         if self.ended {

@@ -78,7 +78,9 @@ impl Single<'_> {
         let target = Target::new(&name, consent, self.carry);
         for attempt in 1..=CHANGED_ATTEMPTS {
             let temp = temp_name(&job.name, job.next_temp());
-            let intake = sink.begin(&place, &temp, Shape::default())?;
+            // How large it will be is not known.
+            let shape = Shape { durable: true, ..Shape::default() };
+            let intake = sink.begin(&place, &temp, shape)?;
             match make(&*intake) {
                 Ok(Some(made)) => {
                     let seal = || intake.seal(made.bytes, &made.attributes, &target);

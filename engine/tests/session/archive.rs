@@ -62,9 +62,11 @@ fn a_tree_comes_back_and_gnu_tar_reads_it() {
         let restored = ok(&restored);
         assert_eq!((&restored["format"], &restored["items"]), (&json!(format), &packed["items"]));
         same(&place.path("src"), &place.path(&ours));
+        for tree in [&ours, &theirs] {
+            let found = place.path(tree).join("one").metadata().unwrap();
+            assert_eq!((found.nlink(), found.mode() & 0o7777), (3, 0o644), "{tree}");
+        }
     }
-    let nlink = place.path("theirs-tar/one").metadata().unwrap().nlink();
-    assert_eq!(nlink, 3);
     assert_eq!(place.leftovers().len(), 0);
 }
 
@@ -87,6 +89,7 @@ fn archives_of_others_are_restored() {
             let aspects = Aspects { mtime: n == 0, ..Aspects::default() };
             let found = compare(&place.path("src"), &place.path(&dst), &aspects).unwrap();
             assert!(found.is_empty(), "{archive}: {found:?}");
+            assert_eq!(place.path(&dst).join("one").metadata().unwrap().nlink(), 3, "{archive}");
         }
     }
     tar(&place, &["-c", "-z", "-f", "unnamed", "-C", "src", "large"]);
@@ -275,6 +278,23 @@ fn a_source_that_changes_is_read_again() {
         tar(&place, &["-x", "-p", "-f", &archive, "-C", "theirs"]);
         same(&place.path("src"), &place.path("theirs"));
     }
+}
+
+#[test]
+fn fifos_are_kept_and_sockets_are_named() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    let path = place.path("src/fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o640.into(), 0)
+        .unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(place.path("src/socket")).unwrap();
+    let mut session = Session::start(&place, &[]);
+    let packed = session.call(&json!({"op": "compress", "id": "z", "src": "src", "dst": "a.tar"}));
+    assert_eq!((&packed["status"], &packed["failures_total"]), (&json!("partial"), &json!(1)));
+    assert_eq!(packed["failures"][0]["code"], "SRC_SPECIAL");
+    ok(&session.call(&json!({"op": "decompress", "id": "u", "src": "a.tar", "dst": "out"})));
+    use std::os::unix::fs::FileTypeExt as _;
+    assert!(place.path("out/fifo").symlink_metadata().unwrap().file_type().is_fifo());
 }
 
 #[test]
