@@ -57,7 +57,7 @@ impl PackSpec {
             let message = "files are compressed one by one; an archive is made by compress";
             EngineError::new(Kind::InvalidField, message).field("compress")
         })?;
-        Ok((codec, format.level(level).map_err(|error| error.field("compress"))?))
+        Ok((codec, format.level(level).map_err(|error| error.field("compress.level"))?))
     }
 }
 
