@@ -281,7 +281,14 @@ def _judge(job: Job, outcome: Outcome) -> "tuple[str, Optional[Fault]]":
     if total == 1:
         return "failed", first
     message = "%d of %d items failed; the first: %s" % (job.items_failed, total, first.message)
-    summary = Fault(first.code, message, path=first.path, hint=first.hint, cause=first.cause)
+    summary = Fault(
+        first.code,
+        message,
+        path=first.path,
+        offset=first.offset,
+        hint=first.hint,
+        cause=first.cause,
+    )
     return ("failed" if whole else "partial"), summary
 
 

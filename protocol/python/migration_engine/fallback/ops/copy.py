@@ -32,7 +32,7 @@ def _compress(value: Any, field: str) -> Optional[int]:
     if value is None:
         return None
     if not isinstance(value, dict):
-        value = {"format": value}
+        value = {"format": f.choice(*_FORMATS)(value, field)}
     names = {"format": Field(f.choice(*_FORMATS), required=True), "level": Field(f.integer())}
     asked = f.obj(names)(value, field)
     if asked["format"] != "gzip":
