@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use redb::{Database, Durability, ReadableDatabase as _, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
@@ -30,6 +30,9 @@ const VERSION: u32 = 2;
 const KEY_BYTES_MAX: u64 = 1 << 10;
 /// Length of the mark that a finished store begins with (redb's file format), bytes.
 const MARK_BYTES: usize = 9;
+/// Marks of earlier attempts that a receipt holds: as many may be killed one after the other before
+/// they give a name.
+const EARLIER_MARKS_MAX: usize = 8;
 /// Memory of a key's store, bytes.
 const CACHE_BYTES: usize = 1 << 20;
 
@@ -61,9 +64,15 @@ impl Source {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     source: Source,
-    mark: (u64, u64, i128, u64, i128),
+    mark: FlatMark,
+    /// Marks of what earlier attempts wrote there and this one was about to replace, latest last: a
+    /// kill before the name was given leaves one of them standing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<FlatMark>,
     digest: Option<(String, String)>,
 }
+
+type FlatMark = (u64, u64, i128, u64, i128);
 
 impl Receipt {
     /// The receipt of a written item.
@@ -72,6 +81,7 @@ impl Receipt {
         Self {
             source: Source::of(item),
             mark: flat(mark),
+            earlier: Vec::new(),
             digest: digests.first().map(|d| (d.algorithm.name().to_owned(), d.hex.clone())),
         }
     }
@@ -88,6 +98,20 @@ impl Receipt {
         self.mark == flat(mark)
     }
 
+    /// Whether this is what an earlier attempt wrote, of some state of the source.
+    #[must_use]
+    pub fn wrote_earlier(&self, mark: Mark) -> bool {
+        self.earlier.contains(&flat(mark))
+    }
+
+    /// The same, knowing what it takes the place of.
+    fn after(&self, old: Self) -> Self {
+        let mut earlier = old.earlier;
+        earlier.extend((old.mark != self.mark).then_some(old.mark));
+        let cut = earlier.len().saturating_sub(EARLIER_MARKS_MAX);
+        Self { earlier: earlier.split_off(cut), ..self.clone() }
+    }
+
     /// The digest taken then.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
@@ -96,7 +120,7 @@ impl Receipt {
     }
 }
 
-fn flat(mark: Mark) -> (u64, u64, i128, u64, i128) {
+fn flat(mark: Mark) -> FlatMark {
     (mark.dev, mark.ino, mark.born.0, mark.size, mark.mtime.0)
 }
 
@@ -380,7 +404,13 @@ impl Ledger {
         self.write(|transaction| {
             let mut table = transaction.open_table(RECEIPTS)?;
             for (path, receipt) in receipts {
-                let bytes = serde_json::to_vec(receipt).unwrap_or_default();
+                let old = match self.resumed {
+                    true => table.get(path.as_slice())?,
+                    false => None,
+                };
+                let old = old.and_then(|bytes| serde_json::from_slice(bytes.value()).ok());
+                let receipt = old.map_or_else(|| receipt.clone(), |old| receipt.after(old));
+                let bytes = serde_json::to_vec(&receipt).unwrap_or_default();
                 table.insert(path.as_slice(), bytes.as_slice())?;
             }
             partial::forget(transaction, receipts.iter().map(|(path, _)| path.as_slice()))
@@ -456,6 +486,8 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::item::{Attributes, Handle, Identity, ItemKind};
+    use crate::model::path::ItemPath;
     use serde_json::json;
 
     #[test]
@@ -514,5 +546,37 @@ mod tests {
         let error = open(dir.path(), "k", &command, "j2").unwrap_err();
         assert_eq!(error.kind(), Kind::JournalCorrupt);
         assert!(forget(dir.path(), "k").unwrap());
+    }
+
+    /// A receipt is durable before the name is given: after a kill in between, what stands there is
+    /// what the attempt before wrote, and is known as its own.
+    #[test]
+    fn what_an_attempt_was_about_to_replace_stays_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let command = json!({"op": "copy"});
+        let item = Item {
+            path: ItemPath::root(),
+            kind: ItemKind::File,
+            size: 1,
+            attributes: Attributes::default(),
+            identity: Identity::default(),
+            link: None,
+            special: None,
+            handle: Handle::default(),
+        };
+        let mark = |ino| Mark { ino, ..Mark::default() };
+        for attempt in 1..=3u64 {
+            let Opened::Run(ledger) =
+                open(dir.path(), "k", &command, &format!("j{attempt}")).unwrap()
+            else {
+                panic!("run")
+            };
+            let receipt = Receipt::new(&item, mark(attempt), &[]);
+            ledger.commit(&[(b"a".to_vec(), receipt)]).unwrap();
+            let known = ledger.receipt(b"a").unwrap().unwrap();
+            assert!(known.wrote(mark(attempt)) && !known.wrote_earlier(mark(attempt)));
+            assert!((1..attempt).all(|ino| known.wrote_earlier(mark(ino))));
+            assert!(!known.wrote_earlier(mark(9)));
+        }
     }
 }

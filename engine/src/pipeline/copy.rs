@@ -467,7 +467,7 @@ impl Copier<'_> {
             Some(receipt) if receipt.wrote(found.mark) && receipt.fits(item) => {
                 Judged::Before(receipt.digest().into_iter().collect())
             }
-            Some(receipt) if receipt.wrote(found.mark) => {
+            Some(receipt) if receipt.wrote(found.mark) || receipt.wrote_earlier(found.mark) => {
                 Judged::Decided(Decision::Write(Consent::Replace))
             }
             _ => decided,

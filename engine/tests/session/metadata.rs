@@ -303,7 +303,11 @@ fn a_killed_copy_joins_its_names_when_it_goes_on() {
         session.kill();
     }
     let result = Session::start(&place, &[]).call(&command);
-    assert_eq!((&result["status"], &result["metrics"]["items_ok"]), (&json!("ok"), &json!(3000)), "{result}");
+    assert_eq!(
+        (&result["status"], &result["metrics"]["items_ok"]),
+        (&json!("ok"), &json!(3000)),
+        "{result}"
+    );
     assert_same(&listing(&place.path("src")), &listing(&place.path("dst")));
     assert_eq!(place.leftovers(), [""; 0].map(PathBuf::from));
 }
