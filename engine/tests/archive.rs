@@ -27,6 +27,10 @@ struct Counted {
 }
 
 impl Reader for Counted {
+    fn identity(&self) -> Identity {
+        Identity::default()
+    }
+
     fn facts(&self) -> (u64, Attributes) {
         (self.bytes.len() as u64, Attributes::default())
     }

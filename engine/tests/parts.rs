@@ -86,6 +86,10 @@ impl Reader for Source {
         (self.size, Attributes::default())
     }
 
+    fn identity(&self) -> Identity {
+        Identity::default()
+    }
+
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         if (offset..offset + buffer.len() as u64).contains(&self.fails_at) {
             return Err(EngineError::new(Kind::SourceRead, "broken").offset(offset));

@@ -8,7 +8,7 @@ use crate::archive::plain::Plain;
 use crate::endpoint::contract::Reader;
 use crate::error::{EngineError, Kind, Result};
 use crate::model::crc::Crc64;
-use crate::model::item::{Attributes, Handle};
+use crate::model::item::{Attributes, Handle, Identity};
 
 /// A file within an archive.
 pub struct Content {
@@ -70,6 +70,10 @@ impl Content {
 }
 
 impl Reader for Content {
+    fn identity(&self) -> Identity {
+        Identity::default()
+    }
+
     fn facts(&self) -> (u64, Attributes) {
         (self.size, self.attributes)
     }

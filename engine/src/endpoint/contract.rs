@@ -20,7 +20,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
 use crate::model::extended::Extended;
 use crate::model::found::{Found, Mark};
-use crate::model::item::{Attributes, Handle, Item, ItemKind, Special, Timestamp};
+use crate::model::item::{Attributes, Handle, Identity, Item, ItemKind, Special, Timestamp};
 use crate::model::loss::{Loss, What};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
@@ -139,6 +139,9 @@ pub trait ObjectSource: Send + Sync {
 pub trait Reader: Send + Sync {
     /// Its size and attributes at opening; what a copy carries over.
     fn facts(&self) -> (u64, Attributes);
+
+    /// Which state of it was opened: a survey may have seen an earlier one.
+    fn identity(&self) -> Identity;
 
     /// What hangs on it, as far as it is carried over.
     ///

@@ -250,6 +250,11 @@ impl Reader for MemoryReader {
         (self.stored.bytes.len() as u64, attributes(&self.stored))
     }
 
+    fn identity(&self) -> Identity {
+        let (ino, ctime) = (self.stored.version, self.stored.mtime);
+        Identity { ino, ctime, ..Identity::default() }
+    }
+
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let rest = self.stored.bytes.get(offset as usize..).unwrap_or_default();
         let count = rest.len().min(buffer.len());

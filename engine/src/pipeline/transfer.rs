@@ -9,7 +9,7 @@ use crate::journal::partial::Begun;
 use crate::limits::{CHANGED_ATTEMPTS, PART_BYTES};
 use crate::model::choice::{Consent, Durable};
 use crate::model::digest::Digest;
-use crate::model::item::{Attributes, Handle, Item};
+use crate::model::item::{Attributes, Handle, Identity, Item};
 use crate::model::path::temp_name;
 use crate::pipeline::content::{self, ChunkBuffer, Content, Reading};
 use crate::pipeline::copy::{CopyOptions, Made, Tally};
@@ -80,10 +80,13 @@ impl Transfer<'_> {
         let durable = self.options.durable == Durable::PowerLoss;
         let mode = if self.options.carry.mode { attributes.mode & 0o777 } else { 0o666 };
         let further = self.options.carry.hard_links && attributes.links > 1;
-        let unnamed = self.target.consent == Consent::New && !is_large(size) && !further;
+        let named = further || is_large(size) || self.options.read_back;
+        let unnamed = self.target.consent == Consent::New && !named;
         let shape = Shape { bytes: size, sparse, durable, unnamed, mode };
+        // What is recorded of it is the state that is read, whatever the survey saw.
+        let opened = Item { size, attributes, identity: reader.identity(), ..self.item.clone() };
         let Draft { intake, receipts } =
-            progress.timed(Spent::DestinationWrite, || self.draft(shape))?;
+            progress.timed(Spent::DestinationWrite, || self.draft(&opened, shape))?;
         let moved = match self.way {
             Some(way) => self.recoded(way, &*reader, &*intake, buffer),
             None => self.moved(&*reader, &*intake, receipts, sparse, buffer),
@@ -105,15 +108,15 @@ impl Transfer<'_> {
     }
 
     /// A temporary file: that of an earlier attempt, as far as it speaks of this very source.
-    fn draft(&self, shape: Shape) -> Result<Draft<'_>> {
-        let (sink, place, item) = (self.sink, self.place, self.item);
+    fn draft(&self, item: &Item, shape: Shape) -> Result<Draft<'_>> {
+        let (sink, place) = (self.sink, self.place);
         let temp = temp_name(&self.job.name, self.job.next_temp());
         let ledger = self.job.ledger().filter(|_| is_large(shape.bytes) && self.way.is_none());
         let Some(ledger) = ledger else {
             return Ok(Draft { intake: sink.begin(place, &temp, shape)?, receipts: None });
         };
         let algorithm = self.options.algorithm;
-        let path = item.path.as_bytes();
+        let path = self.item.path.as_bytes();
         let before = if ledger.is_resumed() { ledger.begun(path)? } else { None };
         let before = before.filter(|(begun, _)| begun.fits(item, algorithm, PART_BYTES));
         let adopted = match before {
@@ -146,6 +149,12 @@ impl Transfer<'_> {
     ) -> Result<Moved> {
         let (size, _) = reader.facts();
         if self.shared(reader, intake, size)? {
+            if self.options.algorithm.is_none() && !self.options.pieces {
+                let whole = reader.unchanged()?;
+                add(&self.job.progress.bytes_done, size);
+                let content = Content { bytes: size, digests: Vec::new(), whole };
+                return Ok(Moved { content, pieces: Vec::new(), stored: None, offloaded: false });
+            }
             // What is digested is what stands at the destination.
             let copy = Copied { intake, size, device: false };
             let mut moved = self.digested(&copy, None, None, false, buffer)?;
@@ -283,6 +292,10 @@ pub struct Copied<'a> {
 impl Reader for Copied<'_> {
     fn facts(&self) -> (u64, Attributes) {
         (self.size, Attributes { allocated: self.size, ..Attributes::default() })
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::default()
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {

@@ -276,3 +276,33 @@ fn another_directory_under_the_same_name_is_refused() {
         assert_eq!(differences.unwrap(), []);
     }
 }
+
+/// A source that changes after the resumed command listed it and before it is opened is not mixed
+/// with what an earlier attempt read.
+#[test]
+fn a_source_that_changes_before_it_is_opened_again_is_not_mixed() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    migration_fixtures::large_file(&place.path("src/d"), 64 << 20, 1).unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k", "parallel_files": 1});
+    let slow = json!({"op": "limits", "id": "l", "bytes_per_s": "20MB"});
+    let mut session = Session::start(&place, &["--progress-ms", "50"]);
+    session.call(&slow);
+    session.send(&copy);
+    session.until(|line| line["bytes_done"].as_u64() > Some(40 << 20));
+    session.kill();
+    for name in ["a", "b", "e", "f"] {
+        migration_fixtures::large_file(&place.path("src").join(name), 8 << 20, 2).unwrap();
+    }
+    let mut session = Session::start(&place, &["--progress-ms", "50"]);
+    session.call(&slow);
+    session.send(&copy);
+    session.until(|line| line["bytes_done"].as_u64() > Some(0));
+    let source = std::fs::File::options().write(true).open(place.path("src/d")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&source, &vec![b'x'; 4 << 20], 0).unwrap();
+    session.call(&json!({"op": "limits", "id": "l2", "bytes_per_s": null}));
+    let result = session.result("c");
+    assert_eq!(result["status"], "ok", "{result}");
+    let differences = compare(&place.path("src"), &place.path("dst"), &Aspects::default());
+    assert_eq!(differences.unwrap(), []);
+}

@@ -25,6 +25,8 @@ pub struct LocalPlace {
     /// Whether its own name may not be durable yet, and in which directory that name is.
     unsynced: AtomicBool,
     parent: Option<Arc<LocalPlace>>,
+    /// Whether its own sync failed.
+    broken: AtomicBool,
     /// Whether new entries get an access list from it, once that was asked.
     inherits: OnceLock<bool>,
 }
@@ -37,8 +39,9 @@ impl LocalPlace {
     pub fn new(dir: Dir, parent: Option<Arc<LocalPlace>>, new: bool) -> Result<Arc<Self>> {
         let facts = dir.own_facts().map_err(|errno| error::destination("stat", errno))?;
         let Identity { dev: device, ino, born, .. } = facts.identity;
-        let (unsynced, inherits) = (AtomicBool::new(new), OnceLock::new());
-        Ok(Arc::new(Self { dir, device, ino, born, unsynced, parent, inherits }))
+        let (unsynced, broken) = (AtomicBool::new(new), AtomicBool::new(false));
+        let inherits = OnceLock::new();
+        Ok(Arc::new(Self { dir, device, ino, born, unsynced, parent, broken, inherits }))
     }
 
     /// Whether new entries get an access list from it.
@@ -66,7 +69,14 @@ impl LocalPlace {
     /// # Errors
     /// Whatever the system says.
     pub fn sync_upward(&self) -> Result<(), Errno> {
-        rustix::fs::fsync(&self.dir)?;
+        // A sync that failed once would succeed the next time, with the names still not there.
+        if self.broken.load(Ordering::Acquire) {
+            return Err(Errno::IO);
+        }
+        if let Err(errno) = rustix::fs::fsync(&self.dir) {
+            self.broken.store(true, Ordering::Release);
+            return Err(errno);
+        }
         if let (true, Some(parent)) = (self.unsynced.load(Ordering::Acquire), &self.parent) {
             parent.sync_upward()?;
         }

@@ -1,6 +1,7 @@
 //! From temporary names to final ones, in batches: data durable, then names, then the answer.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 
@@ -16,19 +17,36 @@ use super::place::LocalPlace;
 /// cheaper than a flush of the device for each.
 const SYNC_EACH_MAX: usize = 8;
 
+/// What could not be made durable. A failed sync is told once for each open file, and the next one
+/// on it succeeds with nothing written (Rebello et al., USENIX ATC 2020): so it is kept in mind.
+#[derive(Debug, Default)]
+pub struct Syncs {
+    /// Devices on which a sync of all failed: nothing that is written there can be trusted.
+    devices: HashSet<u64>,
+    /// Device and inode of files whose own sync failed.
+    inodes: HashSet<(u64, u64)>,
+}
+
+impl Syncs {
+    /// Whether the sync of a whole device failed.
+    pub fn is_broken(&self) -> bool {
+        !self.devices.is_empty()
+    }
+}
+
 /// Publishes a batch, as [`ObjectSink::publish`](crate::endpoint::contract::ObjectSink::publish)
 /// promises.
-pub fn publish(batch: Vec<Staged>, durable: Durable) -> Vec<Result<()>> {
+pub fn publish(batch: Vec<Staged>, durable: Durable, syncs: &Mutex<Syncs>) -> Vec<Result<()>> {
     let mut entries: Vec<Entry> = batch.into_iter().map(Entry::new).collect();
     let each = entries.len() <= SYNC_EACH_MAX;
     if durable == Durable::PowerLoss {
-        if each { sync_files(&mut entries) } else { sync_filesystems(&mut entries) }
+        if each { sync_files(&mut entries, syncs) } else { sync_filesystems(&mut entries, syncs) }
     }
     for entry in &mut entries {
         entry.rename();
     }
     if durable == Durable::PowerLoss {
-        if each { sync_names(&mut entries) } else { sync_filesystems(&mut entries) }
+        if each { sync_names(&mut entries) } else { sync_filesystems(&mut entries, syncs) }
     }
     entries.into_iter().map(|entry| entry.outcome).collect()
 }
@@ -38,6 +56,8 @@ struct Entry {
     name: Vec<u8>,
     consent: Consent,
     written: Option<Box<Written>>,
+    /// Device and inode.
+    inode: (u64, u64),
     outcome: Result<()>,
 }
 
@@ -50,7 +70,8 @@ impl Entry {
                 (None, Err(EngineError::new(Kind::Internal, message)))
             }
         };
-        Self { name: staged.name, consent: staged.consent, written, outcome }
+        let inode = (staged.mark.dev, staged.mark.ino);
+        Self { name: staged.name, consent: staged.consent, written, inode, outcome }
     }
 
     fn live(&self) -> Option<&Written> {
@@ -85,12 +106,22 @@ impl Entry {
     }
 }
 
-/// Makes the content of each file durable by itself.
-fn sync_files(entries: &mut [Entry]) {
+/// Makes the content of each file durable by itself. A further name of a file whose sync failed
+/// fails with it.
+fn sync_files(entries: &mut [Entry], syncs: &Mutex<Syncs>) {
+    for entry in entries.iter_mut() {
+        let Some(Err(errno)) = entry.live().map(sync_file) else {
+            continue;
+        };
+        syncs.lock().unwrap_or_else(PoisonError::into_inner).inodes.insert(entry.inode);
+        entry.refuse(error::write("fsync", errno));
+    }
+    let syncs = syncs.lock().unwrap_or_else(PoisonError::into_inner);
     for entry in entries {
-        let synced = entry.live().map(sync_file);
-        if let Some(Err(errno)) = synced {
-            entry.refuse(error::write("fsync", errno));
+        let (device, _) = entry.inode;
+        let dead = syncs.inodes.contains(&entry.inode) || syncs.devices.contains(&device);
+        if dead && entry.live().is_some() {
+            entry.refuse(error::write("fsync", Errno::IO));
         }
     }
 }
@@ -110,18 +141,23 @@ fn sync_file(written: &Written) -> Result<(), Errno> {
     }
 }
 
-/// Makes everything on the filesystems of the batch durable at once.
-fn sync_filesystems(entries: &mut [Entry]) {
+/// Makes everything on the filesystems of the batch durable at once. One batch at a time: the
+/// failure of one concerns whatever was written meanwhile, and only one of them is told.
+fn sync_filesystems(entries: &mut [Entry], syncs: &Mutex<Syncs>) {
     let mut devices: Vec<(u64, Arc<LocalPlace>)> = Vec::new();
     for written in entries.iter().filter_map(Entry::live) {
         if devices.iter().all(|(device, _)| *device != written.place.device) {
             devices.push((written.place.device, Arc::clone(&written.place)));
         }
     }
+    let mut syncs = syncs.lock().unwrap_or_else(PoisonError::into_inner);
     for (device, place) in devices {
-        let Err(errno) = rustix::fs::syncfs(&place.dir) else {
-            continue;
+        let errno = match rustix::fs::syncfs(&place.dir) {
+            Ok(()) if !syncs.devices.contains(&device) => continue,
+            Ok(()) => Errno::IO,
+            Err(errno) => errno,
         };
+        syncs.devices.insert(device);
         for entry in entries.iter_mut() {
             if entry.live().is_some_and(|written| written.place.device == device) {
                 entry.refuse(error::write("syncfs", errno));

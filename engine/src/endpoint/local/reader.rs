@@ -11,7 +11,7 @@ use crate::endpoint::contract::Reader;
 use crate::error::Result;
 use crate::model::choice::Carry;
 use crate::model::extended::Extended;
-use crate::model::item::{Attributes, Handle};
+use crate::model::item::{Attributes, Handle, Identity};
 use crate::platform::dir::{self, Facts};
 use crate::platform::filesystem;
 use crate::platform::hold::Hold;
@@ -40,6 +40,10 @@ impl LocalReader {
 impl Reader for LocalReader {
     fn facts(&self) -> (u64, Attributes) {
         (self.facts.size, self.facts.attributes)
+    }
+
+    fn identity(&self) -> Identity {
+        self.facts.identity
     }
 
     fn extended(&self, carry: Carry) -> Result<Extended> {

@@ -1,8 +1,8 @@
 //! Writing the local filesystem: temporary names, batched syncs, publication by rename.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 
@@ -24,7 +24,7 @@ use super::intake::{LocalIntake, Written};
 use super::lease::LocalLease;
 use super::overlap::nearest;
 use super::place::LocalPlace;
-use super::publish::publish;
+use super::publish::{Syncs, publish};
 use super::{CAPS, error, remove, special, times};
 
 /// A local destination.
@@ -35,6 +35,8 @@ pub struct LocalSink {
     root: std::sync::OnceLock<(Arc<LocalPlace>, bool)>,
     /// Whether every file gets a temporary name, since one without could not be given its own.
     names_all: AtomicBool,
+    /// What could not be made durable.
+    syncs: Mutex<Syncs>,
 }
 
 impl LocalSink {
@@ -42,7 +44,12 @@ impl LocalSink {
     #[must_use]
     pub fn new(location: &Location) -> Self {
         let names_all = AtomicBool::new(!dir::may_name_open_files());
-        Self { path: location.path.clone(), root: std::sync::OnceLock::new(), names_all }
+        Self {
+            path: location.path.clone(),
+            root: std::sync::OnceLock::new(),
+            names_all,
+            syncs: Mutex::default(),
+        }
     }
 
     /// A file without a name, where it needs none and the filesystem knows such.
@@ -52,7 +59,7 @@ impl LocalSink {
         }
         match place.dir.create_unnamed(shape.mode) {
             Ok(file) => Ok(Some(file)),
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
                 self.names_all.store(true, Ordering::Relaxed);
                 Ok(None)
             }
@@ -165,7 +172,14 @@ impl ObjectSink for LocalSink {
         let place = LocalPlace::of(at)?;
         let file = match place.dir.open_own(old) {
             Ok(file) => file,
-            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR) => return Ok(None),
+            Err(
+                Errno::NOENT
+                | Errno::LOOP
+                | Errno::ISDIR
+                | Errno::ACCESS
+                | Errno::PERM
+                | Errno::TXTBSY,
+            ) => return Ok(None),
             Err(errno) => return Err(error::destination("open", errno)),
         };
         let facts = dir::facts(&file).map_err(|errno| error::destination("stat", errno))?;
@@ -220,7 +234,7 @@ impl ObjectSink for LocalSink {
     }
 
     fn publish(&self, batch: Vec<Staged>, durable: Durable) -> Vec<Result<()>> {
-        publish(batch, durable)
+        publish(batch, durable, &self.syncs)
     }
 
     fn discard(&self, staged: Staged) {
@@ -278,6 +292,9 @@ impl ObjectSink for LocalSink {
     }
 
     fn settle(&self) -> Result<()> {
+        if self.syncs.lock().unwrap_or_else(PoisonError::into_inner).is_broken() {
+            return Err(error::write("syncfs", Errno::IO));
+        }
         match self.root.get() {
             Some((root, _)) => {
                 rustix::fs::syncfs(&root.dir).map_err(|errno| error::write("syncfs", errno))
