@@ -84,10 +84,15 @@ pub const BLOCK_BYTES_MIN: usize = 256 << 10;
 pub const MEMBER_PLAIN_BYTES_MAX: usize = 16 << 20;
 /// Greatest window of a zstd frame that is read, bytes.
 pub const ZSTD_WINDOW_BYTES_MAX: u64 = 128 << 20;
-/// Bytes of a seek table that is read; archives with more frames are read in order.
-pub const SEEK_TABLE_BYTES_MAX: u64 = 64 << 20;
+/// Memory that a frame of an archive takes in the tables that say where it lies, bytes: its entry
+/// as it is stored, decoded, summed up, and named by an index, each while a list of it grows.
+pub const FRAME_TABLE_BYTES: u64 = 128;
 /// Files of a tar that are remembered for members that name them; older ones are searched for.
 pub const ARCHIVE_NAMES_KEPT: usize = 65_536;
+/// Bytes of the names in each of these two stores: names are longer than usual beyond that.
+pub const ARCHIVE_NAMES_BYTES_MAX: usize = 4 << 20;
+/// Searches for forgotten files of a tar, each of which may go through all that came before.
+pub const ARCHIVE_SEARCHES_MAX: usize = 256;
 /// Names of inodes with several names that are remembered while an archive is written; files
 /// beyond that are stored again.
 pub const ARCHIVE_LINKS_KEPT: usize = 65_536;
@@ -95,6 +100,8 @@ pub const ARCHIVE_LINKS_KEPT: usize = 65_536;
 pub const ARCHIVE_RECORDS_BYTES_MAX: u64 = 1 << 20;
 /// Plain bytes of an archive's index that are compressed at once.
 pub const INDEX_BYTES: usize = 1 << 20;
+/// Plain bytes of a chunk of an index that is read: [`INDEX_BYTES`] and a last record.
+pub const INDEX_CHUNK_BYTES_MAX: usize = 2 * INDEX_BYTES;
 /// How long the record of a lease must stand unchanged before others break it, milliseconds.
 pub const LEASE_TTL_MS: u64 = 60_000;
 /// Time between renewals of a lease, milliseconds.

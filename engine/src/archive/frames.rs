@@ -9,7 +9,7 @@ use crate::codec::contract::MemberDecoder;
 use crate::codec::{Caps, Codec, Extent, Frame, Packing, SEEK_TABLE_FOOTER_BYTES, SeekTable};
 use crate::endpoint::contract::Reader;
 use crate::error::{EngineError, Kind, Result};
-use crate::limits::SEEK_TABLE_BYTES_MAX;
+use crate::limits::FRAME_TABLE_BYTES;
 
 /// Where a frame begins, stored and plain.
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +34,16 @@ pub struct Frames {
     decoders: Mutex<Vec<Box<dyn MemberDecoder>>>,
 }
 
-/// The frames of a file; `None` where they cannot be told.
+/// The frames of a file; `None` where they cannot be told, or where tables of them would take more
+/// memory than `table_bytes`. Frames without plain bytes may be of any length.
 ///
 /// # Errors
 /// Those of the reader.
-pub fn table(reader: &dyn Reader, codec: &Codec) -> Result<Option<Vec<Frame>>> {
+pub fn table(reader: &dyn Reader, codec: &Codec, table_bytes: u64) -> Result<Option<Vec<Frame>>> {
+    let most = table_bytes / FRAME_TABLE_BYTES;
     let frames = match codec.name {
-        "zstd" => by_seek_table(reader)?,
-        "gzip" => by_headers(reader, codec)?,
+        "zstd" => by_seek_table(reader, most)?,
+        "gzip" => by_headers(reader, codec, most)?,
         _ => None,
     };
     let Packing::Members { block_bytes, bound, .. } = codec.packing else {
@@ -54,16 +56,16 @@ pub fn table(reader: &dyn Reader, codec: &Codec) -> Result<Option<Vec<Frame>>> {
     Ok(frames.filter(|frames| frames.iter().all(small)))
 }
 
-fn by_seek_table(reader: &dyn Reader) -> Result<Option<Vec<Frame>>> {
+fn by_seek_table(reader: &dyn Reader, most: u64) -> Result<Option<Vec<Frame>>> {
     let (size, _) = reader.facts();
     let mut footer = [0; SEEK_TABLE_FOOTER_BYTES];
     let Some(at) = size.checked_sub(footer.len() as u64) else {
         return Ok(None);
     };
     read_exactly(reader, at, &mut footer)?;
-    let table = SeekTable::of_footer(&footer).map(|table| (table, table.bytes()));
-    let Some((table, bytes)) = table.filter(|(_, bytes)| *bytes <= SEEK_TABLE_BYTES_MAX.min(size))
-    else {
+    let table = SeekTable::of_footer(&footer).filter(|table| table.frames() <= most);
+    let table = table.map(|table| (table, table.bytes()));
+    let Some((table, bytes)) = table.filter(|(_, bytes)| *bytes <= size) else {
         return Ok(None);
     };
     let mut stored = vec![0; bytes as usize];
@@ -74,7 +76,7 @@ fn by_seek_table(reader: &dyn Reader) -> Result<Option<Vec<Frame>>> {
 }
 
 /// Goes from header to header: our own gzip members tell their sizes.
-fn by_headers(reader: &dyn Reader, codec: &Codec) -> Result<Option<Vec<Frame>>> {
+fn by_headers(reader: &dyn Reader, codec: &Codec, most: u64) -> Result<Option<Vec<Frame>>> {
     let (size, _) = reader.facts();
     let (mut at, mut frames) = (0, Vec::new());
     let mut head = [0; 64];
@@ -91,7 +93,7 @@ fn by_headers(reader: &dyn Reader, codec: &Codec) -> Result<Option<Vec<Frame>>> 
             _ if !frames.is_empty() && head.iter().all(|byte| *byte == 0) => break,
             _ => return Ok(None),
         }
-        if frames.len() as u64 * 8 > SEEK_TABLE_BYTES_MAX {
+        if frames.len() as u64 > most {
             return Ok(None);
         }
     }

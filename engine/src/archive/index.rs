@@ -8,15 +8,13 @@
 //! the stored offset of each chunk (64 bits), the CRC-64/NVME of all that. Numbers are
 //! little-endian.
 
-use std::collections::VecDeque;
-
 use crate::archive::frames::{damaged, read_exactly};
 use crate::archive::member::{Entry, Kind, Member};
 use crate::codec::contract::MemberDecoder;
-use crate::codec::{Codec, Frame, skippable};
+use crate::codec::{Caps, Codec, Frame, Packing, skippable};
 use crate::endpoint::contract::Reader;
 use crate::error::Result;
-use crate::limits::{INDEX_BYTES, MEMBER_PLAIN_BYTES_MAX, SEEK_TABLE_BYTES_MAX};
+use crate::limits::{INDEX_BYTES, INDEX_CHUNK_BYTES_MAX};
 use crate::model::crc::Crc64;
 use crate::model::item::Timestamp;
 
@@ -26,6 +24,8 @@ const CHUNK_MARK: &[u8; 5] = b"MIGX\x01";
 const FOOTER_MARK: &[u8; 5] = b"MIGF\x01";
 /// Header of a skippable frame.
 const HEAD_BYTES: usize = 8;
+/// A footer without its chunks.
+const FOOTER_BYTES: usize = HEAD_BYTES + FOOTER_MARK.len() + 3 * 8;
 const CHUNK_HEAD_BYTES: usize = HEAD_BYTES + CHUNK_MARK.len() + 4;
 
 /// Collects the records of members.
@@ -76,18 +76,6 @@ impl IndexWriter {
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.records)
     }
-
-    /// Where the collection stands now, for [`IndexWriter::back_to`].
-    #[must_use]
-    pub fn mark(&self) -> (usize, u64) {
-        (self.records.len(), self.members)
-    }
-
-    /// Forgets what was recorded since.
-    pub fn back_to(&mut self, (records, members): (usize, u64)) {
-        self.records.truncate(records);
-        self.members = members;
-    }
 }
 
 /// A chunk: the zstd frame `packed` of so many plain bytes, to stand among the tar's frames.
@@ -112,6 +100,9 @@ pub fn footer(members: u64, chunks: &[u64]) -> Vec<u8> {
 /// Where the chunks of an index stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
+    members: u64,
+    /// Stored bytes of the archive's frames.
+    stored: u64,
     chunks: Vec<(u64, Frame)>,
 }
 
@@ -126,7 +117,8 @@ impl Index {
             return Ok(None);
         };
         let at = total - u64::from(last.stored);
-        if u64::from(last.stored) > SEEK_TABLE_BYTES_MAX {
+        // A footer names some of the frames: what is longer is none, and no memory is taken for it.
+        if last.stored as usize > FOOTER_BYTES + 8 * frames.len() {
             return Ok(None);
         }
         let mut frame = vec![0; last.stored as usize];
@@ -135,7 +127,8 @@ impl Index {
         else {
             return Ok(None);
         };
-        let chunks = offsets(content).ok_or_else(|| damaged("the index is damaged", at))?;
+        let (members, chunks) =
+            offsets(content).ok_or_else(|| damaged("the index is damaged", at))?;
         let mut found = Vec::with_capacity(chunks.len());
         let mut begin = 0;
         let mut wanted = chunks.iter().peekable();
@@ -148,72 +141,116 @@ impl Index {
         if wanted.peek().is_some() {
             return Err(damaged("the index is damaged", at));
         }
-        Ok(Some(Self { chunks: found }))
+        Ok(Some(Self { members, stored: total, chunks: found }))
     }
 }
 
-fn offsets(content: &[u8]) -> Option<Vec<u64>> {
+/// The number of members, and where the chunks stand.
+fn offsets(content: &[u8]) -> Option<(u64, Vec<u64>)> {
     let (text, sum) = content.split_at_checked(content.len().checked_sub(8)?)?;
     let mut sum = Cut(sum);
     if sum.number()? != Crc64::of(text).value {
         return None;
     }
     let mut cut = Cut(text.get(FOOTER_MARK.len()..)?);
-    let (_members, chunks) = (cut.number()?, cut.number()?);
+    let (members, chunks) = (cut.number()?, cut.number()?);
     let list: Option<Vec<u64>> = (0..chunks).map(|_| cut.number()).collect();
-    list.filter(|_| cut.0.is_empty())
+    list.filter(|_| cut.0.is_empty()).map(|list| (members, list))
 }
 
 /// Goes through the members of an index, a chunk in memory at a time.
 pub struct IndexScan<'a> {
     reader: &'a dyn Reader,
     decoder: Box<dyn MemberDecoder>,
+    index: &'a Index,
     chunks: std::slice::Iter<'a, (u64, Frame)>,
-    members: VecDeque<Member>,
+    /// Stored bytes of a chunk at most.
+    chunk_stored_max: usize,
+    caps: Caps,
+    /// Where the chunk in memory is stored.
+    at: u64,
+    /// Its records, of which the first `passed` bytes were given.
+    records: Vec<u8>,
+    passed: usize,
+    /// Members given, and plain bytes of all chunks so far.
+    given: u64,
+    plain: u64,
 }
 
 impl<'a> IndexScan<'a> {
-    /// From the beginning.
+    /// From the beginning. What the chunks hold is kept to `caps` by itself: headers in a tar take
+    /// more than their records here.
     ///
     /// # Errors
     /// `Internal` when the library refuses.
-    pub fn new(reader: &'a dyn Reader, codec: &Codec, index: &'a Index) -> Result<Self> {
+    pub fn new(
+        reader: &'a dyn Reader,
+        codec: &Codec,
+        index: &'a Index,
+        caps: Caps,
+    ) -> Result<Self> {
         let decoder = (codec.member_decoder)()?;
-        Ok(Self { reader, decoder, chunks: index.chunks.iter(), members: VecDeque::new() })
+        let chunk_stored_max = match codec.packing {
+            Packing::Members { bound, .. } => CHUNK_HEAD_BYTES + bound(INDEX_CHUNK_BYTES_MAX),
+            Packing::Stream(_) => 0,
+        };
+        let chunks = index.chunks.iter();
+        let (at, records, passed, given, plain) = (0, Vec::new(), 0, 0, 0);
+        Ok(Self {
+            reader,
+            decoder,
+            index,
+            chunks,
+            chunk_stored_max,
+            caps,
+            at,
+            records,
+            passed,
+            given,
+            plain,
+        })
     }
 
     /// The next member; `None` behind the last one.
     ///
     /// # Errors
-    /// Those of the reader; `SourceCorrupt` when the index is damaged.
+    /// Those of the reader; `SourceCorrupt` when the index is damaged, `OutputLimit`.
     pub fn next(&mut self) -> Result<Option<Member>> {
-        while self.members.is_empty() {
+        while self.passed == self.records.len() {
             let Some((at, frame)) = self.chunks.next() else {
-                return Ok(None);
+                let whole = self.given == self.index.members;
+                let wrong = || damaged("the index does not hold the members it counts", self.at);
+                return if whole { Ok(None) } else { Err(wrong()) };
             };
-            let mut stored = vec![0; frame.stored as usize];
-            read_exactly(self.reader, *at, &mut stored)?;
-            let members = self.chunk(&stored);
-            self.members = members.ok_or_else(|| damaged("the index is damaged", *at))?;
+            self.at = *at;
+            self.chunk(frame.stored as usize)?;
         }
-        Ok(self.members.pop_front())
+        let mut cut = Cut(self.records.get(self.passed..).unwrap_or_default());
+        let member = cut.member().ok_or_else(|| damaged("the index is damaged", self.at))?;
+        self.passed = self.records.len() - cut.0.len();
+        self.given += 1;
+        Ok(Some(member))
     }
 
-    fn chunk(&mut self, stored: &[u8]) -> Option<VecDeque<Member>> {
-        let head = stored.get(HEAD_BYTES..CHUNK_HEAD_BYTES)?;
-        let (mark, length) = head.split_at_checked(CHUNK_MARK.len())?;
-        let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-        if mark != CHUNK_MARK || length > MEMBER_PLAIN_BYTES_MAX {
-            return None;
+    /// Brings the chunk of so many stored bytes into memory.
+    fn chunk(&mut self, length: usize) -> Result<()> {
+        let wrong = || damaged("the index is damaged", self.at);
+        if length > self.chunk_stored_max {
+            return Err(wrong());
         }
-        let mut plain = vec![0; length];
-        self.decoder.unpack(stored.get(CHUNK_HEAD_BYTES..)?, &mut plain).ok()?;
-        let mut cut = Cut(&plain);
-        let mut members = VecDeque::new();
-        while !cut.0.is_empty() {
-            members.push_back(cut.member()?);
-        }
-        Some(members)
+        let mut stored = vec![0; length];
+        read_exactly(self.reader, self.at, &mut stored)?;
+        let (head, packed) = stored.split_at_checked(CHUNK_HEAD_BYTES).ok_or_else(wrong)?;
+        let length = head.get(HEAD_BYTES..).and_then(|head| head.strip_prefix(CHUNK_MARK));
+        let length = length.and_then(|length| length.try_into().ok()).map(u32::from_le_bytes);
+        let length = length.filter(|length| *length as usize <= INDEX_CHUNK_BYTES_MAX);
+        let length = length.ok_or_else(wrong)?;
+        self.plain += u64::from(length);
+        self.caps.check(self.index.stored, self.plain)?;
+        self.passed = 0;
+        self.records.clear();
+        self.records.resize(length as usize, 0);
+        self.decoder.unpack(packed, &mut self.records).map_err(|error| error.offset(self.at))
     }
 }
 
@@ -248,10 +285,12 @@ impl Cut<'_> {
         let (path, link) = (self.text()?, self.text()?);
         let [kind, has_crc] = self.array()?;
         let (mode, uid, gid, nanos) = (self.small()?, self.small()?, self.small()?, self.small()?);
-        let mtime = Timestamp::new(self.number()? as i64, nanos);
+        let seconds = self.number()? as i64;
+        let mtime = (nanos < 1_000_000_000).then(|| Timestamp::new(seconds, nanos))?;
         let (size, data, crc, links) =
             (self.number()?, self.number()?, self.number()?, self.number()?);
         let device = self.number()?;
+        data.checked_add(size)?;
         let kind = match kind {
             0 => Kind::File,
             1 => Kind::Directory,

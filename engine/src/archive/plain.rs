@@ -3,6 +3,9 @@
 use crate::endpoint::contract::Reader;
 use crate::error::Result;
 
+/// Waits while a job is held; fails once it is to stop.
+pub type Pass<'a> = &'a (dyn Fn() -> Result<()> + Sync);
+
 /// The plain bytes of an archive.
 pub trait Plain: Send + Sync {
     /// Reads at `offset`; 0 only at the end.

@@ -7,9 +7,11 @@ use rustix::fs::makedev;
 use crate::archive::header::{BLOCK, padding};
 use crate::archive::member::{Entry, Kind, Member};
 use crate::archive::names::item_path;
-use crate::archive::plain::{Plain, fill};
+use crate::archive::plain::{Pass, Plain, fill};
 use crate::error::{self, EngineError, Result};
-use crate::limits::{ARCHIVE_NAMES_KEPT, ARCHIVE_RECORDS_BYTES_MAX};
+use crate::limits::{
+    ARCHIVE_NAMES_BYTES_MAX, ARCHIVE_NAMES_KEPT, ARCHIVE_RECORDS_BYTES_MAX, ARCHIVE_SEARCHES_MAX,
+};
 use crate::model::item::Timestamp;
 
 /// Names of a file whose other names may be anywhere: more than any filesystem allows.
@@ -18,11 +20,16 @@ const LINKS_UNKNOWN: u64 = u32::MAX as u64;
 /// Goes through the members of a tar.
 pub struct Scan<'a> {
     plain: &'a dyn Plain,
+    pass: Pass<'a>,
     at: u64,
     /// Files met, for members that name one: where, and how large.
     files: HashMap<Vec<u8>, (u64, u64)>,
+    /// Bytes of their names.
+    names_bytes: usize,
     /// Whether some are not remembered any more.
     forgot: bool,
+    /// Searches for those so far.
+    searches: usize,
     /// Whether members that name one are looked up.
     resolves: bool,
 }
@@ -40,19 +47,29 @@ struct Ahead {
 }
 
 impl<'a> Scan<'a> {
-    /// A scan from the beginning.
+    /// A scan from the beginning, which asks `pass` before each member.
     #[must_use]
-    pub fn new(plain: &'a dyn Plain) -> Self {
-        Self { plain, at: 0, files: HashMap::new(), forgot: false, resolves: true }
+    pub fn new(plain: &'a dyn Plain, pass: Pass<'a>) -> Self {
+        Self {
+            plain,
+            pass,
+            at: 0,
+            files: HashMap::new(),
+            names_bytes: 0,
+            forgot: false,
+            searches: 0,
+            resolves: true,
+        }
     }
 
     /// The next member; `None` behind the last one.
     ///
     /// # Errors
-    /// `SourceCorrupt` when this is no tar, or it is cut off.
+    /// `SourceCorrupt` when this is no tar, or it is cut off; those of `pass`.
     pub fn next(&mut self) -> Result<Option<Member>> {
         let mut ahead = Ahead::default();
         loop {
+            (self.pass)()?;
             let begin = self.at;
             let Some(block) = self.block()? else {
                 self.end()?;
@@ -164,19 +181,19 @@ impl<'a> Scan<'a> {
             return Ok(member);
         }
         if member.entry.kind == Kind::File {
-            if self.files.len() >= ARCHIVE_NAMES_KEPT {
-                self.files.clear();
-                self.forgot = true;
-            }
             if let Ok(name) = key(&member.entry.path) {
-                self.files.insert(name, (member.data, member.entry.size));
+                self.remember(name, (member.data, member.entry.size));
             }
         } else if let Kind::Hard(target) = &member.entry.kind {
             let found = match key(target) {
                 Err(_) => None,
                 Ok(name) => match self.files.get(&name) {
                     Some(found) => Some(*found),
-                    None => self.search(&name, member.data)?,
+                    None if self.searches >= ARCHIVE_SEARCHES_MAX => {
+                        member.refused = Some("one of too many names of members far back");
+                        return Ok(member);
+                    }
+                    None => self.search(name, member.data)?,
                 },
             };
             match found {
@@ -192,19 +209,34 @@ impl<'a> Scan<'a> {
         Ok(member)
     }
 
-    /// Looks for a file that is not remembered any more, from the beginning up to `end`.
-    fn search(&self, name: &[u8], end: u64) -> Result<Option<(u64, u64)>> {
+    fn remember(&mut self, name: Vec<u8>, place: (u64, u64)) {
+        let is_full = self.names_bytes + name.len() > ARCHIVE_NAMES_BYTES_MAX;
+        if is_full || self.files.len() >= ARCHIVE_NAMES_KEPT {
+            self.files.clear();
+            self.names_bytes = 0;
+            self.forgot = true;
+        }
+        self.names_bytes += name.len();
+        self.files.insert(name, place);
+    }
+
+    /// Looks for a file that is not remembered any more, from the beginning up to `end`, and
+    /// remembers it.
+    fn search(&mut self, name: Vec<u8>, end: u64) -> Result<Option<(u64, u64)>> {
         if !self.forgot {
             return Ok(None);
         }
-        let mut scan = Scan { resolves: false, ..Scan::new(self.plain) };
+        self.searches += 1;
+        let mut scan = Scan { resolves: false, ..Scan::new(self.plain, self.pass) };
         while scan.at < end.saturating_sub(BLOCK as u64) {
             let Some(member) = scan.next()? else {
                 return Ok(None);
             };
             let is_file = member.entry.kind == Kind::File && member.data < end;
             if is_file && item_path(&member.entry.path).is_ok_and(|path| path.as_bytes() == name) {
-                return Ok(Some((member.data, member.entry.size)));
+                let place = (member.data, member.entry.size);
+                self.remember(name, place);
+                return Ok(Some(place));
             }
         }
         Ok(None)
@@ -369,7 +401,7 @@ mod tests {
                 mtime: Timestamp::new(seconds, nanos),
             };
             let held = Held([&encode(&entry)[..], &end_of_archive()].concat());
-            let mut scan = Scan::new(&held);
+            let mut scan = Scan::new(&held, &|| Ok(()));
             let mut read = scan.next().unwrap().unwrap();
             if read.entry.kind == Kind::Directory {
                 prop_assert_eq!(read.entry.path.pop(), Some(b'/'));
@@ -380,7 +412,7 @@ mod tests {
         #[test]
         fn any_bytes_are_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
             let held = Held(bytes);
-            let mut scan = Scan::new(&held);
+            let mut scan = Scan::new(&held, &|| Ok(()));
             while let Ok(Some(_)) = scan.next() {}
         }
     }
@@ -397,5 +429,45 @@ mod tests {
             assert_eq!(time(text.as_bytes()), Some(Timestamp(nanos)), "{text}");
         }
         assert_eq!(time(b"x"), None);
+    }
+
+    fn file(path: Vec<u8>, kind: Kind) -> Vec<u8> {
+        let mtime = Timestamp::new(0, 0);
+        encode(&Entry { path, kind, size: 0, mode: 0o644, uid: 0, gid: 0, mtime })
+    }
+
+    #[test]
+    fn names_are_kept_to_a_bound_and_searches_to_a_number() {
+        let long = |n: usize| format!("{n:0200}/").repeat(20) + "f";
+        let count = ARCHIVE_NAMES_BYTES_MAX / 4021 + 2;
+        let files = (0..count).map(|n| file(long(n).into_bytes(), Kind::File));
+        let mut tar: Vec<u8> = files.flatten().collect();
+        let links = [Kind::Hard(long(0).into_bytes()), Kind::Hard(long(0).into_bytes())];
+        let lost = (0..ARCHIVE_SEARCHES_MAX).map(|n| Kind::Hard(format!("lost{n}").into_bytes()));
+        for (n, kind) in links.into_iter().chain(lost).enumerate() {
+            tar.extend(file(format!("link{n}").into_bytes(), kind));
+        }
+        tar.extend(end_of_archive());
+        let held = Held(tar);
+        let passed = std::sync::atomic::AtomicU64::new(0);
+        let pass = || {
+            passed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        };
+        let mut scan = Scan::new(&held, &pass);
+        let mut refused = Vec::new();
+        while let Some(member) = scan.next().unwrap() {
+            assert!(scan.names_bytes <= ARCHIVE_NAMES_BYTES_MAX);
+            if member.entry.path.starts_with(b"link") {
+                refused.push(member.refused);
+            }
+        }
+        // A file that was found is remembered: its second name takes no search.
+        assert_eq!(refused[..2], [None, None]);
+        assert_eq!(scan.searches, ARCHIVE_SEARCHES_MAX);
+        let last = refused.last().copied().flatten().unwrap();
+        assert_eq!(last, "one of too many names of members far back");
+        let passed = passed.into_inner();
+        assert!(passed > (count * ARCHIVE_SEARCHES_MAX) as u64, "{passed}");
     }
 }

@@ -7,7 +7,7 @@ use crate::archive::frames::{Frames, table};
 use crate::archive::index::{Index, IndexScan};
 use crate::archive::member::{self, Member};
 use crate::archive::names::item_path;
-use crate::archive::plain::{Bytes, Plain};
+use crate::archive::plain::{Bytes, Pass, Plain};
 use crate::archive::scan::Scan;
 use crate::archive::stream::Stream;
 use crate::archive::walk::Walk;
@@ -38,36 +38,41 @@ pub struct Opening<'a> {
     pub caps: Caps,
     /// Decoded frames that are kept at most.
     pub frames_kept: usize,
+    /// Memory that tables of its frames may take, bytes; with more frames it is read in order.
+    pub table_bytes: u64,
     /// Memory that a decoder of a form without frames may take.
     pub stream_bytes: u64,
+    /// Asked before each member.
+    pub pass: Pass<'a>,
     /// Opens the file, each time anew.
     pub open: &'a dyn Fn() -> Result<Box<dyn Reader>>,
 }
 
 /// A tar, however it is stored, as a source.
-pub struct ArchiveSource {
+pub struct ArchiveSource<'a> {
     plain: Arc<dyn Plain>,
     /// The file itself, for its index.
     file: Box<dyn Reader>,
     index: Option<(Index, &'static Codec)>,
     caps: Caps,
+    pass: Pass<'a>,
     /// What implied directories look like.
     attributes: Attributes,
     identity: Identity,
 }
 
-impl ArchiveSource {
+impl<'a> ArchiveSource<'a> {
     /// Opens an archive; `identity` is its file's.
     ///
     /// # Errors
     /// Those of the reader, `SourceCorrupt`, `OutputLimit`.
-    pub fn open(opening: &Opening<'_>, identity: Identity) -> Result<Self> {
+    pub fn open(opening: &Opening<'a>, identity: Identity) -> Result<Self> {
         let file = (opening.open)()?;
         let (_, attributes) = file.facts();
         let mut index = None;
         let plain: Arc<dyn Plain> = match opening.codec {
             None => Arc::new(Bytes((opening.open)()?)),
-            Some(codec) => match table(&*file, codec)? {
+            Some(codec) => match table(&*file, codec, opening.table_bytes)? {
                 None => {
                     let reader = (opening.open)()?;
                     Arc::new(Stream::new(reader, codec, opening.caps, opening.stream_bytes))
@@ -80,7 +85,8 @@ impl ArchiveSource {
             },
         };
         let attributes = Attributes { mode: 0o755, links: 1, ..attributes };
-        Ok(Self { plain, file, index, caps: opening.caps, attributes, identity })
+        let (caps, pass) = (opening.caps, opening.pass);
+        Ok(Self { plain, file, index, caps, pass, attributes, identity })
     }
 
     /// Whether members are found by an index.
@@ -93,15 +99,16 @@ impl ArchiveSource {
     fn members(&self, mut each: impl FnMut(Member) -> Result<bool>) -> Result<()> {
         match &self.index {
             Some((index, codec)) => {
-                let mut scan = IndexScan::new(&*self.file, codec, index)?;
+                let mut scan = IndexScan::new(&*self.file, codec, index, self.caps)?;
                 while let Some(member) = scan.next()? {
+                    (self.pass)()?;
                     if !each(member)? {
                         break;
                     }
                 }
             }
             None => {
-                let mut scan = Scan::new(&*self.plain);
+                let mut scan = Scan::new(&*self.plain, self.pass);
                 while let Some(member) = scan.next()? {
                     if !each(member)? {
                         break;
@@ -169,7 +176,7 @@ fn refused(member: &Member) -> Option<EngineError> {
     Some(EngineError::new(Kind::Unsupported, message))
 }
 
-impl ObjectSource for ArchiveSource {
+impl ObjectSource for ArchiveSource<'_> {
     fn caps(&self) -> Abilities {
         ABILITIES
     }

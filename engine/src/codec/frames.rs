@@ -53,6 +53,12 @@ impl SeekTable {
         is_table.then_some(Self { frames, entry_bytes })
     }
 
+    /// Frames that it lists.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames as u64
+    }
+
     /// Bytes of the whole skippable frame that holds the table.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -340,7 +340,6 @@ mod tests {
             coder.pack(&plain, &mut Vec::new()).unwrap();
             let taken = coder.context.sizeof() as u64;
             assert!(taken <= coder_bytes(level), "level {level}: {taken}");
-            //assert!(taken <= coder_bytes(level), "level {level}: {taken}");
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::endpoint;
 use crate::endpoint::contract::{ObjectSource, Reader};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::limits::{CHUNK_BYTES, MAX_BYTES, MAX_RATIO};
+use crate::limits::{CHUNK_BYTES, FRAME_TABLE_BYTES, INDEX_CHUNK_BYTES_MAX, MAX_BYTES, MAX_RATIO};
 use crate::model::choice::{Carry, Compare, Durable, Links};
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
@@ -100,6 +100,8 @@ struct Seats {
     threads: usize,
     /// Decoded frames that are kept.
     frames: usize,
+    /// Memory that tables of frames may take.
+    table_bytes: u64,
     /// Memory that a decoder of a form without frames may take.
     stream_bytes: u64,
 }
@@ -235,7 +237,9 @@ impl Decompress {
             codec: format.codec(),
             caps: self.caps,
             frames_kept: seats.frames,
+            table_bytes: seats.table_bytes,
             stream_bytes: seats.stream_bytes,
+            pass: &|| job.pass(),
             open: &|| source.open(item),
         };
         let opened = ArchiveSource::open(&opening, item.identity);
@@ -277,19 +281,25 @@ impl Decompress {
         format: Format,
     ) -> Result<(Seats, Permit)> {
         let Some(codec) = format.codec() else {
-            let seats = Seats { threads: self.threads, frames: 1, stream_bytes: 0 };
+            let seats = Seats { threads: self.threads, frames: 1, table_bytes: 0, stream_bytes: 0 };
             return Ok((seats, job.take_memory(0)?));
         };
         // A frame stored and plain, for each thread that decodes.
         let frame = 2 * (codec.block_bytes() as u64 + (1 << 16));
-        let half = job.engine.budget.total() / 2;
-        let frames = (half / frame).clamp(1, self.threads as u64 + 2);
+        let total = job.engine.budget.total();
+        // An entry of a seek table takes 8 stored bytes at least.
+        let table_bytes = (total / 8).min(item.size.saturating_mul(FRAME_TABLE_BYTES / 8));
+        // A chunk of an index, stored and plain.
+        let chunk = 2 * (INDEX_CHUNK_BYTES_MAX as u64 + (1 << 16));
+        let rest = (total / 2).saturating_sub(table_bytes + chunk);
+        let frames = (rest / frame).clamp(1, self.threads as u64 + 2);
         let threads = self.threads.min(frames as usize);
         let mut head = [0; 64];
         let count = fill(&*source.open(item)?, 0, &mut head)?;
         let stream = (codec.decoder_bytes)(head.get(..count).unwrap_or_default());
-        let permit = job.take_memory((frames * frame).max(stream + (1 << 20)))?;
-        Ok((Seats { threads, frames: frames as usize, stream_bytes: stream }, permit))
+        let decoding = frames * frame + chunk;
+        let permit = job.take_memory(table_bytes + decoding.max(stream + (1 << 20)))?;
+        Ok((Seats { threads, frames: frames as usize, table_bytes, stream_bytes: stream }, permit))
     }
 
     fn answer(&self, job: &Job, item: &Item, format: Format, ended: Ended<Told>) -> Value {

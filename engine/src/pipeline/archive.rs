@@ -16,7 +16,9 @@ use crate::codec::{Caps, Codec, Frame, Packing, seek_table, skippable};
 use crate::endpoint::contract::{Descend, Intake, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::limits::{ARCHIVE_LINKS_KEPT, BLOCK_BYTES_MIN, CHANGED_ATTEMPTS, CHUNK_BYTES};
+use crate::limits::{
+    ARCHIVE_LINKS_KEPT, ARCHIVE_NAMES_BYTES_MAX, BLOCK_BYTES_MIN, CHANGED_ATTEMPTS, CHUNK_BYTES,
+};
 use crate::model::choice::LinkPolicy;
 use crate::model::crc::Crc64;
 use crate::model::item::{Attributes, Item, ItemKind, Special};
@@ -297,6 +299,8 @@ struct Tar<'a, 'l, 's> {
     /// Directories that are written with the first item in them.
     waiting: Vec<Item>,
     originals: HashMap<(u64, u64), Original>,
+    /// Bytes of their names.
+    originals_bytes: usize,
     totals: Totals,
 }
 
@@ -323,6 +327,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
             index: indexed.then(IndexWriter::default),
             waiting: Vec::new(),
             originals: HashMap::new(),
+            originals_bytes: 0,
             totals: Totals::default(),
         }
     }
@@ -488,8 +493,11 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         crc: Crc64,
     ) -> Result<u64> {
         let (size, crc) = (entry.size, crc.value);
-        if item.attributes.links > 1 && self.originals.len() < ARCHIVE_LINKS_KEPT {
+        let is_room = self.originals.len() < ARCHIVE_LINKS_KEPT
+            && self.originals_bytes + entry.path.len() <= ARCHIVE_NAMES_BYTES_MAX;
+        if item.attributes.links > 1 && is_room {
             let path = entry.path.clone();
+            self.originals_bytes += path.len();
             self.originals.insert(key, Original { path, data, size, crc });
         }
         let links = item.attributes.links;

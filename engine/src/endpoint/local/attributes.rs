@@ -64,7 +64,8 @@ pub struct Dress<'a> {
 }
 
 impl Dress<'_> {
-    /// Sets everything, and returns what it is then and what was lost. What nobody asked for may stay as the destination makes it.
+    /// Sets everything, and returns what it is then and what was lost. What nobody asked for may
+    /// stay as the destination makes it.
     ///
     /// In this order, at no moment is it open to anybody its source is not open to: a change of
     /// owner takes set-user-id bits and capabilities away, so it comes first; lists that came from
