@@ -337,3 +337,24 @@ fn killed_at_many_moments_the_archive_is_whole_or_absent() {
         assert_eq!(place.leftovers().len(), 0);
     }
 }
+
+#[test]
+fn names_beyond_the_bound_are_stored_again() {
+    let place = Place::new();
+    let deep = place.path("src").join(["d".repeat(230).as_str(); 16].join("/"));
+    std::fs::create_dir_all(&deep).unwrap();
+    // Names of some 3700 bytes: 4 MiB of them are remembered.
+    for n in 0..1300 {
+        std::fs::write(deep.join(format!("a{n}")), format!("{n}")).unwrap();
+        std::fs::hard_link(deep.join(format!("a{n}")), deep.join(format!("b{n}"))).unwrap();
+    }
+    let mut session = Session::start(&place, &[]);
+    ok(&session.call(&json!({"op": "compress", "id": "z", "src": "src", "dst": "a.tar"})));
+    let listed = Command::new("tar").args(["-tvf"]).arg(place.path("a.tar")).output().unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let names = listed.lines().filter(|line| line.starts_with('h')).count();
+    assert!((1000..1200).contains(&names), "{names}");
+    ok(&session.call(&json!({"op": "decompress", "id": "u", "src": "a.tar", "dst": "out"})));
+    same(&place.path("src"), &place.path("out"));
+}
