@@ -87,15 +87,9 @@ pub const ZSTD_WINDOW_BYTES_MAX: u64 = 128 << 20;
 /// Memory that a frame of an archive takes in the tables that say where it lies, bytes: its entry
 /// as it is stored, decoded, summed up, and named by an index, each while a list of it grows.
 pub const FRAME_TABLE_BYTES: u64 = 128;
-/// Files of a tar that are remembered for members that name them; older ones are searched for.
-pub const ARCHIVE_NAMES_KEPT: usize = 65_536;
-/// Bytes of the names in each of these two stores: names are longer than usual beyond that.
-pub const ARCHIVE_NAMES_BYTES_MAX: usize = 4 << 20;
-/// Searches for forgotten files of a tar, each of which may go through all that came before.
-pub const ARCHIVE_SEARCHES_MAX: usize = 256;
-/// Names of inodes with several names that are remembered while an archive is written; files
-/// beyond that are stored again.
-pub const ARCHIVE_LINKS_KEPT: usize = 65_536;
+/// Memory of the table of an archive's files that may have other names, bytes: it goes to disk
+/// beyond that. 2^16 files as they are read.
+pub const ARCHIVE_NAMES_BYTES: usize = 5 << 20;
 /// Longest records in front of a tar member, bytes.
 pub const ARCHIVE_RECORDS_BYTES_MAX: u64 = 1 << 20;
 /// Plain bytes of an archive's index that are compressed at once.

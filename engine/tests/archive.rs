@@ -88,6 +88,7 @@ fn one_member_of_many_is_read_by_its_frames_alone() {
         table_bytes: 1 << 20,
         stream_bytes: 0,
         pass: &|| Ok(()),
+        disk: None,
         open: &open,
     };
     let source = ArchiveSource::open(&opening, Identity::default()).unwrap();
@@ -120,6 +121,10 @@ struct Sparse {
 impl Reader for Sparse {
     fn facts(&self) -> (u64, Attributes) {
         ((self.head.len() + self.tail.len()) as u64 + self.gap, Attributes::default())
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::default()
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
@@ -199,6 +204,7 @@ fn looked_for(chunk: &[u8], gap: u64, members: u64, opening: (u64, Caps)) -> (Op
         table_bytes: opening.0,
         stream_bytes: 64 << 20,
         pass: &|| Ok(()),
+        disk: None,
         open: &open,
     };
     let found = ArchiveSource::open(&opening, Identity::default())

@@ -1,7 +1,5 @@
 //! Reading tar: from header to header, anybody's.
 
-use std::collections::HashMap;
-
 use rustix::fs::makedev;
 
 use crate::archive::header::{BLOCK, padding};
@@ -9,9 +7,9 @@ use crate::archive::member::{Entry, Kind, Member};
 use crate::archive::names::item_path;
 use crate::archive::plain::{Pass, Plain, fill};
 use crate::error::{self, EngineError, Result};
-use crate::limits::{
-    ARCHIVE_NAMES_BYTES_MAX, ARCHIVE_NAMES_KEPT, ARCHIVE_RECORDS_BYTES_MAX, ARCHIVE_SEARCHES_MAX,
-};
+use crate::journal::spill::SpillMap;
+use crate::journal::state::StateDir;
+use crate::limits::{ARCHIVE_NAMES_BYTES, ARCHIVE_RECORDS_BYTES_MAX};
 use crate::model::item::Timestamp;
 
 /// Names of a file whose other names may be anywhere: more than any filesystem allows.
@@ -23,15 +21,7 @@ pub struct Scan<'a> {
     pass: Pass<'a>,
     at: u64,
     /// Files met, for members that name one: where, and how large.
-    files: HashMap<Vec<u8>, (u64, u64)>,
-    /// Bytes of their names.
-    names_bytes: usize,
-    /// Whether some are not remembered any more.
-    forgot: bool,
-    /// Searches for those so far.
-    searches: usize,
-    /// Whether members that name one are looked up.
-    resolves: bool,
+    files: SpillMap<'a>,
 }
 
 /// What headers in front of a member say about it.
@@ -47,25 +37,17 @@ struct Ahead {
 }
 
 impl<'a> Scan<'a> {
-    /// A scan from the beginning, which asks `pass` before each member.
+    /// A scan from the beginning, which asks `pass` before each member; `disk` takes the names
+    /// that memory does not hold.
     #[must_use]
-    pub fn new(plain: &'a dyn Plain, pass: Pass<'a>) -> Self {
-        Self {
-            plain,
-            pass,
-            at: 0,
-            files: HashMap::new(),
-            names_bytes: 0,
-            forgot: false,
-            searches: 0,
-            resolves: true,
-        }
+    pub fn new(plain: &'a dyn Plain, pass: Pass<'a>, disk: Option<&'a StateDir>) -> Self {
+        Self { plain, pass, at: 0, files: SpillMap::new(disk, ARCHIVE_NAMES_BYTES) }
     }
 
     /// The next member; `None` behind the last one.
     ///
     /// # Errors
-    /// `SourceCorrupt` when this is no tar, or it is cut off; those of `pass`.
+    /// `SourceCorrupt` when this is no tar, or it is cut off; `StateDir`; those of `pass`.
     pub fn next(&mut self) -> Result<Option<Member>> {
         let mut ahead = Ahead::default();
         loop {
@@ -176,28 +158,20 @@ impl<'a> Scan<'a> {
 
     /// Remembers files; gives a member that names one its content.
     fn related(&mut self, mut member: Member) -> Result<Member> {
-        let key = |name: &[u8]| item_path(name).map(|path| path.as_bytes().to_vec());
-        if member.refused.is_some() || !self.resolves {
+        let name = |path: &[u8]| item_path(path).ok();
+        if member.refused.is_some() {
             return Ok(member);
         }
         if member.entry.kind == Kind::File {
-            if let Ok(name) = key(&member.entry.path) {
-                self.remember(name, (member.data, member.entry.size));
+            if let Some(name) = name(&member.entry.path) {
+                let place = [member.data.to_le_bytes(), member.entry.size.to_le_bytes()];
+                self.files.put(self.files.key(name.as_bytes()), place.concat())?;
             }
         } else if let Kind::Hard(target) = &member.entry.kind {
-            let found = match key(target) {
-                Err(_) => None,
-                Ok(name) => match self.files.get(&name) {
-                    Some(found) => Some(*found),
-                    None if self.searches >= ARCHIVE_SEARCHES_MAX => {
-                        member.refused = Some("one of too many names of members far back");
-                        return Ok(member);
-                    }
-                    None => self.search(name, member.data)?,
-                },
-            };
-            match found {
-                Some((data, size)) => {
+            let key = name(target).map(|name| self.files.key(name.as_bytes()));
+            let place = key.map_or(Ok(None), |key| self.files.get(key))?;
+            match place.as_deref().and_then(numbers) {
+                Some([data, size]) => {
                     member.data = data;
                     member.entry.size = size;
                     member.entry.kind = Kind::File;
@@ -208,39 +182,13 @@ impl<'a> Scan<'a> {
         }
         Ok(member)
     }
+}
 
-    fn remember(&mut self, name: Vec<u8>, place: (u64, u64)) {
-        let is_full = self.names_bytes + name.len() > ARCHIVE_NAMES_BYTES_MAX;
-        if is_full || self.files.len() >= ARCHIVE_NAMES_KEPT {
-            self.files.clear();
-            self.names_bytes = 0;
-            self.forgot = true;
-        }
-        self.names_bytes += name.len();
-        self.files.insert(name, place);
-    }
-
-    /// Looks for a file that is not remembered any more, from the beginning up to `end`, and
-    /// remembers it.
-    fn search(&mut self, name: Vec<u8>, end: u64) -> Result<Option<(u64, u64)>> {
-        if !self.forgot {
-            return Ok(None);
-        }
-        self.searches += 1;
-        let mut scan = Scan { resolves: false, ..Scan::new(self.plain, self.pass) };
-        while scan.at < end.saturating_sub(BLOCK as u64) {
-            let Some(member) = scan.next()? else {
-                return Ok(None);
-            };
-            let is_file = member.entry.kind == Kind::File && member.data < end;
-            if is_file && item_path(&member.entry.path).is_ok_and(|path| path.as_bytes() == name) {
-                let place = (member.data, member.entry.size);
-                self.remember(name, place);
-                return Ok(Some(place));
-            }
-        }
-        Ok(None)
-    }
+/// Numbers as they are stored one after the other.
+fn numbers<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
+    let (words, rest) = bytes.as_chunks();
+    let words: &[[u8; 8]; N] = words.try_into().ok()?;
+    rest.is_empty().then(|| words.map(u64::from_le_bytes))
 }
 
 fn corrupt(why: &str, at: u64) -> EngineError {
@@ -401,7 +349,7 @@ mod tests {
                 mtime: Timestamp::new(seconds, nanos),
             };
             let held = Held([&encode(&entry)[..], &end_of_archive()].concat());
-            let mut scan = Scan::new(&held, &|| Ok(()));
+            let mut scan = Scan::new(&held, &|| Ok(()), None);
             let mut read = scan.next().unwrap().unwrap();
             if read.entry.kind == Kind::Directory {
                 prop_assert_eq!(read.entry.path.pop(), Some(b'/'));
@@ -412,7 +360,7 @@ mod tests {
         #[test]
         fn any_bytes_are_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
             let held = Held(bytes);
-            let mut scan = Scan::new(&held, &|| Ok(()));
+            let mut scan = Scan::new(&held, &|| Ok(()), None);
             while let Ok(Some(_)) = scan.next() {}
         }
     }
@@ -437,37 +385,25 @@ mod tests {
     }
 
     #[test]
-    fn names_are_kept_to_a_bound_and_searches_to_a_number() {
-        let long = |n: usize| format!("{n:0200}/").repeat(40) + "f";
-        let count = ARCHIVE_NAMES_BYTES_MAX / 8041 + 2;
-        let files = (0..count).map(|n| file(long(n).into_bytes(), Kind::File));
+    fn names_of_a_file_far_back_are_found_and_hostile_ones_are_refused() {
+        let count = ARCHIVE_NAMES_BYTES / 64;
+        let files = (0..count).map(|n| file(format!("f{n}").into_bytes(), Kind::File));
         let mut tar: Vec<u8> = files.flatten().collect();
-        let links = [Kind::Hard(long(0).into_bytes()), Kind::Hard(long(0).into_bytes())];
-        let lost = (0..ARCHIVE_SEARCHES_MAX).map(|n| Kind::Hard(format!("lost{n}").into_bytes()));
-        for (n, kind) in links.into_iter().chain(lost).enumerate() {
-            tar.extend(file(format!("link{n}").into_bytes(), kind));
+        let links = [b"f0".to_vec(), b"f1".to_vec(), b"lost".to_vec(), b"../f1".to_vec()];
+        for (n, link) in links.into_iter().enumerate() {
+            tar.extend(file(format!("link{n}").into_bytes(), Kind::Hard(link)));
         }
         tar.extend(end_of_archive());
-        let held = Held(tar);
-        let passed = std::sync::atomic::AtomicU64::new(0);
-        let pass = || {
-            passed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            Ok(())
-        };
-        let mut scan = Scan::new(&held, &pass);
-        let mut refused = Vec::new();
+        let (held, pass) = (Held(tar), || Ok(()));
+        let mut scan = Scan::new(&held, &pass, None);
+        let mut links = Vec::new();
         while let Some(member) = scan.next().unwrap() {
-            assert!(scan.names_bytes <= ARCHIVE_NAMES_BYTES_MAX);
             if member.entry.path.starts_with(b"link") {
-                refused.push(member.refused);
+                links.push((member.data, member.refused.is_some()));
             }
         }
-        // A file that was found is remembered: its second name takes no search.
-        assert_eq!(refused[..2], [None, None]);
-        assert_eq!(scan.searches, ARCHIVE_SEARCHES_MAX);
-        let last = refused.last().copied().flatten().unwrap();
-        assert_eq!(last, "one of too many names of members far back");
-        let passed = passed.into_inner();
-        assert!(passed > (count * ARCHIVE_SEARCHES_MAX) as u64, "{passed}");
+        let header = BLOCK as u64;
+        assert_eq!(links[..2], [(header, false), (2 * header, false)]);
+        assert!(links[2].1 && links[3].1);
     }
 }

@@ -14,6 +14,7 @@ use crate::archive::walk::Walk;
 use crate::codec::{Caps, Codec};
 use crate::endpoint::contract::{Caps as Abilities, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
+use crate::journal::state::StateDir;
 use crate::model::choice::LinkPolicy;
 use crate::model::item::{Attributes, Handle, Identity, Item, ItemKind, Special};
 use crate::model::path::ItemPath;
@@ -44,6 +45,8 @@ pub struct Opening<'a> {
     pub stream_bytes: u64,
     /// Asked before each member.
     pub pass: Pass<'a>,
+    /// Takes the names of members that memory does not hold.
+    pub disk: Option<&'a StateDir>,
     /// Opens the file, each time anew.
     pub open: &'a dyn Fn() -> Result<Box<dyn Reader>>,
 }
@@ -56,6 +59,7 @@ pub struct ArchiveSource<'a> {
     index: Option<(Index, &'static Codec)>,
     caps: Caps,
     pass: Pass<'a>,
+    disk: Option<&'a StateDir>,
     /// What implied directories look like.
     attributes: Attributes,
     identity: Identity,
@@ -85,8 +89,8 @@ impl<'a> ArchiveSource<'a> {
             },
         };
         let attributes = Attributes { mode: 0o755, links: 1, ..attributes };
-        let (caps, pass) = (opening.caps, opening.pass);
-        Ok(Self { plain, file, index, caps, pass, attributes, identity })
+        let Opening { caps, pass, disk, .. } = *opening;
+        Ok(Self { plain, file, index, caps, pass, disk, attributes, identity })
     }
 
     /// Whether members are found by an index.
@@ -108,7 +112,7 @@ impl<'a> ArchiveSource<'a> {
                 }
             }
             None => {
-                let mut scan = Scan::new(&*self.plain, self.pass);
+                let mut scan = Scan::new(&*self.plain, self.pass, self.disk);
                 while let Some(member) = scan.next()? {
                     if !each(member)? {
                         break;

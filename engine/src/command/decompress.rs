@@ -240,6 +240,7 @@ impl Decompress {
             table_bytes: seats.table_bytes,
             stream_bytes: seats.stream_bytes,
             pass: &|| job.pass(),
+            disk: job.engine.state.as_ref(),
             open: &|| source.open(item),
         };
         let opened = ArchiveSource::open(&opening, item.identity);

@@ -5,7 +5,6 @@
 //! still in memory then; for a large one the archive is written again from where it began.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use crate::archive::{
     Entry, INDEX_KIND, IndexWriter, Kind as MemberKind, Member, encode, end_of_archive, footer,
@@ -16,9 +15,8 @@ use crate::codec::{Caps, Codec, Frame, Packing, seek_table, skippable};
 use crate::endpoint::contract::{Descend, Intake, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::limits::{
-    ARCHIVE_LINKS_KEPT, ARCHIVE_NAMES_BYTES_MAX, BLOCK_BYTES_MIN, CHANGED_ATTEMPTS, CHUNK_BYTES,
-};
+use crate::journal::spill::SpillMap;
+use crate::limits::{ARCHIVE_NAMES_BYTES, BLOCK_BYTES_MIN, CHANGED_ATTEMPTS, CHUNK_BYTES};
 use crate::model::choice::LinkPolicy;
 use crate::model::crc::Crc64;
 use crate::model::item::{Attributes, Item, ItemKind, Special};
@@ -281,6 +279,20 @@ struct Original {
     crc: u64,
 }
 
+impl Original {
+    fn stored(&self) -> Vec<u8> {
+        let numbers = [self.data, self.size, self.crc].map(u64::to_le_bytes);
+        [numbers.as_flattened(), &self.path].concat()
+    }
+
+    fn read(stored: &[u8]) -> Option<Self> {
+        let (numbers, path) = stored.split_first_chunk::<24>()?;
+        let (words, _) = numbers.as_chunks::<8>();
+        let [data, size, crc] = <[[u8; 8]; 3]>::try_from(words).ok()?.map(u64::from_le_bytes);
+        Some(Self { path: path.to_vec(), data, size, crc })
+    }
+}
+
 /// Turns items into blocks of tar.
 struct Tar<'a, 'l, 's> {
     archiver: &'a Archiver<'a>,
@@ -298,9 +310,8 @@ struct Tar<'a, 'l, 's> {
     index: Option<IndexWriter>,
     /// Directories that are written with the first item in them.
     waiting: Vec<Item>,
-    originals: HashMap<(u64, u64), Original>,
-    /// Bytes of their names.
-    originals_bytes: usize,
+    /// Files that have more names, by their inodes.
+    originals: SpillMap<'a>,
     totals: Totals,
 }
 
@@ -326,8 +337,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
             sent: 0,
             index: indexed.then(IndexWriter::default),
             waiting: Vec::new(),
-            originals: HashMap::new(),
-            originals_bytes: 0,
+            originals: SpillMap::new(job.engine.state.as_ref(), ARCHIVE_NAMES_BYTES),
             totals: Totals::default(),
         }
     }
@@ -446,8 +456,10 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     fn file(&mut self, item: &Item) -> Result<u64> {
         self.directories()?;
         let key = (item.identity.dev, item.identity.ino);
-        if item.attributes.links > 1 && self.originals.contains_key(&key) {
-            return self.again(item, key);
+        let is_one_of_several = item.attributes.links > 1;
+        let original = is_one_of_several.then(|| self.originals.get(key)).transpose()?.flatten();
+        if let Some(original) = original.as_deref().and_then(Original::read) {
+            return self.again(item, original);
         }
         for attempt in 1..=CHANGED_ATTEMPTS {
             let open = || self.source.open(item);
@@ -493,12 +505,9 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         crc: Crc64,
     ) -> Result<u64> {
         let (size, crc) = (entry.size, crc.value);
-        let is_room = self.originals.len() < ARCHIVE_LINKS_KEPT
-            && self.originals_bytes + entry.path.len() <= ARCHIVE_NAMES_BYTES_MAX;
-        if item.attributes.links > 1 && is_room {
+        if item.attributes.links > 1 {
             let path = entry.path.clone();
-            self.originals_bytes += path.len();
-            self.originals.insert(key, Original { path, data, size, crc });
+            self.originals.put(key, Original { path, data, size, crc }.stored())?;
         }
         let links = item.attributes.links;
         self.record(Member { entry, data, crc: Some(crc), links, refused: None })?;
@@ -506,12 +515,8 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// One more name of a file that is in the archive.
-    fn again(&mut self, item: &Item, key: (u64, u64)) -> Result<u64> {
-        let Some(original) = self.originals.get(&key) else {
-            return Ok(0);
-        };
-        let (path, data, size, crc) =
-            (original.path.clone(), original.data, original.size, original.crc);
+    fn again(&mut self, item: &Item, original: Original) -> Result<u64> {
+        let Original { path, data, size, crc } = original;
         let mut entry = self.entry(item, MemberKind::Hard(path), 0, &item.attributes);
         self.write(&encode(&entry))?;
         (entry.kind, entry.size) = (MemberKind::File, size);

@@ -398,6 +398,20 @@ impl Dir {
         fs::unlinkat(&self.0, name, AtFlags::empty())
     }
 
+    /// Removes a name that is no content: a record of ours, a temporary file. The times of the
+    /// directory, which may have been carried over, stay.
+    ///
+    /// # Errors
+    /// Whatever the system says of the removal. Who may not set times did not carry them over.
+    pub fn remove_own(&self, name: &[u8]) -> Result<(), Errno> {
+        let before = self.own_facts();
+        self.remove(name)?;
+        if let Ok(before) = before {
+            let _ = fs::futimens(self, &timestamps(&before.attributes));
+        }
+        Ok(())
+    }
+
     /// Removes a directory that is empty.
     ///
     /// # Errors

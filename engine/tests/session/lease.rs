@@ -58,6 +58,8 @@ fn a_leased_destination_is_locked_and_waited_for() {
     let done = other.result("c");
     assert_eq!((&done["status"], &done["metrics"]["items_skipped"]), (&json!("ok"), &json!(400)));
     assert!(!place.path("dst/.mig-lease").exists());
+    let mtime = |path| place.path(path).metadata().unwrap().modified().unwrap();
+    assert_eq!(mtime("dst"), mtime("src"), "the record leaves a trace");
 }
 
 /// The next command on the same machine knows a killed holder to be dead; so does a cleanup.

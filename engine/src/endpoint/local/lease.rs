@@ -114,7 +114,7 @@ impl LeaseCell for LocalLease {
         match new {
             Some(new) => self.write(&file, new)?,
             None => {
-                let removed = self.place.dir.remove(LEASE_NAME);
+                let removed = self.place.dir.remove_own(LEASE_NAME);
                 removed.map_err(|errno| error::destination("unlink", errno).at(LEASE_NAME))?;
             }
         }

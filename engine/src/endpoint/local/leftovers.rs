@@ -95,7 +95,7 @@ fn remove(sweep: &Sweep<'_>, dir: &Dir, path: &[u8], name: &[u8], found: &mut Sw
     if !sweep.owner.owns(name) {
         return;
     }
-    if sweep.dry_run || dir.remove(name).is_ok() {
+    if sweep.dry_run || dir.remove_own(name).is_ok() {
         found.removed += 1;
         found.bytes += bytes;
     } else {
