@@ -67,6 +67,8 @@ def test_a_lease_is_respected_by_both_servers(
     done = second.result("w")
     assert (done["status"], done["metrics"]["items_skipped"]) == ("ok", 120)
     assert not (tmp_path / "out" / ".mig-lease").exists()
+    times = {os.stat(tmp_path / name).st_mtime_ns for name in ("in", "out")}
+    assert len(times) == 1, "the record left a trace"
 
 
 @pytest.mark.parametrize("other", ["native", "python"])

@@ -21,7 +21,7 @@ import time
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from .faults import Fault, destination_fault
-from .local import inode
+from .local import inode, remove_own
 from .metadata import usual_mode
 from .names import LEASE_NAME
 
@@ -181,7 +181,7 @@ class Cell:
                 self._write(fd, new)
                 return True
             with _failing("remove the lease"):
-                os.unlink(LEASE_NAME, dir_fd=self._dir_fd)
+                remove_own(self._dir_fd, LEASE_NAME)
             return True
 
     def renew(self, expected: bytes, new: bytes) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, Sequence, Tuple
 from .faults import Fault
 from .glob import Selection
 from .lease import LEASE_BYTES, Cell, decode, is_dead
-from .local import DIRECTORY_FLAGS, Walk
+from .local import DIRECTORY_FLAGS, Walk, remove_own
 from .names import LEASE_NAME, is_temporary, owner_of
 from .state import Root
 
@@ -93,7 +93,7 @@ def _remove(
 ) -> None:
     try:
         if not dry_run:
-            os.unlink(name, dir_fd=dir_fd)
+            remove_own(dir_fd, name)
     except FileNotFoundError:
         return
     except OSError:

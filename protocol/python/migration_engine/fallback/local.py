@@ -6,6 +6,7 @@ that a link swapped in by somebody else leads nowhere.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import Iterator, List, NamedTuple, Optional, Tuple
@@ -325,6 +326,18 @@ def make_directories(path: bytes) -> Tuple[Directory, List[Directory]]:
         raise destination_fault(error, "create the destination directory", path) from error
     finally:
         parent.drop()
+
+
+def remove_own(dir_fd: int, name: bytes) -> None:
+    """Remove a name that is no content: a record of ours, a temporary file.
+
+    The times of the directory, which may have been carried over, stay.
+    """
+    before = os.fstat(dir_fd)
+    os.unlink(name, dir_fd=dir_fd)
+    # Who may not set times did not carry them over.
+    with contextlib.suppress(OSError):
+        os.utime(dir_fd, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def read_chunks(fd: int, chunk_bytes: int, path: bytes) -> Iterator[bytes]:
