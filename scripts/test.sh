@@ -44,6 +44,10 @@ command -v shellcheck >/dev/null || apt_install shellcheck || true
 need rsync rsync
 need getfattr attr
 need getfacl acl
+# Filesystems that share storage, keep coarse times, or are full.
+need mkfs.ext4 e2fsprogs
+need mkfs.btrfs btrfs-progs
+need mkfs.xfs xfsprogs
 export PATH="$venv/bin:$PATH"
 
 step check scripts/check.sh
