@@ -18,7 +18,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::journal::partial;
 use crate::journal::state::{lock, unusable};
 use crate::model::digest::{Algorithm, Digest};
-use crate::model::found::Mark;
+use crate::model::found::{Mark, lasting_device};
 use crate::model::item::{Item, Timestamp};
 use crate::platform::{clock, operator};
 
@@ -44,6 +44,7 @@ pub struct Source {
     ctime_ns: i128,
     dev: u64,
     ino: u64,
+    born_ns: i128,
 }
 
 impl Source {
@@ -54,8 +55,9 @@ impl Source {
             size: item.size,
             mtime_ns: item.attributes.mtime.0,
             ctime_ns: item.identity.ctime.0,
-            dev: item.identity.dev,
+            dev: lasting_device(item.identity.dev, item.identity.born),
             ino: item.identity.ino,
+            born_ns: item.identity.born.0,
         }
     }
 }
@@ -121,6 +123,7 @@ impl Receipt {
 }
 
 fn flat(mark: Mark) -> FlatMark {
+    let mark = mark.lasting();
     (mark.dev, mark.ino, mark.born.0, mark.size, mark.mtime.0)
 }
 

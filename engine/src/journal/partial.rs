@@ -52,7 +52,7 @@ impl Begun {
         Self {
             source: Source::of(item),
             temp: temp.to_vec(),
-            dev: mark.dev,
+            dev: mark.lasting().dev,
             ino: mark.ino,
             born_ns: mark.born.0,
             algorithm: algorithm.map(|algorithm| algorithm.name().to_owned()),
@@ -74,7 +74,7 @@ impl Begun {
         &self.temp
     }
 
-    /// What identifies the temporary file; its size and time change while it is written.
+    /// What identifies the temporary file, as [`Mark::lasting`]; its size and time change while it is written.
     #[must_use]
     pub fn mark(&self) -> Mark {
         let born = crate::model::item::Timestamp(self.born_ns);

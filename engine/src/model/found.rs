@@ -43,4 +43,17 @@ impl Mark {
     pub fn is_same(&self, other: &Self) -> bool {
         (self.dev, self.ino, self.born) == (other.dev, other.ino, other.born)
     }
+
+    /// The same as it is recorded: without the device where the time of birth tells it from others,
+    /// since a device may have another number after the next start of the machine.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        Self { dev: lasting_device(self.dev, self.born), ..self }
+    }
+}
+
+/// A device's number as it is recorded beside an inode that was made at `born`.
+#[must_use]
+pub fn lasting_device(dev: u64, born: Timestamp) -> u64 {
+    if born == Timestamp::default() { dev } else { 0 }
 }

@@ -1,10 +1,9 @@
 //! `compare`: what `on_exists: "update"` takes for the same.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use migration_fixtures::large_file;
+use migration_fixtures::{Mounted, large_file};
 use serde_json::{Value, json};
 
 use crate::session::{Place, Session, read};
@@ -87,18 +86,10 @@ fn contents_decide_whatever_the_times_and_to_the_last_byte() {
 #[test]
 fn coarse_filesystems_are_met_at_their_step() {
     let place = Place::new();
-    let (image, mounted) = (place.path("image"), place.path("mounted"));
-    std::fs::create_dir(&mounted).unwrap();
-    std::fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
-    let run = |program: &str, args: &[&std::ffi::OsStr]| {
-        Command::new(program).args(args).output().is_ok_and(|done| done.status.success())
-    };
-    let small_inodes = ["-q", "-F", "-I", "128"].map(AsRef::as_ref);
-    let made = run("mkfs.ext3", &[&small_inodes[..], &[image.as_os_str()]].concat());
-    let loops = ["-o".as_ref(), "loop".as_ref(), image.as_os_str(), mounted.as_os_str()];
-    if !made || !run("mount", &loops) {
+    let at = place.path("mounted");
+    let Some(_ext3) = Mounted::image(&at, "ext3", 16 << 20, &["-I", "128"]) else {
         return;
-    }
+    };
     std::fs::create_dir(place.path("src")).unwrap();
     for n in 0..5u32 {
         let path = place.path("src").join(n.to_string());
@@ -117,7 +108,6 @@ fn coarse_filesystems_are_met_at_their_step() {
     copy["dst"] = "src".into();
     let back = session.call(&copy);
     session.end();
-    assert!(run("umount", &[mounted.as_os_str()]));
     let skipped = |result: &Value| result["metrics"]["items_skipped"].clone();
     assert_eq!(
         (&first["metrics"]["items_ok"], skipped(&second)),

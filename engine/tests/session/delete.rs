@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use migration_fixtures::{Canary, Sizes, SmallFiles};
+use migration_fixtures::{Canary, Mounted, Sizes, SmallFiles};
 use serde_json::{Value, json};
 
 use crate::session::{Place, Session};
@@ -310,21 +310,15 @@ fn what_is_mounted_beneath_the_destination_is_left_alone() {
     files(&place.path("other"), &["mine"]);
     std::fs::create_dir_all(place.path("dst/tmp")).unwrap();
     let (tmp, bound) = (place.path("dst/tmp"), place.path("dst/bound"));
-    let run = |args: &[&std::ffi::OsStr]| {
-        std::process::Command::new(args[0]).args(&args[1..]).status().is_ok_and(|s| s.success())
-    };
-    let mount = "mount".as_ref();
-    if !run(&[mount, "-t".as_ref(), "tmpfs".as_ref(), "none".as_ref(), tmp.as_os_str()]) {
+    let other = place.path("other");
+    let mounted = (Mounted::bare(&tmp, "tmpfs"), Mounted::bound(&bound, &other));
+    if mounted.0.is_none() {
         return;
     }
-    let other = place.path("other");
-    assert!(run(&[mount, "--bind".as_ref(), other.as_os_str(), bound.as_os_str()]));
     std::fs::write(tmp.join("theirs"), "x").unwrap();
     let done = mirror(&place, json!({"max_delete": {}}));
     let kept = tmp.join("theirs").exists() && other.join("mine").exists();
-    for at in [&tmp, &bound] {
-        assert!(run(&["umount".as_ref(), at.as_os_str()]));
-    }
+    drop(mounted);
     assert!(kept, "{done}");
     assert_eq!((&done["status"], &done["data"]["deleted"]), (&json!("ok"), &json!(0)), "{done}");
     assert_eq!(mirror(&place, json!({"max_delete": {}}))["data"]["deleted"], 3);

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
-use migration_fixtures::{Aspects, Sizes, SmallFiles, compare};
+use migration_fixtures::{Aspects, Mounted, Sizes, SmallFiles, compare};
 use serde_json::json;
 
 use crate::session::{Place, Session};
@@ -305,5 +305,33 @@ fn a_source_that_changes_before_it_is_opened_again_is_not_mixed() {
     let result = session.result("c");
     assert_eq!(result["status"], "ok", "{result}");
     let differences = compare(&place.path("src"), &place.path("dst"), &Aspects::default());
+    assert_eq!(differences.unwrap(), []);
+}
+
+/// A machine that lost power may come up with other numbers for its devices: what was done stays
+/// known, what was begun goes on.
+#[test]
+fn a_key_goes_on_when_its_devices_have_other_numbers() {
+    let place = Place::new();
+    let Some(mut mounted) = Mounted::image(&place.path("fs"), "ext4", 300 << 20, &[]) else {
+        return;
+    };
+    std::fs::create_dir_all(place.path("fs/src")).unwrap();
+    for (n, bytes) in [(1, 1000), (2, 96 << 20)] {
+        migration_fixtures::large_file(&place.path(&format!("fs/src/{n}")), bytes, n).unwrap();
+    }
+    let copy = json!({"op": "copy", "id": "c", "src": "fs/src", "dst": "fs/dst", "key": "k", "durability": "crash"});
+    let mut session = Session::start(&place, &["--progress-ms", "50"]);
+    session.call(&json!({"op": "limits", "id": "l", "bytes_per_s": "24MB"}));
+    session.send(&copy);
+    session.until(|line| line["bytes_done"].as_u64() > Some(60 << 20));
+    session.kill();
+    let temps = place.leftovers();
+    let inode = temps[0].metadata().unwrap().ino();
+    mounted.on_another_device();
+    let result = Session::start(&place, &[]).call(&copy);
+    assert_eq!(result["status"], "ok", "{result}");
+    assert_eq!(place.path("fs/dst/2").metadata().unwrap().ino(), inode, "it began anew");
+    let differences = compare(&place.path("fs/src"), &place.path("fs/dst"), &Aspects::default());
     assert_eq!(differences.unwrap(), []);
 }

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use migration_fixtures::Mounted;
 use serde_json::{Value, json};
 
 use crate::session::{Place, Session};
@@ -397,41 +398,11 @@ fn what_memory_does_not_hold_is_named_once() {
     assert!(warning["at"]["path"].is_string(), "{warning}");
 }
 
-/// A filesystem of its own; taken down at the end.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    /// Mounts one, or returns `None` where that is not allowed: then the caller checks what holds
-    /// without.
-    fn new(at: PathBuf, kind: &str) -> Option<Self> {
-        std::fs::create_dir_all(&at).unwrap();
-        let mut mount = Command::new("mount");
-        if kind == "ext4" {
-            let image = at.with_extension("image");
-            std::fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
-            let made = Command::new("mkfs.ext4").args(["-q", "-I", "128"]).arg(&image).output();
-            assert!(made.unwrap().status.success());
-            mount.args(["-o", "loop"]).arg(&image);
-        } else {
-            mount.args(["-t", kind, kind]);
-        }
-        let mounted = mount.arg(&at).output().unwrap().status.success();
-        assert!(mounted || !is_root() || std::env::var_os("container").is_some());
-        mounted.then_some(Self(at))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(&self.0).status().unwrap();
-    }
-}
-
 #[test]
 fn what_a_filesystem_does_not_hold_is_named_once() {
     let place = Place::new();
     adorned(&place.path("src"));
-    let Some(_ramfs) = Mounted::new(place.path("mnt"), "ramfs") else {
+    let Some(_ramfs) = Mounted::bare(&place.path("mnt"), "ramfs") else {
         return what_memory_does_not_hold_is_named_once();
     };
     let (result, lines) = copy(&place, json!({"dst": "mnt/dst"}));
@@ -449,7 +420,7 @@ fn values_that_do_not_fit_are_named_too() {
     let place = Place::new();
     std::fs::create_dir(place.path("src")).unwrap();
     sh(&place.path("src"), "echo 1 >f; echo 2 >g; touch -d @4000000000 f; touch -d @1000000000 g");
-    let Some(_ext4) = Mounted::new(place.path("mnt"), "ext4") else {
+    let Some(_ext4) = Mounted::image(&place.path("mnt"), "ext4", 16 << 20, &["-I", "128"]) else {
         return what_memory_does_not_hold_is_named_once();
     };
     let shm = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -476,7 +447,7 @@ fn names_across_filesystems_are_copied_and_told() {
     let place = Place::new();
     std::fs::create_dir_all(place.path("src/b")).unwrap();
     sh(&place.path("src"), "echo content >a; ln a b/a; ln a b/c");
-    let Some(_ramfs) = Mounted::new(place.path("dst/b"), "ramfs") else {
+    let Some(_ramfs) = Mounted::bare(&place.path("dst/b"), "ramfs") else {
         return what_memory_does_not_hold_is_named_once();
     };
     let (result, lines) = copy(&place, json!({}));

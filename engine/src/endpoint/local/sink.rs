@@ -183,9 +183,10 @@ impl ObjectSink for LocalSink {
             Err(errno) => return Err(error::destination("open", errno)),
         };
         let facts = dir::facts(&file).map_err(|errno| error::destination("stat", errno))?;
-        let same = (facts.identity.dev, facts.identity.ino, facts.identity.born)
-            == (mark.dev, mark.ino, mark.born);
-        if !same || facts.kind != ItemKind::File || facts.attributes.links != 1 {
+        if !super::attributes::mark(&facts).lasting().is_same(&mark.lasting())
+            || facts.kind != ItemKind::File
+            || facts.attributes.links != 1
+        {
             return Ok(None);
         }
         place.dir.publish_new(old, temp).map_err(|errno| error::destination("rename", errno))?;
