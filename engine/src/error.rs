@@ -30,6 +30,7 @@ pub enum Kind {
     DestinationWrite,
     DestinationType,
     DestinationReadOnly,
+    DestinationChanged,
     NoAtomicNoreplace,
     NameRefused,
     Overlap,

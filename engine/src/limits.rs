@@ -87,6 +87,8 @@ pub const ZSTD_WINDOW_BYTES_MAX: u64 = 128 << 20;
 /// Memory that a frame of an archive takes in the tables that say where it lies, bytes: its entry
 /// as it is stored, decoded, summed up, and named by an index, each while a list of it grows.
 pub const FRAME_TABLE_BYTES: u64 = 128;
+/// How far a clock that stamps files may be behind, nanoseconds: two ticks of a kernel at 100 Hz.
+pub const CLOCK_TICK_NS: i128 = 20_000_000;
 /// Memory of the table of an archive's files that may have other names, bytes: it goes to disk
 /// beyond that. 2^16 files as they are read.
 pub const ARCHIVE_NAMES_BYTES: usize = 5 << 20;

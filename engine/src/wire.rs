@@ -38,6 +38,7 @@ pub fn code(kind: Kind) -> Code {
         Kind::DestinationWrite => Code::DstWrite,
         Kind::DestinationType => Code::DstType,
         Kind::DestinationReadOnly => Code::DstReadOnly,
+        Kind::DestinationChanged => Code::DstChanged,
         Kind::NoAtomicNoreplace => Code::NoAtomicNoreplace,
         Kind::NameRefused => Code::NameRefused,
         Kind::Overlap => Code::Overlap,

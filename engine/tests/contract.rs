@@ -86,6 +86,13 @@ impl Bench {
         sink.publish(vec![staged], Durable::PowerLoss).pop().unwrap()
     }
 
+    /// Leave to replace what stands there now.
+    fn seen(&self, name: &str) -> Consent {
+        let sink = self.sink();
+        let place = sink.root_directory().unwrap();
+        Consent::Replace(sink.found(&place, name.as_bytes()).unwrap().unwrap().mark)
+    }
+
     fn get(&self, name: &str) -> Option<Vec<u8>> {
         let source = self.source().ok()?;
         let item = source.find(&ItemPath::parse(name.as_bytes()).unwrap()).unwrap()?;
@@ -190,8 +197,17 @@ fn a_taken_name_is_kept_without_consent_and_replaced_whole_with_it() {
         let refused = bench.put("f", b"second", Consent::New).unwrap_err();
         assert_eq!(refused.kind(), Kind::DestinationExists);
         assert_eq!(bench.get("f").unwrap(), b"first and longer");
-        bench.put("f", b"third", Consent::Replace).unwrap();
+        let seen = bench.seen("f");
+        bench.put("f", b"third", seen).unwrap();
         assert_eq!(bench.get("f").unwrap(), b"third");
+        let refused = bench.put("f", b"fourth", seen).unwrap_err();
+        assert_eq!(refused.kind(), Kind::DestinationChanged, "only what was seen is replaced");
+        assert_eq!(bench.get("f").unwrap(), b"third");
+        bench.put("gone", b"it is free by now", seen).unwrap();
+        let mut listed = Seen::default();
+        let all = Selection::default();
+        bench.source().unwrap().survey(&all, LinkPolicy::Preserve, &mut listed).unwrap();
+        assert_eq!(listed.items.len(), 2, "no temporary name stays: {:?}", listed.items);
     });
 }
 
@@ -283,7 +299,7 @@ fn a_replaced_source_is_seen_as_changed() {
         let item = source.find(&ItemPath::parse(b"f").unwrap()).unwrap().unwrap();
         let reader = source.open(&item).unwrap();
         assert!(reader.unchanged().unwrap());
-        bench.put("f", b"new and longer", Consent::Replace).unwrap();
+        bench.put("f", b"new and longer", bench.seen("f")).unwrap();
         let mut buffer = [0; 3];
         assert_eq!(reader.read_at(0, &mut buffer).unwrap(), 3);
         // What was opened is read to its end as one state, or said to have changed.
@@ -432,11 +448,11 @@ fn a_further_name_is_the_same_item() {
                 (original.mark, b"content".to_vec())
             );
         }
-        bench.put("f", b"another", Consent::Replace).unwrap();
+        bench.put("f", b"another", bench.seen("f")).unwrap();
         assert!(matches!(again(2, &original), Again::Gone(_)), "another file has the name");
         let same = Original { path: ItemPath::parse(b"again0").unwrap(), ..original };
         let Again::Made(over) = again(0, &same) else { panic!("it stands there") };
-        publish(Staged { consent: Consent::Replace, ..over }).unwrap();
+        publish(Staged { consent: Consent::Replace(same.mark), ..over }).unwrap();
         let mut seen = Seen::default();
         let all = Selection::default();
         bench.source().unwrap().survey(&all, LinkPolicy::Preserve, &mut seen).unwrap();
@@ -509,7 +525,7 @@ fn what_is_removed_is_what_was_found() {
         let (f, g) = (mark(&root, b"f"), mark(&root, b"g"));
         assert!(!sink.remove(&root, b"f", ItemKind::File, &g).unwrap(), "another's mark");
         assert!(!sink.remove(&root, b"f", ItemKind::Symlink, &f).unwrap(), "another kind");
-        bench.put("f", b"another", Consent::Replace).unwrap();
+        bench.put("f", b"another", bench.seen("f")).unwrap();
         assert!(!sink.remove(&root, b"f", ItemKind::File, &f).unwrap(), "replaced since");
         assert_eq!(bench.get("f").unwrap(), b"another");
         let f = mark(&root, b"f");

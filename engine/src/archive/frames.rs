@@ -6,7 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use crate::archive::plain::Plain;
 use crate::codec::contract::MemberDecoder;
-use crate::codec::{Caps, Codec, Extent, Frame, Packing, SEEK_TABLE_FOOTER_BYTES, SeekTable};
+use crate::codec::{
+    Caps, Codec, Extent, Frame, Packing, SEEK_TABLE_FOOTER_BYTES, SeekTable, Table,
+};
 use crate::endpoint::contract::Reader;
 use crate::error::{EngineError, Kind, Result};
 use crate::limits::FRAME_TABLE_BYTES;
@@ -41,10 +43,10 @@ pub struct Frames {
 /// Those of the reader.
 pub fn table(reader: &dyn Reader, codec: &Codec, table_bytes: u64) -> Result<Option<Vec<Frame>>> {
     let most = table_bytes / FRAME_TABLE_BYTES;
-    let frames = match codec.name {
-        "zstd" => by_seek_table(reader, most)?,
-        "gzip" => by_headers(reader, codec, most)?,
-        _ => None,
+    let frames = match codec.table {
+        Table::Seek => by_seek_table(reader, most)?,
+        Table::Headers => by_headers(reader, codec, most)?,
+        Table::Untold => None,
     };
     let Packing::Members { block_bytes, bound, .. } = codec.packing else {
         return Ok(None);

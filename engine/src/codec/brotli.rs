@@ -6,7 +6,7 @@ use brotli::enc::{BrotliEncoderParams, StandardAlloc};
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState, CompressorWriter};
 
 use super::contract::{
-    Codec, Extent, Grant, Levels, MemberDecoder, Packing, Step, StreamCoder, StreamDecoder,
+    Codec, Extent, Grant, Levels, MemberDecoder, Packing, Step, StreamCoder, StreamDecoder, Table,
     corrupt, refused,
 };
 use crate::error::Result;
@@ -16,6 +16,7 @@ pub static CODEC: Codec = Codec {
     name: "brotli",
     endings: &[".br"],
     levels: Levels { least: 0, most: 11, usual: 5 },
+    table: Table::Untold,
     packing: Packing::Stream(|level| Ok(Box::new(Coder::new(level)))),
     coder_bytes,
     is_magic: |_| false,

@@ -13,6 +13,8 @@ pub struct Codec {
     pub endings: &'static [&'static str],
     /// Its levels.
     pub levels: Levels,
+    /// How a reader finds its members.
+    pub table: Table,
     /// How it is written.
     pub packing: Packing,
     /// Bytes of memory one coder takes at a level beside its block's buffers.
@@ -50,6 +52,17 @@ pub struct Levels {
     pub most: u32,
     /// The level where none is asked.
     pub usual: u32,
+}
+
+/// How a reader of a whole file finds where its members lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// By zstd's seek table at its end. Skippable frames may stand between the members.
+    Seek,
+    /// From header to header, each of which tells its member's sizes.
+    Headers,
+    /// Only by reading them.
+    Untold,
 }
 
 /// How a form is written.

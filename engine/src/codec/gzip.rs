@@ -6,7 +6,7 @@ use libdeflater::{CompressionLvl, Compressor, Crc, Decompressor};
 
 use super::contract::{
     Codec, Extent, Frame, Grant, Levels, MemberCoder, MemberDecoder, Packing, Step, StreamDecoder,
-    corrupt, refused,
+    Table, corrupt, refused,
 };
 use super::gather::{Gather, little};
 use super::sample::{is_futile, sample};
@@ -18,6 +18,7 @@ pub static CODEC: Codec = Codec {
     name: "gzip",
     endings: &[".gz", ".gzip", ".tgz"],
     levels: Levels { least: 1, most: 9, usual: 6 },
+    table: Table::Headers,
     packing: Packing::Members {
         block_bytes: 1 << 20,
         bound,

@@ -5,7 +5,7 @@ use twox_hash::XxHash32;
 
 use super::contract::{
     Codec, Extent, Frame, Grant, Levels, MemberCoder, MemberDecoder, Packing, Step, StreamDecoder,
-    corrupt, refused,
+    Table, corrupt, refused,
 };
 use super::frames::SKIPPABLE_MAGIC;
 use super::gather::{Gather, little};
@@ -18,6 +18,7 @@ pub static CODEC: Codec = Codec {
     name: "lz4",
     endings: &[".lz4"],
     levels: Levels { least: 1, most: 1, usual: 1 },
+    table: Table::Untold,
     packing: Packing::Members {
         block_bytes: 4 << 20,
         bound,

@@ -21,7 +21,7 @@ mod lz4;
 mod sample;
 mod zstd;
 
-pub use contract::{Caps, Codec, Extent, Frame, Grant, Levels, Packing};
+pub use contract::{Caps, Codec, Extent, Frame, Grant, Levels, Packing, Table};
 pub use decoder::Decoder;
 pub use encoder::{Encoder, Packed};
 pub use frames::{SEEK_TABLE_FOOTER_BYTES, SeekTable, seek_table, skippable};

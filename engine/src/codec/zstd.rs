@@ -4,7 +4,7 @@ use zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, get_err
 
 use super::contract::{
     Codec, Extent, Frame, Grant, Levels, MemberCoder, MemberDecoder, Packing, Step, StreamDecoder,
-    corrupt, refused,
+    Table, corrupt, refused,
 };
 use super::frames::{SKIPPABLE_MAGIC, seek_table};
 use super::gather::{Gather, little};
@@ -17,6 +17,7 @@ pub static CODEC: Codec = Codec {
     name: "zstd",
     endings: &[".zst", ".zstd", ".tzst"],
     levels: Levels { least: 1, most: 19, usual: 3 },
+    table: Table::Seek,
     packing: Packing::Members {
         block_bytes: 4 << 20,
         bound: zstd_safe::compress_bound,

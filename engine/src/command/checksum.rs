@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::command::forecast::survey_totals;
+use crate::command::forecast::{ONLY_READS, survey_totals};
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
 use crate::endpoint::contract::{Caps, ObjectSource, Reader, Visitor};
@@ -250,7 +250,7 @@ impl Work for Checksum {
     }
 
     fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {
-        survey_totals(job, "checksum", "read", &self.sources, &self.selection)
+        survey_totals(job, "checksum", ("read", ONLY_READS), &self.sources, &self.selection)
     }
 }
 

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::codec::Packing;
 use crate::command::forecast::survey_totals;
 use crate::command::forms::Format;
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
@@ -71,6 +72,11 @@ pub struct CompressParams {
     #[serde(default, deserialize_with = "object")]
     pub limits: LimitSpec,
 }
+
+const ARCHIVE: &str = "a tree becomes one file: what it holds fills blocks in the order of the \
+     walk, and blocks are compressed several at once";
+const BLOCKS: &str = "each block is compressed by itself, several at once";
+const STREAM: &str = "this form is one stream, which one thread writes";
 
 /// The registry's entry.
 pub const COMMAND: Command = Command {
@@ -312,8 +318,12 @@ impl Work for Compress {
     fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {
         let (_, item) = self.source()?;
         let format = self.format_for(item.kind)?;
-        let method = if format.is_archive() { "archive" } else { format.name() };
-        survey_totals(job, "compress", method, &[self.src], &self.selection)
+        let way = match format.codec().map(|codec| &codec.packing) {
+            _ if format.is_archive() => ("archive", ARCHIVE),
+            Some(Packing::Members { .. }) => ("chunked", BLOCKS),
+            _ => ("direct", STREAM),
+        };
+        survey_totals(job, "compress", way, &[self.src], &self.selection)
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::archive::{ArchiveSource, Opening};
-use crate::codec::{self, Caps, Decoder};
+use crate::codec::{self, Caps, Decoder, Packing};
 use crate::command::forecast::survey_totals;
 use crate::command::forms::Format;
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
@@ -65,6 +65,11 @@ pub struct DecompressParams {
     #[serde(default, deserialize_with = "object")]
     pub limits: LimitSpec,
 }
+
+const ARCHIVE: &str = "members are read where they lie, several at once, where the archive's frames \
+     are told; else in its order";
+const MEMBERS: &str = "members that are told apart are decoded several at once";
+const STREAM: &str = "this form is one stream, which one thread reads";
 
 /// The registry's entry.
 pub const COMMAND: Command = Command {
@@ -355,7 +360,12 @@ impl Work for Decompress {
     fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {
         let (source, item) = self.source()?;
         let format = self.detect(&*source.open(&item)?)?;
-        survey_totals(job, "decompress", format.name(), &[self.src], &self.selection)
+        let way = match format.codec().map(|codec| &codec.packing) {
+            _ if format.is_archive() => ("archive", ARCHIVE),
+            Some(Packing::Members { .. }) => ("chunked", MEMBERS),
+            _ => ("direct", STREAM),
+        };
+        survey_totals(job, "decompress", way, &[self.src], &self.selection)
     }
 }
 

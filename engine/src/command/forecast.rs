@@ -27,6 +27,9 @@ use crate::plan::method::{Method, is_large};
 use crate::platform::process;
 use crate::progress::add;
 
+/// Why a command that changes nothing goes as it does.
+pub const ONLY_READS: &str = "it only reads";
+
 /// The plan of a command that only reads.
 ///
 /// # Errors
@@ -34,7 +37,7 @@ use crate::progress::add;
 pub fn survey_totals(
     job: &Job,
     op: &str,
-    method: &str,
+    (method, why): (&str, &str),
     sources: &[Location],
     selection: &Selection,
 ) -> Result<Planned> {
@@ -46,7 +49,7 @@ pub fn survey_totals(
     let data = json!({
         "op": op,
         "method": method,
-        "why": "it only reads",
+        "why": why,
         "items": totals.items,
         "bytes": totals.bytes,
         "directories": totals.directories,
@@ -319,7 +322,7 @@ impl<'a> Forecast<'a> {
             (Turn::Later(_), Decision::Write(_)) => return Ok((decision, 0)),
             (Turn::Later(other), Decision::Skip) if self.plan.on_exists == OnExists::Update => {
                 let joined = standing.is_some_and(|mark| mark.is_same(&other.original.mark));
-                let relink = Decision::Write(Consent::Replace);
+                let relink = Decision::Write(Consent::Replace(Mark::default()));
                 return Ok((if joined { decision } else { relink }, 0));
             }
             _ => {}

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::command::forecast::survey_totals;
+use crate::command::forecast::{ONLY_READS, survey_totals};
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
 use crate::endpoint::contract::{Caps, Descend, Visitor};
@@ -76,7 +76,7 @@ impl Work for Inspect {
     }
 
     fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {
-        survey_totals(job, "inspect", "survey", &[self.src], &self.selection)
+        survey_totals(job, "inspect", ("survey", ONLY_READS), &[self.src], &self.selection)
     }
 }
 

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::command::forecast::survey_totals;
+use crate::command::forecast::{ONLY_READS, survey_totals};
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
 use crate::endpoint::contract::{Descend, ObjectSource, Reader, Visitor};
@@ -147,7 +147,13 @@ impl Work for Verify {
     }
 
     fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {
-        survey_totals(job, "verify", "compare", &[self.src, self.dst], &self.selection)
+        survey_totals(
+            job,
+            "verify",
+            ("compare", ONLY_READS),
+            &[self.src, self.dst],
+            &self.selection,
+        )
     }
 }
 

@@ -253,6 +253,13 @@ pub struct Staged {
     pub inner: Box<dyn Any + Send>,
 }
 
+/// The refusal to replace what is not what was seen.
+#[must_use]
+pub fn destination_changed() -> EngineError {
+    let message = "what stands at the destination changed since it was looked at";
+    EngineError::new(Kind::DestinationChanged, message)
+}
+
 /// An item of this job that a name more may be made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Original {

@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use crate::endpoint::Scheme;
 use crate::endpoint::contract::{
     Caps, Descend, EachEntry, Held, Intake, LeaseCell, ObjectSink, ObjectSource, Place, Reader,
-    Shape, Staged, Target, Visitor,
+    Shape, Staged, Target, Visitor, destination_changed,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::limits::MEMORY_STORE_BYTES_MAX;
@@ -361,9 +361,16 @@ impl ObjectSink for Memory {
             };
             let (key, stored) = *written;
             with_keys(|keys| {
-                if staged.consent == Consent::New && keys.contains_key(&key) {
-                    let message = "the destination exists";
-                    return Err(EngineError::new(Kind::DestinationExists, message));
+                let there = keys.get(&key).map(|there| mark(there.version));
+                match (staged.consent, there) {
+                    (Consent::New, Some(_)) => {
+                        let message = "the destination exists";
+                        return Err(EngineError::new(Kind::DestinationExists, message));
+                    }
+                    (Consent::Replace(seen), Some(there)) if there != seen => {
+                        return Err(destination_changed());
+                    }
+                    _ => {}
                 }
                 keys.insert(key, stored);
                 Ok(())

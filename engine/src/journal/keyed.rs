@@ -17,6 +17,7 @@ use sha2::Digest as _;
 use crate::error::{EngineError, Kind, Result};
 use crate::journal::partial;
 use crate::journal::state::{lock, unusable};
+use crate::limits::CLOCK_TICK_NS;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::{Mark, lasting_device};
 use crate::model::item::{Item, Timestamp};
@@ -346,8 +347,7 @@ impl Ledger {
     /// filesystems tick coarsely, so a little before the beginning counts.
     #[must_use]
     pub fn may_have_made(&self, born: Timestamp) -> bool {
-        const TICK_NS: i128 = 20_000_000;
-        self.resumed && born.0 >= self.begun.0 - TICK_NS
+        self.resumed && born.0 >= self.begun.0 - CLOCK_TICK_NS
     }
 
     /// Names of the jobs of earlier attempts.

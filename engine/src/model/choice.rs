@@ -1,5 +1,7 @@
 //! What a command may choose, resolved from its fields.
 
+use crate::model::found::Mark;
+
 /// What the command says about things that stand at the destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnExists {
@@ -27,8 +29,8 @@ pub enum Compare {
 pub enum Consent {
     /// Only a free name is taken.
     New,
-    /// What stands there is replaced as a whole.
-    Replace,
+    /// What stands there is replaced as a whole, as long as it is the very thing that was seen.
+    Replace(Mark),
 }
 
 /// What is carried over, resolved from the command.

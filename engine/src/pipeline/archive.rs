@@ -11,7 +11,7 @@ use crate::archive::{
     padding, wrap,
 };
 use crate::codec::contract::MemberCoder;
-use crate::codec::{Caps, Codec, Frame, Packing, seek_table, skippable};
+use crate::codec::{Caps, Codec, Frame, Packing, Table, seek_table, skippable};
 use crate::endpoint::contract::{Descend, Intake, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
@@ -233,14 +233,14 @@ impl Out<'_> {
     /// What follows the last block. What was taken back and not written over is covered by zeros,
     /// which mean nothing behind gzip and tar, or by frames that mean nothing to zstd.
     fn end(&mut self, codec: Option<&Codec>, members: u64) -> Result<()> {
-        let is_zstd = codec.is_some_and(|codec| codec.name == "zstd");
+        let skips = codec.is_some_and(|codec| codec.table == Table::Seek);
         while self.done.stored < self.done.high {
             let gap = (self.done.high - self.done.stored).min(CHUNK_BYTES) as usize;
             let zeros = vec![0; gap];
-            let filler = if is_zstd { skippable(INDEX_KIND, &zeros) } else { zeros };
+            let filler = if skips { skippable(INDEX_KIND, &zeros) } else { zeros };
             self.put(&filler, 0)?;
         }
-        if is_zstd {
+        if skips {
             let footer = footer(members, &self.done.chunks);
             self.put(&footer, 0)?;
             let table = seek_table(&self.done.frames);
@@ -324,7 +324,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         out: &'a RefCell<Out<'a>>,
         block_bytes: usize,
     ) -> Self {
-        let indexed = archiver.codec.is_some_and(|codec| codec.name == "zstd");
+        let indexed = archiver.codec.is_some_and(|codec| codec.table == Table::Seek);
         Self {
             archiver,
             job,

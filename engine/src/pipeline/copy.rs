@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::endpoint::contract::{ObjectSink, ObjectSource, Place, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
+use crate::limits::CLOCK_TICK_NS;
 use crate::model::choice::{Carry, Compare, Consent, Durable, Links, OnExists};
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Found;
@@ -28,9 +29,6 @@ use crate::plan::conflict::{Decision, Rule};
 use crate::platform::clock;
 use crate::progress::{Spent, add};
 use crate::resource::budget::Permit;
-
-/// How far a filesystem's clock may be behind, nanoseconds.
-const TICK_NS: i128 = 20_000_000;
 
 /// A copy, resolved from its command.
 #[derive(Clone, Debug)]
@@ -130,7 +128,7 @@ pub fn copy(
         publisher,
         names: Names::new(job, options.carry.hard_links),
         tally: Tally::default(),
-        begun: Timestamp(clock::now().0 - TICK_NS),
+        begun: Timestamp(clock::now().0 - CLOCK_TICK_NS),
     };
     let selection = &options.selection;
     job.progress.set_phase("transfer");
@@ -468,7 +466,7 @@ impl Copier<'_> {
                 Judged::Before(receipt.digest().into_iter().collect())
             }
             Some(receipt) if receipt.wrote(found.mark) || receipt.wrote_earlier(found.mark) => {
-                Judged::Decided(Decision::Write(Consent::Replace))
+                Judged::Decided(Decision::Write(Consent::Replace(found.mark)))
             }
             _ => decided,
         })

@@ -27,7 +27,7 @@ pub struct Spot<'a> {
 /// What came of joining a name to the first one.
 enum Joined {
     /// It is one more name.
-    Made(Made),
+    Made(Box<Made>),
     /// The first one takes no more names.
     Gone(Loss),
     /// The destination knows no further names.
@@ -59,7 +59,7 @@ impl Copier<'_> {
                     return Ok(made);
                 }
                 Turn::Later(first) => match self.join(buffer, item, spot, &first)? {
-                    Joined::Made(made) => return Ok(made),
+                    Joined::Made(made) => return Ok(*made),
                     Joined::Gone(loss) => {
                         split = Some(loss);
                         self.names.forget(item, &first)?;
@@ -107,9 +107,10 @@ impl Copier<'_> {
                 }
                 Turn::Later(first) if first.original.mark.is_same(&found.mark) => break 0,
                 Turn::Later(first) => {
-                    let target = &Target { consent: Consent::Replace, ..spot.target.clone() };
+                    let target =
+                        &Target { consent: Consent::Replace(found.mark), ..spot.target.clone() };
                     match self.join(buffer, item, &Spot { target, ..*spot }, &first)? {
-                        Joined::Made(made) => return Ok(made),
+                        Joined::Made(made) => return Ok(*made),
                         Joined::Gone(_) => self.names.forget(item, &first)?,
                         Joined::Unable(_) => break item.size,
                     }
@@ -143,7 +144,7 @@ impl Copier<'_> {
         match self.digests(buffer, item, first) {
             Ok(Some(digests)) => {
                 add(&self.job.progress.bytes_done, item.size);
-                Ok(Joined::Made(Made::Again { digests, staged }))
+                Ok(Joined::Made(Box::new(Made::Again { digests, staged })))
             }
             Ok(None) => {
                 self.sink.discard(staged);

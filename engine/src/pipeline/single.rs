@@ -5,7 +5,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Receipt;
 use crate::limits::CHANGED_ATTEMPTS;
-use crate::model::choice::{Carry, Durable, OnExists};
+use crate::model::choice::{Carry, Consent, Durable, OnExists};
 use crate::model::item::{Attributes, Item};
 use crate::model::path::temp_name;
 use crate::plan::conflict::{Decision, decide};
@@ -60,20 +60,26 @@ impl Single<'_> {
         let (job, sink) = (self.job, self.sink);
         let (place, name) = sink.root_place()?;
         let found = sink.found(&place, &name)?;
-        if let (Some(found), Some(ledger)) = (&found, job.ledger())
-            && let Some(receipt) = ledger.receipt(b"")?
-            && receipt.wrote(found.mark)
-            && receipt.fits(self.item)
-        {
-            return Ok(Ended::Before(found.size));
-        }
-        let consent = match decide(self.on_exists, self.item, found.as_ref()) {
-            Decision::Skip => return Ok(Ended::Skipped),
-            Decision::Write(consent) => consent,
-            Decision::Conflict(kind) => {
-                let message = "something stands at the destination";
-                return Err(EngineError::new(kind, message).at(self.shown.clone()));
+        let receipt = job.ledger().map(|ledger| ledger.receipt(b"")).transpose()?.flatten();
+        let consent = match (&found, receipt) {
+            (Some(found), Some(receipt))
+                if receipt.wrote(found.mark) && receipt.fits(self.item) =>
+            {
+                return Ok(Ended::Before(found.size));
             }
+            (Some(found), Some(receipt))
+                if receipt.wrote(found.mark) || receipt.wrote_earlier(found.mark) =>
+            {
+                Consent::Replace(found.mark)
+            }
+            _ => match decide(self.on_exists, self.item, found.as_ref()) {
+                Decision::Skip => return Ok(Ended::Skipped),
+                Decision::Write(consent) => consent,
+                Decision::Conflict(kind) => {
+                    let message = "something stands at the destination";
+                    return Err(EngineError::new(kind, message).at(self.shown.clone()));
+                }
+            },
         };
         let target = Target::new(&name, consent, self.carry);
         for attempt in 1..=CHANGED_ATTEMPTS {

@@ -63,14 +63,14 @@ impl Rule {
             OnExists::Fail => Decision::Conflict(Kind::DestinationExists),
             OnExists::Skip => Decision::Skip,
             OnExists::Update => self.update(item, found),
-            OnExists::Replace => Decision::Write(Consent::Replace),
+            OnExists::Replace => Decision::Write(Consent::Replace(found.mark)),
         }
     }
 
     fn update(&self, item: &Item, found: &Found) -> Decision {
         let undecided = item.kind == ItemKind::File && self.compare == Compare::Content;
         let same = !undecided && self.agrees(item, found);
-        if same { Decision::Skip } else { Decision::Write(Consent::Replace) }
+        if same { Decision::Skip } else { Decision::Write(Consent::Replace(found.mark)) }
     }
 
     /// Whether what stands there is the item, as far as that is told without reading it.
@@ -144,7 +144,8 @@ mod tests {
             [OnExists::Fail, OnExists::Skip, OnExists::Update, OnExists::Replace]
                 .map(|rule| decide(rule, &file, found.as_ref()))
         };
-        let (new, over) = (Decision::Write(Consent::New), Decision::Write(Consent::Replace));
+        let (new, over) =
+            (Decision::Write(Consent::New), Decision::Write(Consent::Replace(Mark::default())));
         let exists = Decision::Conflict(Kind::DestinationExists);
         let other_kind = Decision::Conflict(Kind::DestinationType);
         assert_eq!(all(None), [new; 4]);
@@ -165,7 +166,7 @@ mod tests {
     fn times_agree_at_the_coarser_step_and_contents_are_asked_for() {
         use ItemKind::{File, Symlink};
         const S: i128 = 1_000_000_000;
-        let over = Decision::Write(Consent::Replace);
+        let over = Decision::Write(Consent::Replace(Mark::default()));
         let at = |step_ns, mtime, there| {
             let rule = Rule { on_exists: OnExists::Update, compare: Compare::Time, step_ns };
             rule.decide(&item(File, 3, mtime), Some(&found(File, 3, there)))

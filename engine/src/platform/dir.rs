@@ -371,7 +371,8 @@ impl Dir {
         match fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 match fs::linkat(&self.0, from, &self.0, to, AtFlags::empty()) {
-                    Ok(()) => self.remove(from),
+                    // It is published; a name that stays is found by its form.
+                    Ok(()) => self.remove(from).or(Ok(())),
                     Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP | Errno::MLINK) => {
                         Err(Errno::OPNOTSUPP)
                     }
@@ -382,12 +383,49 @@ impl Dir {
         }
     }
 
-    /// Publishes `from` as `to`, replacing what stands there.
+    /// Publishes `from` as `to` in place of what stands there, as long as `is_seen` knows that.
+    /// What it does not know stays, and false is answered.
+    ///
+    /// The two names change places in one step, so that what was replaced is looked at once nobody
+    /// can reach it any more by its name. Where the filesystem cannot do that, the look comes just
+    /// before the rename.
     ///
     /// # Errors
     /// Whatever the system says.
-    pub fn publish_over(&self, from: &[u8], to: &[u8]) -> Result<(), Errno> {
-        fs::renameat(&self.0, from, &self.0, to)
+    pub fn publish_over(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        is_seen: impl Fn(&Facts) -> bool,
+    ) -> Result<bool, Errno> {
+        let swap = || fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::EXCHANGE);
+        match self.facts(to) {
+            Ok(there) if !is_seen(&there) => return Ok(false),
+            Ok(_) => {}
+            Err(Errno::NOENT) => return self.publish_free(from, to),
+            Err(errno) => return Err(errno),
+        }
+        match swap() {
+            Ok(()) if is_seen(&self.facts(from)?) => {
+                // It is published; a name that stays is found by its form.
+                let _ = self.remove(from);
+                Ok(true)
+            }
+            Ok(()) => swap().map(|()| false),
+            Err(Errno::NOENT) => self.publish_free(from, to),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                fs::renameat(&self.0, from, &self.0, to).map(|()| true)
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Publishes `from` as `to`, whose last holder is gone; false when another came.
+    fn publish_free(&self, from: &[u8], to: &[u8]) -> Result<bool, Errno> {
+        match self.publish_new(from, to) {
+            Err(Errno::EXIST) => Ok(false),
+            done => done.map(|()| true),
+        }
     }
 
     /// Removes an entry that is no directory.

@@ -167,3 +167,29 @@ fn of_many_writers_of_one_name_one_wins() {
         assert_eq!(others.count(), 7);
     }
 }
+
+/// What somebody put at the destination while the copy ran is theirs.
+#[test]
+fn what_changed_at_the_destination_meanwhile_is_left() {
+    let place = Place::new();
+    migration_fixtures::large_file(&place.path("src"), 24 << 20, 1).unwrap();
+    std::fs::write(place.path("dst"), "old").unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "on_exists": "replace"});
+    let mut session = Session::start(&place, &["--progress-ms", "50"]);
+    session.call(&json!({"op": "limits", "id": "l", "bytes_per_s": "10MB"}));
+    session.send(&copy);
+    session.until(|line| line["bytes_done"].as_u64() > Some(0));
+    std::fs::write(place.path("new"), "somebody's").unwrap();
+    std::fs::rename(place.path("new"), place.path("dst")).unwrap();
+    session.call(&json!({"op": "limits", "id": "m", "bytes_per_s": null}));
+    let result = session.result("c");
+    assert_eq!(
+        (&result["error"]["code"], &result["error"]["retryable"]),
+        (&json!("DST_CHANGED"), &json!(true)),
+        "{result}"
+    );
+    assert_eq!(std::fs::read(place.path("dst")).unwrap(), b"somebody's");
+    assert_eq!(place.leftovers(), [""; 0].map(std::path::PathBuf::from));
+    assert_eq!(session.call(&copy)["status"], "ok");
+    assert!(std::fs::read(place.path("dst")).unwrap() == std::fs::read(place.path("src")).unwrap());
+}

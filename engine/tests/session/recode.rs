@@ -84,6 +84,8 @@ fn one_file_goes_by_the_exact_name_and_a_damaged_one_fails_alone() {
         json!({"src": "src", "dst": "x", "compress": "gzip", "decompress": true}),
         json!({"src": "src", "dst": "x", "compress": {"format": "gzip", "level": 10}}),
         json!({"src": "src", "dst": "x", "compress": 7}),
+        json!({"src": "src", "dst": "x", "compress": "gzip", "delete": true}),
+        json!({"src": "src", "dst": "x", "decompress": true, "on_exists": "update", "compare": "digest"}),
     ] {
         assert_eq!(copy(&place, fields)["error"]["code"], "INVALID_FIELD");
     }

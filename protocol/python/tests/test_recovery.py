@@ -207,3 +207,24 @@ def test_a_source_that_changes_is_never_torn(
         assert not (tmp_path / "b").exists()
     assert temporaries(tmp_path) == 0
     host.finish()
+
+
+def test_what_changed_at_the_destination_meanwhile_is_left(
+    make_host: Callable[..., Host], tmp_path: Path
+) -> None:
+    host = make_host()
+    (tmp_path / "src").write_bytes(os.urandom(1 << 20) * 24)
+    (tmp_path / "dst").write_text("old")
+    host.send({"op": "limits", "id": "slow", "bytes_per_s": "10MB"})
+    host.send({"op": "copy", "id": "c", "src": "src", "dst": "dst", "on_exists": "replace"})
+    end = time.monotonic() + LIVENESS_S
+    while not any(name.startswith(".mig-") for name in os.listdir(tmp_path)):
+        assert time.monotonic() < end, "the copy did not begin"
+        time.sleep(0.01)
+    (tmp_path / "new").write_text("somebody's")
+    (tmp_path / "new").replace(tmp_path / "dst")
+    host.send({"op": "limits", "id": "fast", "bytes_per_s": None})
+    error = host.result("c")["error"]
+    assert (error["code"], error["retryable"]) == ("DST_CHANGED", True)
+    assert (tmp_path / "dst").read_text() == "somebody's"
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".mig-")]

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 
-use crate::endpoint::contract::Staged;
+use crate::endpoint::contract::{Staged, destination_changed};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Consent, Durable};
 
+use super::attributes::mark;
 use super::error;
 use super::intake::Written;
 use super::place::LocalPlace;
@@ -92,15 +93,18 @@ impl Entry {
         };
         let dir = &written.place.dir;
         let done = match (&written.temp, &written.file, self.consent) {
-            (Some(temp), _, Consent::New) => dir.publish_new(temp, &self.name),
-            (Some(temp), _, Consent::Replace) => dir.publish_over(temp, &self.name),
-            (None, Some(file), _) => dir.publish_unnamed(file, &self.name),
+            (Some(temp), _, Consent::New) => dir.publish_new(temp, &self.name).map(|()| true),
+            (Some(temp), _, Consent::Replace(seen)) => {
+                dir.publish_over(temp, &self.name, |there| mark(there) == seen)
+            }
+            (None, Some(file), _) => dir.publish_unnamed(file, &self.name).map(|()| true),
             (None, None, _) => Err(Errno::NOENT),
         };
         match done {
             // A rename onto another name of the same file does nothing, and says so to nobody.
-            Ok(()) if written.is_again => written.remove(),
-            Ok(()) => {}
+            Ok(true) if written.is_again => written.remove(),
+            Ok(true) => {}
+            Ok(false) => self.refuse(destination_changed()),
             Err(errno) => self.refuse(error::destination("rename", errno)),
         }
     }

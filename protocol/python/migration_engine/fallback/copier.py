@@ -340,7 +340,7 @@ class Copier:
             return staged
         self._job.items_new += decision.action == "new"
         staged = self._make(item, directory, name)
-        staged.replace = decision.action == "replace"
+        staged.over(decision.there if decision.action == "replace" else None)
         return staged
 
     def _make(self, item: Item, directory: Directory, name: bytes) -> Staged:
@@ -389,7 +389,7 @@ class Copier:
         if staged is None:
             self._links.forget(item)
             return None
-        staged.replace = True
+        staged.over(there)
         return staged
 
     def _join(

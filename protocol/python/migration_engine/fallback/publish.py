@@ -41,6 +41,7 @@ class Staged:
         self.path = path
         self.fd = fd
         self.replace = False
+        self.seen: Optional[str] = None
         self.size = 0
         self.is_item = True
         self.counts = True
@@ -51,6 +52,11 @@ class Staged:
         self.lost: List[str] = []
         self.done: Callable[[], None] = _nothing
         self._settled = False
+
+    def over(self, there: Optional[os.stat_result]) -> None:
+        """Replaces what stands there, as long as that is what was seen; ``None``: a free name."""
+        self.replace = there is not None
+        self.seen = mark(there) if there is not None else None
 
     def file(self) -> int:
         """The open file."""
@@ -330,9 +336,13 @@ class Publisher:
 
 
 def publish(item: Staged) -> None:
-    """Renames ``item`` to its name; ``FileExistsError`` where that exists and must stay."""
+    """Renames ``item`` to its name; ``FileExistsError`` where that exists and must stay.
+
+    What is replaced is looked at just before: ``DST_CHANGED`` where it is not what was seen.
+    """
     fd = item.directory.fd
     if item.replace:
+        _check_seen(fd, item)
         os.replace(item.temp, item.name, src_dir_fd=fd, dst_dir_fd=fd)
         if item.fd is None:
             # Where both were names of one file, a rename leaves both.
@@ -340,6 +350,15 @@ def publish(item: Staged) -> None:
                 os.unlink(item.temp, dir_fd=fd)
     elif not _rename_noreplace(fd, item.temp, item.name):
         _link_noreplace(fd, item.temp, item.name)
+
+
+def _check_seen(fd: int, item: Staged) -> None:
+    if item.seen is None:
+        return
+    with contextlib.suppress(FileNotFoundError):
+        if mark(os.stat(item.name, dir_fd=fd, follow_symlinks=False)) != item.seen:
+            message = "what stands at the destination changed since it was looked at"
+            raise Fault("DST_CHANGED", message)
 
 
 def _rename_noreplace(fd: int, temp: bytes, name: bytes) -> bool:

@@ -260,6 +260,15 @@ ALL: List[CodeSpec] = [
         "Writing the destination failed. The partial file was removed.",
     ),
     CodeSpec(
+        "DST_CHANGED",
+        1204,
+        "data",
+        True,
+        "send the command again; see who else writes to the destination",
+        "What stands at the destination changed since the command looked at it. It was left "
+        "as it is.",
+    ),
+    CodeSpec(
         "DST_TYPE",
         1206,
         "data",

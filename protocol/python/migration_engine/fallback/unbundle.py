@@ -162,7 +162,7 @@ class Unbundler:
     def _stage(
         self, member: Member, path: bytes, directory: Directory, name: bytes, reader: Reader
     ) -> Optional[Staged]:
-        action = self._judge(directory, name)
+        action, there = self._judge(directory, name)
         if action == "skip":
             self._job.item_skipped(path, member.size)
             return None
@@ -172,22 +172,22 @@ class Unbundler:
             staged = self._unopened(member, path, directory, name)
         else:
             staged = self._again(member, path, directory, name)
-        staged.replace = action == "replace"
+        staged.over(there if action == "replace" else None)
         self._made[path] = inode(staged.status())
         return staged
 
-    def _judge(self, directory: Directory, name: bytes) -> str:
+    def _judge(self, directory: Directory, name: bytes) -> Tuple[str, Optional[os.stat_result]]:
         try:
             there = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
         except FileNotFoundError:
-            return "new"
+            return "new", None
         except OSError as error:
             raise destination_fault(error, "look at the destination") from error
         if stat.S_ISDIR(there.st_mode):
             raise Fault("DST_TYPE", "a directory is in the way")
         if self._on_exists == "fail":
             raise Fault("DST_EXISTS", "the destination exists")
-        return "skip" if self._on_exists == "skip" else "replace"
+        return ("skip" if self._on_exists == "skip" else "replace"), there
 
     def _file(
         self, member: Member, path: bytes, directory: Directory, name: bytes, reader: Reader

@@ -17,7 +17,7 @@ from ..coding import (
     refuse_unbuilt,
     split_ending,
 )
-from ..compare import Comparer, Item
+from ..compare import Comparer, Decision, Item
 from ..faults import Fault
 from ..fields import Field
 from ..job import Job, Outcome
@@ -108,10 +108,10 @@ class _Compress:
         directory = self._open(head or slash or b".")
         try:
             data: Dict[str, Any] = {"dst": path_fields(self._dst), "format": form}
-            replace = self._judge(directory, name, kind, status)
-            if replace is not None:
+            decision = self._judge(directory, name, kind, status)
+            if decision is not None:
                 staged, more = self._stage(form, directory, name, status)
-                staged.replace = replace
+                staged.over(decision.there if decision.action == "replace" else None)
                 data.update(more)
                 self._publisher.add(staged)
                 self._publisher.flush()
@@ -136,8 +136,8 @@ class _Compress:
 
     def _judge(
         self, directory: Directory, name: bytes, kind: str, status: os.stat_result
-    ) -> Optional[bool]:
-        """Whether something is replaced; ``None`` where the destination is left alone."""
+    ) -> Optional[Decision]:
+        """What becomes of what stands there; ``None`` where it is left alone."""
         source = Source(None, self._src, self._src)
         item = Item(source, kind, status, name)
         comparer = Comparer(self._job, self._params["on_exists"], "time", packs=False)
@@ -147,7 +147,7 @@ class _Compress:
         if decision.action == "skip":
             self._job.item_skipped(base_name(self._src), item.size)
             return None
-        return decision.action == "replace"
+        return decision
 
     def _stage(
         self, form: str, directory: Directory, name: bytes, status: os.stat_result

@@ -142,7 +142,7 @@ class _Decompress:
                 # By the name that the command gives it.
                 fault.path = self._src if fault.path == shown else fault.path
                 raise
-            staged.replace = decision.action == "replace"
+            staged.over(decision.there if decision.action == "replace" else None)
             self._publisher.add(staged)
             self._publisher.flush()
             return {

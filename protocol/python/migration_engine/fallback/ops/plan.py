@@ -33,6 +33,11 @@ def _command(value: Any, field: str) -> Tuple[str, Dict[str, Any]]:
     return op, f.within(field, JOB_OPS[op].read, rest)
 
 
+WHY = {
+    "archive": "a tree and one file, in the order of its members",
+    "direct": "one stream",
+}
+
 FIELDS: Dict[str, Field] = {"command": Field(_command, required=True), "limits": LIMITS}
 
 
@@ -53,7 +58,7 @@ def _plan_reading(job: Job, op: str, command: Mapping[str, Any]) -> Dict[str, An
     data = tally.data(op)
     del data["digest"]
     data["method"] = _reading_method(op, command)
-    data["why"] = "each file is read once, from its beginning to its end"
+    data["why"] = WHY.get(data["method"], "each file is read once, from its beginning to its end")
     return data
 
 
@@ -62,11 +67,11 @@ def _reading_method(op: str, command: Mapping[str, Any]) -> str:
     from .copy import source_status
 
     if op == "decompress":
-        return decompress.form_for(command)
+        return "archive" if decompress.form_for(command) in ARCHIVES else "direct"
     if op == "compress":
         status = source_status({"src": command["src"], "symlinks": "follow"})
         form = compress.form_for(command, kind_of(status.st_mode))
-        return "archive" if form in ARCHIVES else form
+        return "archive" if form in ARCHIVES else "direct"
     return "stream"
 
 
