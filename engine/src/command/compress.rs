@@ -190,7 +190,7 @@ impl Compress {
                 stored: outcome.packed.stored,
                 digests: json!({ digest.algorithm.name(): digest.hex }),
             };
-            Ok(Some(Made { bytes: outcome.packed.stored, attributes, told }))
+            Ok(Some(Made { bytes: outcome.packed.stored, whole: true, attributes, told }))
         })
     }
 
@@ -227,7 +227,12 @@ impl Compress {
                 stored: outcome.stored,
                 digests: Value::Null,
             };
-            Ok(Some(Made { bytes: outcome.stored, attributes: Attributes::default(), told }))
+            Ok(Some(Made {
+                bytes: outcome.stored,
+                whole: job.progress.items_failed.load(Ordering::Relaxed) == 0,
+                attributes: Attributes::default(),
+                told,
+            }))
         })
     }
 

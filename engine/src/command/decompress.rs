@@ -225,7 +225,7 @@ impl Decompress {
                 stored: outcome.stored,
                 digests: json!({ digest.algorithm.name(): digest.hex }),
             };
-            Ok(Some(Made { bytes: outcome.crc.bytes, attributes, told }))
+            Ok(Some(Made { bytes: outcome.crc.bytes, whole: true, attributes, told }))
         })
     }
 

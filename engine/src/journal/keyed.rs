@@ -73,6 +73,9 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<FlatMark>,
     digest: Option<(String, String)>,
+    /// Whether something of the source is missing in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    incomplete: bool,
 }
 
 type FlatMark = (u64, u64, i128, u64, i128);
@@ -86,13 +89,20 @@ impl Receipt {
             mark: flat(mark),
             earlier: Vec::new(),
             digest: digests.first().map(|d| (d.algorithm.name().to_owned(), d.hex.clone())),
+            incomplete: false,
         }
     }
 
-    /// Whether it speaks of the source item as it is now.
+    /// The receipt of an item that lacks something of its source: it is ours, and not done.
+    #[must_use]
+    pub fn incomplete(self) -> Self {
+        Self { incomplete: true, ..self }
+    }
+
+    /// Whether it is done, for the source item as it is now.
     #[must_use]
     pub fn fits(&self, item: &Item) -> bool {
-        self.source == Source::of(item)
+        !self.incomplete && self.source == Source::of(item)
     }
 
     /// Whether this is what it wrote.

@@ -1,6 +1,6 @@
 //! One item made under one name from something else: judged, written whole, published.
 
-use crate::endpoint::contract::{Intake, ObjectSink, Shape, Target};
+use crate::endpoint::contract::{Intake, ObjectSink, Shape, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Receipt;
@@ -31,6 +31,8 @@ pub struct Single<'a> {
 pub struct Made<T> {
     /// Its size.
     pub bytes: u64,
+    /// Whether it has all that its source holds.
+    pub whole: bool,
     /// The attributes it takes over.
     pub attributes: Attributes,
     /// What the maker has to say.
@@ -61,6 +63,7 @@ impl Single<'_> {
         let (place, name) = sink.root_place()?;
         let found = sink.found(&place, &name)?;
         let receipt = job.ledger().map(|ledger| ledger.receipt(b"")).transpose()?.flatten();
+        let mut ours = false;
         let consent = match (&found, receipt) {
             (Some(found), Some(receipt))
                 if receipt.wrote(found.mark) && receipt.fits(self.item) =>
@@ -70,6 +73,7 @@ impl Single<'_> {
             (Some(found), Some(receipt))
                 if receipt.wrote(found.mark) || receipt.wrote_earlier(found.mark) =>
             {
+                ours = true;
                 Consent::Replace(found.mark)
             }
             _ => match decide(self.on_exists, self.item, found.as_ref()) {
@@ -88,10 +92,14 @@ impl Single<'_> {
             let shape = Shape { durable: true, ..Shape::default() };
             let intake = sink.begin(&place, &temp, shape)?;
             match make(&*intake) {
+                Ok(Some(made)) if !made.whole && !ours && consent != Consent::New => {
+                    intake.abort();
+                    return Err(self.incomplete());
+                }
                 Ok(Some(made)) => {
                     let seal = || intake.seal(made.bytes, &made.attributes, &target);
                     let staged = job.progress.timed(Spent::DestinationWrite, seal)?;
-                    self.publish(staged)?;
+                    self.publish(staged, made.whole)?;
                     return Ok(Ended::Now(made.told));
                 }
                 Ok(None) => {
@@ -112,16 +120,28 @@ impl Single<'_> {
     }
 
     /// Gives it its name, its receipt first.
-    fn publish(&self, staged: crate::endpoint::contract::Staged) -> Result<()> {
+    fn publish(&self, staged: Staged, whole: bool) -> Result<()> {
         let (job, sink) = (self.job, self.sink);
+        let lost = staged.lost.clone();
         if let Some(ledger) = job.ledger() {
             let receipt = Receipt::new(self.item, staged.mark, &[]);
+            let receipt = if whole { receipt } else { receipt.incomplete() };
             if let Err(error) = ledger.commit(&[(Vec::new(), receipt)]) {
                 sink.discard(staged);
                 return Err(error);
             }
         }
         let publish = || sink.publish(vec![staged], Durable::PowerLoss);
-        job.progress.timed(Spent::Sync, publish).pop().unwrap_or(Ok(()))
+        job.progress.timed(Spent::Sync, publish).pop().unwrap_or(Ok(()))?;
+        job.lose(self.item.path.as_bytes(), &lost);
+        Ok(())
+    }
+
+    /// The refusal to give up what stands there for less than all of the source.
+    fn incomplete(&self) -> EngineError {
+        let message = "some items failed, and what lacks them does not replace what stands there";
+        EngineError::new(Kind::DestinationExists, message)
+            .at(self.shown.clone())
+            .hint("mend or exclude the items that failed, or choose another dst")
     }
 }

@@ -361,3 +361,35 @@ fn names_of_files_far_back_stay_names_of_one_file() {
     ok(&session.call(&json!({"op": "decompress", "id": "u", "src": "a.tar", "dst": "out"})));
     same(&place.path("src"), &place.path("out"));
 }
+
+/// An archive that lacks items is told as such, also when its key comes again, and gives way to no
+/// better one.
+#[test]
+fn an_archive_without_all_its_items_is_neither_done_nor_in_place_of_another() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    std::fs::write(place.path("src/a"), "alpha").unwrap();
+    let pack = json!({"op": "compress", "id": "z", "src": "src", "dst": "a.tar.zst", "key": "k"});
+    let again = json!({"op": "compress", "id": "z", "src": "src", "dst": "a.tar.zst",
+        "on_exists": "replace"});
+    let socket = std::os::unix::net::UnixListener::bind(place.path("src/socket")).unwrap();
+    let mut session = Session::start(&place, &[]);
+    for _ in 0..2 {
+        let done = session.call(&pack);
+        assert_eq!((&done["status"], &done["failures_total"]), (&json!("partial"), &json!(1)));
+        assert!(place.path("a.tar.zst").exists());
+    }
+    drop(socket);
+    std::fs::remove_file(place.path("src/socket")).unwrap();
+    ok(&session.call(&pack));
+    let whole = std::fs::read(place.path("a.tar.zst")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(place.path("src/socket")).unwrap();
+    let refused = session.call(&again);
+    assert_eq!(
+        (&refused["status"], &refused["error"]["code"]),
+        (&json!("failed"), &json!("DST_EXISTS"))
+    );
+    assert_eq!(refused["failures"][0]["code"], "SRC_SPECIAL", "{refused}");
+    assert!(std::fs::read(place.path("a.tar.zst")).unwrap() == whole);
+    assert_eq!(place.leftovers().len(), 0);
+}
