@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import socket
 import stat
 from pathlib import Path
 from typing import Any, Callable, Dict, List
@@ -202,3 +203,30 @@ def test_a_partial_failure_is_one(make_engine: Callable[..., Engine], tmp_path: 
         engine.copy("in", "out", delete=True).result()
     kept = ["mode", "times", "specials"]
     assert engine.copy("in", "out", preserve=kept, on_exists="skip").result().ok
+
+
+def test_an_archive_without_all_its_items_is_not_done_and_replaces_nothing(
+    make_host: Callable[..., Host], tmp_path: Path
+) -> None:
+    host = make_host()
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a").write_text("alpha")
+    pack = {"op": "compress", "src": "src", "dst": "a.tar.gz"}
+
+    def call(number: str, **more: str) -> Dict[str, Any]:
+        host.send({**pack, "id": number, **more})
+        return host.result(number)
+
+    with socket.socket(socket.AF_UNIX) as special:
+        special.bind(str(tmp_path / "src" / "socket"))
+    for number in ("first", "again"):
+        assert call(number, key="k")["status"] == "partial"
+    (tmp_path / "src" / "socket").unlink()
+    assert call("whole", key="k")["status"] == "ok"
+    whole = (tmp_path / "a.tar.gz").read_bytes()
+    with socket.socket(socket.AF_UNIX) as special:
+        special.bind(str(tmp_path / "src" / "socket"))
+    refused = call("refused", on_exists="replace")
+    assert (refused["status"], refused["error"]["code"]) == ("failed", "DST_EXISTS")
+    assert (tmp_path / "a.tar.gz").read_bytes() == whole
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".mig-")]

@@ -32,7 +32,7 @@ from .metadata import Attributes, apply_attributes, read_attributes
 from .mirror import Mirror
 from .names import is_kept, is_temporary, path_fields
 from .prune import Names, Pruner, Removing
-from .publish import Publisher, Staged
+from .publish import Publisher, Staged, own_record
 from .roots import hold_to
 from .state import Content, Published, Root
 from .transfer import Rules, link_text, stage_file, stage_link, stage_special
@@ -416,18 +416,7 @@ class Copier:
         return self._rules.ranged and item.size >= LARGE_BYTES
 
     def _record(self, item: Item, directory: Directory, name: bytes) -> Optional[Published]:
-        """What a dead attempt of this key published under ``name``, if it still stands there."""
-        job = self._job
-        if job.key is None or not job.prior_attempts:
-            return None
-        record = job.session.state.published(job.key, item.source.path)
-        if record is None:
-            return None
-        try:
-            there = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
-        except OSError:
-            return None
-        return record if mark(there) == record.mark else None
+        return own_record(self._job, item.source.path, directory, name)
 
     def _note_done(self, item: Item, content: Content) -> None:
         if self._manifest is not None:

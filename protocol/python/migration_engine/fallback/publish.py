@@ -335,6 +335,20 @@ class Publisher:
         job.session.emit("checkpoint", line)
 
 
+def own_record(job: "Job", path: bytes, directory: Directory, name: bytes) -> Optional[Published]:
+    """What an earlier attempt of this key published under ``name``, if it still stands there."""
+    if job.key is None or not job.prior_attempts:
+        return None
+    record = job.session.state.published(job.key, path)
+    if record is None:
+        return None
+    try:
+        there = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+    except OSError:
+        return None
+    return record if mark(there) == record.mark else None
+
+
 def publish(item: Staged) -> None:
     """Renames ``item`` to its name; ``FileExistsError`` where that exists and must stay.
 

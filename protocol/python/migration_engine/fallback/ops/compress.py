@@ -22,10 +22,10 @@ from ..faults import Fault
 from ..fields import Field
 from ..job import Job, Outcome
 from ..leftovers import remove_leftovers
-from ..local import Directory, Source, base_name, kind_of, make_directories
+from ..local import Directory, Source, base_name, identity, kind_of, make_directories
 from ..metadata import usual_mode
 from ..names import path_fields
-from ..publish import Publisher, Staged, create_file
+from ..publish import Publisher, Staged, create_file, own_record
 from ..state import Root
 from ..timetable import LIMITS
 from ..transfer import Rules, stage_file
@@ -108,10 +108,19 @@ class _Compress:
         directory = self._open(head or slash or b".")
         try:
             data: Dict[str, Any] = {"dst": path_fields(self._dst), "format": form}
-            decision = self._judge(directory, name, kind, status)
+            path = self._dst if form in ARCHIVES else base_name(self._src) or self._src
+            record = own_record(job, path, directory, name)
+            if record is not None and record.source == identity(status):
+                job.item_ok(path, record.content.size, record.content.digests)
+                return Outcome(data=data)
+            decision = self._judge(directory, name, kind, status, record is not None)
             if decision is not None:
                 staged, more = self._stage(form, directory, name, status)
-                staged.over(decision.there if decision.action == "replace" else None)
+                replaces = decision.action == "replace"
+                if replaces and record is None and job.items_failed:
+                    staged.discard()
+                    raise self._incomplete()
+                staged.over(decision.there if replaces else None)
                 data.update(more)
                 self._publisher.add(staged)
                 self._publisher.flush()
@@ -121,6 +130,11 @@ class _Compress:
             raise
         finally:
             directory.drop()
+
+    def _incomplete(self) -> Fault:
+        message = "some items failed, and what lacks them does not replace what stands there"
+        hint = "mend or exclude the items that failed, or choose another dst"
+        return Fault("DST_EXISTS", message, path=self._dst, hint=hint)
 
     def _open(self, above: bytes) -> Directory:
         """The directory of the destination, cleared of what dead attempts left in it."""
@@ -135,13 +149,13 @@ class _Compress:
         return directory
 
     def _judge(
-        self, directory: Directory, name: bytes, kind: str, status: os.stat_result
+        self, directory: Directory, name: bytes, kind: str, status: os.stat_result, own: bool
     ) -> Optional[Decision]:
         """What becomes of what stands there; ``None`` where it is left alone."""
         source = Source(None, self._src, self._src)
         item = Item(source, kind, status, name)
         comparer = Comparer(self._job, self._params["on_exists"], "time", packs=False)
-        decision = comparer.judge(directory.fd, name, item)
+        decision = comparer.judge(directory.fd, name, item, "replace" if own else None)
         if decision.fault is not None:
             raise decision.fault.at(self._dst)
         if decision.action == "skip":
@@ -154,7 +168,10 @@ class _Compress:
     ) -> Tuple[Staged, Dict[str, Any]]:
         if form == "gzip":
             return self._file(directory, name, status)
-        return self._archive(form, directory, name)
+        staged, more = self._archive(form, directory, name)
+        # What lacks items is not done when its key comes again.
+        staged.source = "" if self._job.items_failed else identity(status)
+        return staged, more
 
     def _level(self) -> int:
         level: Optional[int] = self._params["level"]

@@ -26,7 +26,7 @@ from ..job import Job, Outcome
 from ..leftovers import remove_leftovers
 from ..local import Source, base_name, identity, kind_of, make_directories, open_source_file
 from ..names import path_fields
-from ..publish import Publisher
+from ..publish import Publisher, own_record
 from ..state import Root
 from ..timetable import LIMITS
 from ..transfer import Rules, stage_file
@@ -127,8 +127,13 @@ class _Decompress:
             shown = base_name(self._src) or self._src
             source = Source(None, os.path.realpath(self._src), shown, packed=True)
             item = Item(source, "file", status, name)
+            record = own_record(job, shown, directory, name)
+            if record is not None and record.source == identity(status):
+                job.item_ok(shown, record.content.size, record.content.digests)
+                return {}
             comparer = Comparer(job, params["on_exists"], "time", packs=False)
-            decision = comparer.judge(directory.fd, name, item)
+            rule = "replace" if record is not None else None
+            decision = comparer.judge(directory.fd, name, item, rule)
             if decision.fault is not None:
                 raise decision.fault.at(self._dst)
             if decision.action == "skip":
