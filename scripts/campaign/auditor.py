@@ -160,11 +160,15 @@ def left_alone(old: Tree, now: Tree, new: Tree) -> Problems:
 
 
 def kept(old: Tree, before: Tree, after: Tree, new: Tree) -> Problems:
-    """What an attempt had completed at its kill was not written again by the resume."""
+    """What an attempt had completed at its kill was not written again by the resume.
+
+    One of several names may be made one with the others again.
+    """
     problems = []
     for name, fact in without_temporaries(before).items():
         made = fact != old.get(name) and fact.kind != b"d"
         done = made and name in new and fact.content() == new[name].content()
+        done = done and new[name].links == 1
         now = after.get(name)
         if done and now is not None:
             # A name more or less changes the times of its file.

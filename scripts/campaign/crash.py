@@ -105,6 +105,11 @@ class Run:
         """Every name is old or new."""
         new = self.source.expected
         self.blame(when, auditor.moment(now, self.old, new, self.kind.removes))
+        self.judge_torn(when, now)
+
+    def judge_torn(self, when: str, now: auditor.Tree) -> None:
+        """What appears at once is there with all of its members."""
+        new = self.source.expected
         if self.kind.at_once and 0 < len(now) < len(new):
             self.blame(when, [f"torn: {len(now)} of {len(new)} members"])
 

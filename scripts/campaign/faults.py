@@ -84,6 +84,7 @@ class Broken(TracedRun):
 
     struck: Optional[Call] = None
     lost = False
+    partial = False
     answer = ""
 
     def side(self, call: Call) -> str:
@@ -156,8 +157,12 @@ class Broken(TracedRun):
         self.lost = bool(result.get("data", {}).get("lost"))
         table = CODES[self.side(self.struck)]
         sensible = table.get(self.answer, table[""])
+        if self.kind.removes and self.side(self.struck) == "destination":
+            # The record of the lease is there too.
+            sensible = sensible | {"LEASE_LOST"}
         if codes - sensible:
             self.blame(when, [f"strange codes {sorted(codes)}, {sorted(sensible)} would fit"])
+        self.partial = result["status"] == "partial"
         if result["status"] not in ("ok", "partial", "failed"):
             self.blame(when, [f"status {result['status']}"])
         if result["status"] == "ok":
@@ -168,6 +173,11 @@ class Broken(TracedRun):
         lasts = self.command.get("durability", "power_loss") == "power_loss"
         if synced and lasts and result["status"] == "ok":
             self.blame(when, ["acknowledged what was not synced"])
+
+    def judge_torn(self, when: str, now: auditor.Tree) -> None:
+        """What appears at once lacks nothing but what it says."""
+        if not self.partial:
+            super().judge_torn(when, now)
 
     def judge_ok(self, when: str, result: Event) -> None:
         """All of it is there, and told."""

@@ -1,11 +1,12 @@
 """Copies that keep a place in step: deletion, leases, other roots, names of one file."""
 
 import os
+import shutil
 import signal
 import stat
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 
@@ -85,8 +86,9 @@ def test_the_lease_of_a_killed_engine_is_taken_over(
     assert not (tmp_path / "out" / ".mig-lease").exists()
 
 
+@pytest.mark.parametrize("locations", [None, "."])
 def test_a_clean_up_frees_the_lease_of_the_dead(
-    make_host: Callable[..., Host], tmp_path: Path
+    make_host: Callable[..., Host], tmp_path: Path, locations: Optional[str]
 ) -> None:
     holder, cleaner = make_host(), make_host()
     hold(holder, tmp_path)
@@ -94,7 +96,12 @@ def test_a_clean_up_frees_the_lease_of_the_dead(
     assert cleaner.result("live")["data"]["removed"] == 0
     holder.child.send_signal(signal.SIGKILL)
     holder.child.wait(LIVENESS_S)
-    cleaner.send({"op": "cleanup", "id": "dead"})
+    if locations is not None:
+        # Also one that no record leads to.
+        shutil.rmtree(tmp_path / "state")
+        cleaner = make_host()
+    more = {} if locations is None else {"locations": locations}
+    cleaner.send({"op": "cleanup", "id": "dead", **more})
     assert cleaner.result("dead")["data"]["removed"] >= 1
     assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".mig-")]
 

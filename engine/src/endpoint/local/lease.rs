@@ -77,20 +77,31 @@ impl LocalLease {
 
     fn bytes(&self, file: &OwnedFd) -> Result<Option<Vec<u8>>> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bytes = vec![0; LEASE_BYTES];
-        let count = rustix::io::pread(file, &mut bytes, 0)
-            .map_err(|errno| error::write("pread", errno).at(LEASE_NAME))?;
-        bytes.truncate(count);
+        let (mut bytes, mut done) = (vec![0; LEASE_BYTES], 0);
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::pread(file, rest, done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(error::write("pread", errno).at(LEASE_NAME)),
+            }
+        }
+        bytes.truncate(done);
         Ok(Some(bytes).filter(|bytes| !bytes.is_empty()))
     }
 
     fn write(&self, file: &OwnedFd, bytes: &[u8]) -> Result<()> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        match rustix::io::pwrite(file, bytes, 0) {
-            Ok(count) if count == bytes.len() => Ok(()),
-            Ok(_) => Err(error::destination("pwrite", Errno::NOSPC).at(LEASE_NAME)),
-            Err(errno) => Err(error::write("pwrite", errno).at(LEASE_NAME)),
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::pwrite(file, rest, done as u64) {
+                Ok(0) => return Err(error::destination("pwrite", Errno::NOSPC).at(LEASE_NAME)),
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(error::write("pwrite", errno).at(LEASE_NAME)),
+            }
         }
+        Ok(())
     }
 }
 

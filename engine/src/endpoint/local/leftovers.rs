@@ -26,10 +26,7 @@ pub fn sweep(sweep: &Sweep<'_>) -> Result<Swept> {
     let mut found = Swept::default();
     match operator::open_dir(path) {
         Ok(dir) => {
-            directory(sweep, &dir, path, DEPTH_MAX, &mut found)?;
-            if sweep.root.tree {
-                lease(sweep, dir, path, &mut found)?;
-            }
+            directory(sweep, dir, path, DEPTH_MAX, &mut found)?;
         }
         Err(Errno::NOENT | Errno::NOTDIR) => {}
         Err(errno) => return Err(error::source("open", errno).at(path.clone())),
@@ -39,7 +36,7 @@ pub fn sweep(sweep: &Sweep<'_>) -> Result<Swept> {
 
 fn directory(
     sweep: &Sweep<'_>,
-    dir: &Dir,
+    dir: Dir,
     path: &[u8],
     depth: usize,
     found: &mut Swept,
@@ -47,25 +44,27 @@ fn directory(
     (sweep.pass)()?;
     let mut own: Vec<Vec<u8>> = Vec::new();
     let mut below: Vec<Vec<u8>> = Vec::new();
+    let mut is_leased = false;
     dir.each_entry(|name, kind| {
         match kind {
             Some(ItemKind::Directory) if sweep.root.tree && depth > 0 => below.push(name.to_vec()),
             Some(ItemKind::Directory) => {}
             _ if sweep.owner.owns(name) => own.push(name.to_vec()),
+            _ if name == LEASE_NAME => is_leased = sweep.root.tree,
             _ => {}
         }
         true
     })
     .map_err(|errno| error::source("getdents", errno).at(path))?;
     for name in own {
-        remove(sweep, dir, path, &name, found);
+        remove(sweep, &dir, path, &name, found);
     }
     for name in below {
         if let Ok(child) = dir.open_dir(&name) {
-            directory(sweep, &child, &[path, b"/", &name].concat(), depth - 1, found)?;
+            directory(sweep, child, &[path, b"/", &name].concat(), depth - 1, found)?;
         }
     }
-    Ok(())
+    if is_leased { lease(sweep, dir, path, found) } else { Ok(()) }
 }
 
 /// Frees the lease of a job that is theirs, once its process is proven dead.

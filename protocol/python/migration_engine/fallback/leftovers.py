@@ -9,7 +9,7 @@ from .faults import Fault
 from .glob import Selection
 from .lease import LEASE_BYTES, Cell, decode, is_dead
 from .local import DIRECTORY_FLAGS, Walk, remove_own
-from .names import LEASE_NAME, is_temporary, owner_of
+from .names import LEASE_NAME, is_kept, is_temporary, owner_of
 from .state import Root
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ def remove_below(roots: Sequence[Root], wanted: Callable[[str], bool], dry_run: 
             continue
         try:
             for path, dir_fd, name, size in _temporaries(fd) if root.deep else _shallow(fd):
-                if wanted(owner_of(name)):
-                    _remove(removed, os.path.join(root.path, path), dir_fd, name, size, dry_run)
-            if root.deep:
-                _free_lease(removed, root.path, fd, wanted, dry_run)
+                full = os.path.join(root.path, path)
+                if name == LEASE_NAME:
+                    _free_lease(removed, full, dir_fd, wanted, dry_run)
+                elif wanted(owner_of(name)):
+                    _remove(removed, full, dir_fd, name, size, dry_run)
         finally:
             os.close(fd)
     return removed
@@ -71,12 +72,12 @@ def _free_lease(
         removed.files += 1
         removed.bytes += LEASE_BYTES
     else:
-        removed.leftovers.append(os.path.join(path, LEASE_NAME))
+        removed.leftovers.append(path)
 
 
 def _temporaries(root_fd: int) -> Iterator[Tuple[bytes, int, bytes, int]]:
     for entry in Walk(root_fd, Selection((), ())):
-        if entry.what == "item" and is_temporary(entry.name):
+        if entry.what == "item" and is_kept(entry.name):
             size = entry.st.st_size if entry.kind == "file" else 0
             yield entry.path, entry.fd, entry.name, size
 
