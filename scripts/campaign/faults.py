@@ -179,10 +179,17 @@ class Broken(TracedRun):
         if not self.partial:
             super().judge_torn(when, now)
 
+    def judge_end(self, result: Event, before: auditor.Tree, now: auditor.Tree) -> None:
+        """What lacks something is made again as a whole."""
+        super().judge_end(result, {} if self.partial and self.kind.at_once else before, now)
+
     def judge_ok(self, when: str, result: Event) -> None:
         """All of it is there, and told."""
         new = self.source.expected
         now = self.view()
+        if self.struck is not None and self.struck.name == "unlinkat":
+            # What cannot be removed stays; the clean-up finds it.
+            now = auditor.without_temporaries(now)
         problems = auditor.final(now, self.old, new, self.kind.removes, self.kind.replaces)
         if self.lost:
             problems = [problem for problem in problems if not problem.startswith("dress:")]
