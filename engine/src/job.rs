@@ -1,6 +1,6 @@
 //! One running command: everything it may touch, and everything it may say.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -144,6 +144,8 @@ pub struct Job {
     subject: OnceLock<Vec<u8>>,
     key: OnceLock<String>,
     ledger: OnceLock<Ledger>,
+    /// Whether a large file stays for the next attempt.
+    keeps_parts: AtomicBool,
     warnings: AtomicU64,
     temps: AtomicU64,
     checkpoints: AtomicU64,
@@ -164,6 +166,7 @@ impl Job {
             engine,
             listener,
             ledger: OnceLock::new(),
+            keeps_parts: AtomicBool::new(false),
             failures: Failures::new(report),
             losses: Losses::default(),
             last_digests: LastDigests::default(),
@@ -263,6 +266,19 @@ impl Job {
     #[must_use]
     pub fn next_temp(&self) -> u64 {
         self.temps.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes that a large file stays under its temporary name for the next attempt.
+    pub fn keep_parts(&self) {
+        self.keeps_parts.store(true, Ordering::Release);
+    }
+
+    /// Forgets the record of an attempt that is over, unless it left something for the next one:
+    /// `cleanup` finds it by the record then.
+    pub fn end_attempt(&self, attempt: Option<Attempt>) {
+        if let Some(attempt) = attempt.filter(|_| !self.keeps_parts.load(Ordering::Acquire)) {
+            attempt.end();
+        }
     }
 
     /// Records where temporary files of this job will stand, so that `cleanup` finds them after a

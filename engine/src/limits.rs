@@ -11,6 +11,11 @@ pub const CHUNK_BYTES: u64 = 1 << 20;
 /// Length of a large file's parts, each of which is done, recorded and resumed by itself, bytes.
 /// A power of two: so its BLAKE3 is a subtree of the whole's.
 pub const PART_BYTES: u64 = 8 << 20;
+/// Parts of a file at most: those of larger files are longer, so that what is known of them takes
+/// the same memory whatever a sparse file says of its size.
+pub const PARTS_MAX: u64 = 1 << 16;
+/// Bytes of a hole that are passed at once: what is between two looks at whether the job is wanted.
+pub const HOLE_BYTES: u64 = 256 << 20;
 /// Greatest `parallel_chunks`.
 pub const PARALLEL_CHUNKS_MAX: usize = 64;
 /// Least and greatest `chunk_bytes`.

@@ -152,6 +152,11 @@ impl Intake for Written {
         Ok(false)
     }
 
+    fn clear(&self, offset: u64, length: u64) -> Result<()> {
+        self.bytes.lock().unwrap()[offset as usize..][..length as usize].fill(0);
+        Ok(())
+    }
+
     fn reserve(&self, _: u64) -> Result<()> {
         Ok(())
     }
@@ -321,7 +326,7 @@ fn parts_of_an_earlier_attempt_are_read_back_and_not_written_again() {
         // Somebody wrote into one of them since.
         intake.bytes.lock().unwrap()[2 * PART_BYTES as usize + 9] ^= 1;
         intake.written.store(0, Ordering::Relaxed);
-        let receipts = Receipts::new(&known, b"f", again, earlier, true);
+        let receipts = Receipts::new(&known, b"f", again, Some(earlier), true);
         let resumed = Large { receipts: Some(receipts), ..large(&job, &source, &intake, way) };
         let moved = run(resumed).unwrap();
         assert!(*intake.bytes.lock().unwrap() == source.bytes, "{algorithm:?}");

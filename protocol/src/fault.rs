@@ -155,13 +155,13 @@ codes! {
         "The destination may not be written by this user."
     DstNoSpace "DST_NO_SPACE" 1203 Resource true
         "free space or raise the quota, then send the command again"
-        "The destination is full or over quota. What was published is whole; the rest was removed."
-    DstWrite "DST_WRITE" 1205 Data true
-        "check the device and its kernel log"
-        "Writing the destination failed. The partial file was removed."
+        "The destination is full or over quota. What was published is whole; the rest was removed, but for large files that a key goes on with."
     DstChanged "DST_CHANGED" 1204 Data true
         "send the command again; see who else writes to the destination"
         "What stands at the destination changed since the command looked at it. It was left as it is."
+    DstWrite "DST_WRITE" 1205 Data true
+        "check the device and its kernel log"
+        "Writing the destination failed. The partial file was removed."
     DstType "DST_TYPE" 1206 Data false
         "move the thing in the way, or choose another destination"
         "The destination holds another kind of thing there: a directory where a file goes, a file where a directory goes, or a symbolic link, which is never written through."

@@ -309,9 +309,7 @@ impl Work for Compress {
             job.progress.surveyed.store(true, Ordering::Release);
             self.file(job, &*source, &item, format)
         };
-        if let Some(attempt) = attempt {
-            attempt.end();
-        }
+        job.end_attempt(attempt);
         let data = if format.is_archive() {
             self.archived(job, format, ended?)
         } else {

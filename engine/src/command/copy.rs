@@ -293,9 +293,7 @@ impl Copy {
             }
             Ok(Moved { kind, size, tally, manifest, deleted })
         });
-        if let Some(attempt) = attempt {
-            attempt.end();
-        }
+        job.end_attempt(attempt);
         moved
     }
 

@@ -350,9 +350,7 @@ impl Work for Decompress {
             let ended = self.file(job, &*source, &item, format);
             ended.map(|ended| self.answer(job, &item, format, ended))
         };
-        if let Some(attempt) = attempt {
-            attempt.end();
-        }
+        job.end_attempt(attempt);
         let data = data?;
         Ok(Answer { data: Some(data), ..Answer::default() })
     }

@@ -498,6 +498,12 @@ pub trait Intake: Send + Sync {
     /// `DestinationWrite`, `DestinationNoSpace`.
     fn share(&self, from: &Handle) -> Result<bool>;
 
+    /// Makes a range zero, whatever an earlier attempt or somebody else wrote there.
+    ///
+    /// # Errors
+    /// `DestinationWrite`, `DestinationNoSpace`.
+    fn clear(&self, offset: u64, length: u64) -> Result<()>;
+
     /// Reserves storage for so many bytes, where that is known to serve: one without room is told
     /// before anything is written.
     ///

@@ -544,6 +544,16 @@ impl Intake for MemoryIntake {
         Ok(false)
     }
 
+    fn clear(&self, offset: u64, length: u64) -> Result<()> {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (from, to) = (offset as usize, (offset + length) as usize);
+        let end = to.min(bytes.len());
+        if let Some(range) = bytes.get_mut(from.min(end)..end) {
+            range.fill(0);
+        }
+        Ok(())
+    }
+
     fn reserve(&self, _bytes: u64) -> Result<()> {
         Ok(())
     }

@@ -31,6 +31,8 @@ const VERSION: u32 = 2;
 const KEY_BYTES_MAX: u64 = 1 << 10;
 /// Length of the mark that a finished store begins with (redb's file format), bytes.
 const MARK_BYTES: usize = 9;
+/// What a store begins with (redb's page), bytes.
+const PAGE_BYTES: usize = 4096;
 /// Marks of earlier attempts that a receipt holds: as many may be killed one after the other before
 /// they give a name.
 const EARLIER_MARKS_MAX: usize = 8;
@@ -207,16 +209,26 @@ fn open_database(path: &Path) -> Result<Database> {
     }
 }
 
-/// Empties a store that was never finished: its first bytes are its mark, and redb writes them
-/// last when it makes one. So a kill while a key is new does not take the key for ever.
+/// Empties a store that was never finished: its first bytes are its mark, which redb writes last
+/// when it makes one, and behind the page that it begins with there is nothing yet. So a kill
+/// while a key is new does not take the key for ever, and a finished store that lost its mark is
+/// told as damaged.
 fn begin_anew_if_unfinished(file: &std::fs::File) -> std::io::Result<()> {
     use std::os::unix::fs::FileExt as _;
     let mut mark = [0; MARK_BYTES];
     match file.read_exact_at(&mut mark, 0) {
-        Ok(()) if mark != [0; MARK_BYTES] => Ok(()),
-        Ok(()) => file.set_len(0),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => file.set_len(0),
-        Err(error) => Err(error),
+        Ok(()) if mark != [0; MARK_BYTES] => return Ok(()),
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return file.set_len(0),
+        Err(error) => return Err(error),
+    }
+    let (mut at, mut page) = (PAGE_BYTES as u64, vec![0; PAGE_BYTES]);
+    loop {
+        match file.read_at(&mut page, at)? {
+            0 => return file.set_len(0),
+            count if page.iter().take(count).any(|byte| *byte != 0) => return Ok(()),
+            count => at += count as u64,
+        }
     }
 }
 
@@ -543,6 +555,19 @@ mod tests {
             let opened = open(dir.path(), "k", &command, "j1").unwrap();
             assert!(matches!(opened, Opened::Run(ledger) if !ledger.is_resumed()));
         }
+    }
+
+    /// A finished store whose first bytes were lost is no new one.
+    #[test]
+    fn a_store_that_lost_its_mark_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let command = json!({"op": "copy"});
+        drop(open(dir.path(), "k", &command, "j1").unwrap());
+        let file = operator::open_private(&file_of(dir.path(), "k")).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0; MARK_BYTES], 0).unwrap();
+        drop(file);
+        let damaged = open(dir.path(), "k", &command, "j2").unwrap_err();
+        assert_eq!(damaged.kind(), Kind::JournalCorrupt);
     }
 
     #[test]

@@ -6,7 +6,14 @@
 use blake3::hazmat::{self, HasherExt as _};
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{PART_BYTES, PARTS_MAX};
 use crate::model::digest::{Algorithm, Digest, hex};
+
+/// Length of the parts of a file of so many bytes, but for the last: a power of two.
+#[must_use]
+pub fn part_bytes(size: u64) -> u64 {
+    PART_BYTES.max(size.div_ceil(PARTS_MAX).next_power_of_two())
+}
 
 impl Algorithm {
     /// Whether digests of parts make the digest of the whole.
@@ -173,6 +180,17 @@ mod tests {
                 prop_assert_eq!(join(algorithm, &digests).unwrap(), whole.finish());
             }
         }
+    }
+
+    #[test]
+    fn no_size_has_more_parts_than_fit() {
+        for size in
+            [1, 2 * PART_BYTES, PARTS_MAX * PART_BYTES, PARTS_MAX * PART_BYTES + 1, u64::MAX]
+        {
+            let part = part_bytes(size);
+            assert!(part.is_power_of_two() && size.div_ceil(part) <= PARTS_MAX, "{size}");
+        }
+        assert_eq!(part_bytes(PARTS_MAX * PART_BYTES), PART_BYTES);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use memmap2::MmapMut;
 use crate::endpoint::contract::Reader;
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
+use crate::limits::HOLE_BYTES;
 use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::progress::{Spent, add};
 use crate::resource::budget::Permit;
@@ -117,11 +118,10 @@ impl<'a> Cursor<'a> {
             if !self.data.contains(&offset) {
                 match self.reader.data(offset)? {
                     Some(data) if data.start < end => self.data = data,
-                    _ => return Ok(Step::Hole(end - offset)),
+                    _ => return self.hole(end - offset),
                 }
                 if self.data.start > offset {
-                    self.job.pass()?;
-                    return Ok(Step::Hole(self.data.start - offset));
+                    return self.hole(self.data.start - offset);
                 }
             }
             end = end.min(self.data.end);
@@ -135,6 +135,11 @@ impl<'a> Cursor<'a> {
             0 => Ok(Step::End),
             count => Ok(Step::Data(count)),
         }
+    }
+
+    fn hole(&self, bytes: u64) -> Result<Step> {
+        self.job.pass()?;
+        Ok(Step::Hole(bytes.min(HOLE_BYTES)))
     }
 }
 

@@ -12,11 +12,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::limits::PART_BYTES;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
-use crate::model::parts::{PartDigest, pieces};
+use crate::model::parts::{PartDigest, part_bytes, pieces};
 use crate::model::path::temp_name;
 use crate::platform::operator;
 use crate::resource::budget::Permit;
@@ -262,7 +261,7 @@ fn json_line(item: &Item, name: &[u8], done: &Listed) -> Vec<u8> {
                 let first = done.digests.first().map_or(Algorithm::Crc64Nvme, |d| d.algorithm);
                 let algorithm = first.of_parts();
                 object["chunks"] = serde_json::json!({
-                    "bytes": PART_BYTES,
+                    "bytes": part_bytes(done.bytes),
                     "algorithm": algorithm.name(),
                     "digests": pieces(algorithm, &done.pieces),
                 });

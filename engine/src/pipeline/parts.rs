@@ -10,13 +10,13 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::endpoint::contract::{Intake, Reader};
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::partial::PartReceipt;
 use crate::limits::PART_BYTES;
 use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::model::item::Handle;
-use crate::model::parts::{PartDigest, PartHasher, join};
+use crate::model::parts::{PartDigest, PartHasher, join, part_bytes};
 use crate::pipeline::content::{ChunkBuffer, Content, Cursor, Step, zeros};
 use crate::pipeline::receipts::Receipts;
 use crate::platform::process;
@@ -145,6 +145,8 @@ impl Hashers {
 struct Work<'a> {
     large: Large<'a>,
     size: u64,
+    /// Bytes of a part.
+    part_bytes: u64,
     /// Bytes each thread takes at once: a part, or a chunk where order matters.
     unit: u64,
     ordered: bool,
@@ -174,14 +176,16 @@ impl<'a> Work<'a> {
         let piece = keeps_parts.then(|| large.algorithm.unwrap_or(Algorithm::Crc64Nvme).of_parts());
         let digests = large.algorithm.is_some() || piece.is_some();
         let offload = (!digests && !large.holes).then(|| large.reader.handle());
-        let parts = vec![Part::default(); size.div_ceil(PART_BYTES) as usize];
+        let part_bytes = part_bytes(size);
+        let parts = vec![Part::default(); size.div_ceil(part_bytes) as usize];
         let turn = Turn {
             unit: 0,
             hasher: large.algorithm.filter(|_| ordered).map(Hasher::new),
             piece: None,
         };
         Self {
-            unit: if ordered { chunk } else { PART_BYTES },
+            unit: if ordered { chunk } else { part_bytes },
+            part_bytes,
             shown: large.job.show(large.path, size),
             offloads: AtomicBool::new(offload.is_some()),
             size,
@@ -230,8 +234,8 @@ impl<'a> Work<'a> {
             let Some(&(index, receipt)) = receipts.earlier.get(at) else {
                 return;
             };
-            let start = index * PART_BYTES;
-            let end = (start + PART_BYTES).min(self.size);
+            let start = index * self.part_bytes;
+            let end = (start + self.part_bytes).min(self.size);
             match self.stands(start, end, receipt, buffer) {
                 Ok(true) => {
                     let (whole, piece) = (receipt.whole, Some(receipt.piece));
@@ -268,7 +272,7 @@ impl<'a> Work<'a> {
             } else {
                 self.part(start, end, buffer)
             };
-            let done = done.and_then(|()| if lead { self.record() } else { Ok(()) });
+            let done = done.and_then(|()| if lead { self.record(false) } else { Ok(()) });
             if let Err(error) = done {
                 self.fail(error);
             }
@@ -309,7 +313,7 @@ impl<'a> Work<'a> {
 
     fn with_part<T>(&self, offset: u64, with: impl FnOnce(&mut Part) -> T) -> Option<T> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.get_mut((offset / PART_BYTES) as usize).map(with)
+        parts.get_mut((offset / self.part_bytes) as usize).map(with)
     }
 
     /// A part whose digests need no order.
@@ -337,6 +341,7 @@ impl<'a> Work<'a> {
                     };
                 }
                 Step::Hole(count) => {
+                    self.clear(offset, count)?;
                     job.progress.timed(Spent::Hash, || zeros(count, |some| hashers.update(some)));
                     count
                 }
@@ -363,6 +368,18 @@ impl<'a> Work<'a> {
         };
         let write = || intake.write_at(offset, chunk);
         self.large.job.progress.timed(Spent::DestinationWrite, write)
+    }
+
+    /// Makes sure that a hole is one: a file of an earlier attempt may hold anything there.
+    fn clear(&self, offset: u64, count: u64) -> Result<()> {
+        let adopted = self.large.receipts.as_ref().is_some_and(|receipts| receipts.adopted);
+        match self.large.intake.filter(|_| adopted) {
+            Some(intake) => {
+                let clear = || intake.clear(offset, count);
+                self.large.job.progress.timed(Spent::DestinationWrite, clear)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Lets the storage copy; `None` when bytes must be read and written.
@@ -411,8 +428,8 @@ impl<'a> Work<'a> {
 
     /// A chunk whose digest needs order: read and written at once, digested in its turn.
     fn in_turn(&self, unit: u64, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
-        let part = start / PART_BYTES * PART_BYTES;
-        let part_end = (part + PART_BYTES).min(self.size);
+        let part = start / self.part_bytes * self.part_bytes;
+        let part_end = (part + self.part_bytes).min(self.size);
         let stands = self.with_part(part, |part| part.stands).unwrap_or_default();
         let mut cursor = Cursor::new(self.large.job, self.large.reader, self.large.holes);
         let mut offset = start;
@@ -427,6 +444,9 @@ impl<'a> Work<'a> {
                     };
                 }
                 Step::Hole(count) => {
+                    if !stands {
+                        self.clear(offset, count)?;
+                    }
                     into.get_mut(..count as usize).unwrap_or_default().fill(0);
                     count
                 }
@@ -473,9 +493,9 @@ impl<'a> Work<'a> {
         Ok(Some(turn))
     }
 
-    /// Records parts that are done, once they are worth it.
-    fn record(&self) -> Result<()> {
-        let receipts = self.large.receipts.as_ref().filter(|receipts| receipts.are_due());
+    /// Records parts that are done, once they are worth it, or `now`.
+    fn record(&self, now: bool) -> Result<()> {
+        let receipts = self.large.receipts.as_ref().filter(|receipts| now || receipts.are_due());
         let (Some(receipts), Some(intake)) = (receipts, self.large.intake) else {
             return Ok(());
         };
@@ -490,7 +510,12 @@ impl<'a> Work<'a> {
     }
 
     fn finish(self) -> Result<Moved> {
-        if let Some(error) = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(error) = failed {
+            // What was written until then serves the next attempt, unless writing is what failed.
+            if error.kind() != Kind::DestinationWrite {
+                let _ = self.record(true);
+            }
             return Err(error);
         }
         let parts = self.parts.into_inner().unwrap_or_else(PoisonError::into_inner);

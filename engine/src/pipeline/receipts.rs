@@ -19,6 +19,8 @@ const COMMIT_EVERY: Duration = Duration::from_millis(1000);
 pub struct Receipts<'a> {
     /// Those of earlier attempts, by part.
     pub earlier: Parts,
+    /// Whether the file is one of an earlier attempt.
+    pub adopted: bool,
     ledger: &'a Ledger,
     path: &'a [u8],
     begun: Begun,
@@ -33,18 +35,21 @@ struct State {
 }
 
 impl<'a> Receipts<'a> {
-    /// The receipts of the file that `begun` describes.
+    /// The receipts of the file that `begun` describes; `earlier` are those of the attempt that
+    /// began it, where it is not new.
     #[must_use]
     pub fn new(
         ledger: &'a Ledger,
         path: &'a [u8],
         begun: Begun,
-        earlier: Parts,
+        earlier: Option<Parts>,
         durable: bool,
     ) -> Self {
+        let adopted = earlier.is_some();
+        let earlier = earlier.unwrap_or_default();
         let committed = earlier.iter().map(|(index, _)| *index).collect();
         let state = Mutex::new(State { committed, last: Instant::now() });
-        Self { earlier, ledger, path, begun, durable, state }
+        Self { earlier, adopted, ledger, path, begun, durable, state }
     }
 
     /// Whether it is time to commit.

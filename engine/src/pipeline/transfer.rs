@@ -6,10 +6,11 @@ use crate::endpoint::contract::{Intake, ObjectSink, ObjectSource, Place, Reader,
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::partial::Begun;
-use crate::limits::{CHANGED_ATTEMPTS, PART_BYTES};
+use crate::limits::CHANGED_ATTEMPTS;
 use crate::model::choice::{Consent, Durable};
 use crate::model::digest::Digest;
 use crate::model::item::{Attributes, Handle, Identity, Item};
+use crate::model::parts::part_bytes;
 use crate::model::path::temp_name;
 use crate::pipeline::content::{self, ChunkBuffer, Content, Reading};
 use crate::pipeline::copy::{CopyOptions, Made, Tally};
@@ -101,8 +102,26 @@ impl Transfer<'_> {
                 Ok(None)
             }
             Err(error) => {
-                intake.abort();
+                if self.may_go_on(&error)? {
+                    // Dropped and not removed: the next attempt of the key adopts it.
+                    self.job.keep_parts();
+                } else {
+                    intake.abort();
+                }
                 Err(error)
+            }
+        }
+    }
+
+    /// Whether the next attempt of this key may go on with what was written when it failed so.
+    /// What could not be written or synced is not trusted again.
+    fn may_go_on(&self, error: &EngineError) -> Result<bool> {
+        let lost = matches!(error.kind(), Kind::DestinationWrite | Kind::VerifyMismatch);
+        match self.job.ledger().filter(|_| !lost && self.way.is_none()) {
+            None => Ok(false),
+            Some(ledger) => {
+                let begun = ledger.begun(self.item.path.as_bytes())?;
+                Ok(begun.is_some_and(|(_, parts)| !parts.is_empty()))
             }
         }
     }
@@ -117,8 +136,9 @@ impl Transfer<'_> {
         };
         let algorithm = self.options.algorithm;
         let path = self.item.path.as_bytes();
+        let part_bytes = part_bytes(item.size);
         let before = if ledger.is_resumed() { ledger.begun(path)? } else { None };
-        let before = before.filter(|(begun, _)| begun.fits(item, algorithm, PART_BYTES));
+        let before = before.filter(|(begun, _)| begun.fits(item, algorithm, part_bytes));
         let adopted = match before {
             None => None,
             Some((begun, parts)) => {
@@ -127,12 +147,12 @@ impl Transfer<'_> {
             }
         };
         let (intake, parts) = match adopted {
-            Some(adopted) => adopted,
-            None => (sink.begin(place, &temp, shape)?, Vec::new()),
+            Some((intake, parts)) => (intake, Some(parts)),
+            None => (sink.begin(place, &temp, shape)?, None),
         };
-        let begun = Begun::new(item, &temp, intake.mark()?, algorithm, PART_BYTES);
-        if !parts.is_empty() {
-            ledger.commit_parts(path, &begun, &parts)?;
+        let begun = Begun::new(item, &temp, intake.mark()?, algorithm, part_bytes);
+        if let Some(parts) = parts.as_ref().filter(|parts| !parts.is_empty()) {
+            ledger.commit_parts(path, &begun, parts)?;
         }
         let receipts = Receipts::new(ledger, path, begun, parts, shape.durable);
         Ok(Draft { intake, receipts: Some(receipts) })

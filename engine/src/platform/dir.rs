@@ -383,8 +383,8 @@ impl Dir {
         }
     }
 
-    /// Publishes `from` as `to` in place of what stands there, as long as `is_seen` knows that.
-    /// What it does not know stays, and false is answered.
+    /// Publishes `from`, which `is_own` knows, as `to` in place of what stands there, as long as
+    /// `is_seen` knows that. What it does not know stays, and false is answered.
     ///
     /// The two names change places in one step, so that what was replaced is looked at once nobody
     /// can reach it any more by its name. Where the filesystem cannot do that, the look comes just
@@ -397,6 +397,7 @@ impl Dir {
         from: &[u8],
         to: &[u8],
         is_seen: impl Fn(&Facts) -> bool,
+        is_own: impl Fn(&Facts) -> bool,
     ) -> Result<bool, Errno> {
         let swap = || fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::EXCHANGE);
         match self.facts(to) {
@@ -411,7 +412,15 @@ impl Dir {
                 let _ = self.remove(from);
                 Ok(true)
             }
-            Ok(()) => swap().map(|()| false),
+            Ok(()) => {
+                swap()?;
+                // Who renamed onto the name in between had replaced ours, and has the name again.
+                if !is_own(&self.facts(from)?) {
+                    swap()?;
+                    let _ = self.remove(from);
+                }
+                Ok(false)
+            }
             Err(Errno::NOENT) => self.publish_free(from, to),
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 fs::renameat(&self.0, from, &self.0, to).map(|()| true)

@@ -117,7 +117,7 @@ fn execute(id: &Id, op: &str, job: &Job, task: Task, started: Started) -> Outcom
         Ok(Ok((work, op, earlier))) => {
             let outcome = outcome(id, &op, job, started, work.run(job));
             // After a failure the next attempt may go on with what is kept.
-            if outcome.status != Status::Failed
+            if matches!(outcome.status, Status::Ok | Status::Partial)
                 && let Err(error) = earlier.end(job)
             {
                 job.warn(&error);

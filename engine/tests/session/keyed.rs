@@ -1,6 +1,7 @@
 //! A key makes a command happen once: replayed when done, resumed when not, refused when changed.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use migration_fixtures::{Aspects, Mounted, Sizes, SmallFiles, compare};
@@ -313,9 +314,7 @@ fn a_source_that_changes_before_it_is_opened_again_is_not_mixed() {
 #[test]
 fn a_key_goes_on_when_its_devices_have_other_numbers() {
     let place = Place::new();
-    let Some(mut mounted) = Mounted::image(&place.path("fs"), "ext4", 300 << 20, &[]) else {
-        return;
-    };
+    let mut mounted = Mounted::image(&place.path("fs"), "ext4", 300 << 20, &[]);
     std::fs::create_dir_all(place.path("fs/src")).unwrap();
     for (n, bytes) in [(1, 1000), (2, 96 << 20)] {
         migration_fixtures::large_file(&place.path(&format!("fs/src/{n}")), bytes, n).unwrap();
@@ -334,4 +333,60 @@ fn a_key_goes_on_when_its_devices_have_other_numbers() {
     assert_eq!(place.path("fs/dst/2").metadata().unwrap().ino(), inode, "it began anew");
     let differences = compare(&place.path("fs/src"), &place.path("fs/dst"), &Aspects::default());
     assert_eq!(differences.unwrap(), []);
+}
+
+/// What somebody wrote into the hole of a file that was begun is not there in the end.
+#[test]
+fn holes_of_a_file_that_was_begun_are_holes_again() {
+    for algorithm in ["crc64nvme", "sha256"] {
+        let place = Place::new();
+        migration_fixtures::large_file(&place.path("src"), 64 << 20, 1).unwrap();
+        let source = std::fs::File::options().write(true).open(place.path("src")).unwrap();
+        source.set_len(128 << 20).unwrap();
+        let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k",
+            "durability": "crash", "checksum": algorithm, "parallel_chunks": 1});
+        let mut session = Session::start(&place, &["--progress-ms", "50"]);
+        session.call(&json!({"op": "limits", "id": "l", "bytes_per_s": "20MB"}));
+        session.send(&copy);
+        session.until(|line| line["bytes_done"].as_u64() > Some(48 << 20));
+        session.kill();
+        let temp = place.leftovers().pop().unwrap();
+        let inode = temp.metadata().unwrap().ino();
+        let file = std::fs::File::options().write(true).open(&temp).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"somebody", 80 << 20).unwrap();
+        file.set_len(200 << 20).unwrap();
+        let result = Session::start(&place, &[]).call(&copy);
+        assert_eq!(result["status"], "ok", "{result}");
+        assert_eq!(place.path("dst").metadata().unwrap().ino(), inode, "it began anew");
+        let (src, dst) = (std::fs::read(place.path("src")), std::fs::read(place.path("dst")));
+        assert!(src.unwrap() == dst.unwrap(), "{algorithm}");
+    }
+}
+
+/// A cancelled key goes on where it was, and is cleaned up by its record when nobody wants it.
+#[test]
+fn a_cancelled_large_file_goes_on_in_the_same_file() {
+    let place = Place::new();
+    migration_fixtures::large_file(&place.path("src"), 96 << 20, 1).unwrap();
+    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k",
+        "limits": {"bytes_per_s": "40MB"}});
+    let cancelled = |session: &mut Session| {
+        session.send(&copy);
+        session.until(|line| line["bytes_done"].as_u64() > Some(40 << 20));
+        session.send(&json!({"op": "cancel", "id": "x", "target": "c"}));
+        let result = session.result("c");
+        assert_eq!(result["status"], "cancelled", "{result}");
+        place.leftovers().first().map(|temp| temp.metadata().unwrap().ino())
+    };
+    let mut session = Session::start(&place, &["--progress-ms", "50"]);
+    let inode = cancelled(&mut session);
+    assert!(inode.is_some() && cancelled(&mut session) == inode);
+    assert_eq!(session.call(&json!({"op": "cleanup", "id": "u"}))["data"]["removed"], 1);
+    assert_eq!(place.leftovers(), [""; 0].map(PathBuf::from));
+    assert!(cancelled(&mut session).is_some());
+    let result = session.call(&copy);
+    assert_eq!(result["status"], "ok", "{result}");
+    assert!(std::fs::read(place.path("dst")).unwrap() == std::fs::read(place.path("src")).unwrap());
+    assert_eq!(place.leftovers(), [""; 0].map(PathBuf::from));
+    assert_eq!(session.call(&json!({"op": "cleanup", "id": "v"}))["data"]["removed"], 0);
 }

@@ -42,3 +42,25 @@ fn big_chunks_and_many_workers_stay_under_a_small_cap() {
     );
     assert_eq!(refused["error"]["code"], "MEMORY", "{refused}");
 }
+
+/// A sparse file may tell any size: what is known of its parts takes the same memory.
+#[test]
+fn a_file_of_any_size_takes_no_memory() {
+    let place = Place::new();
+    let shm = tempfile::tempdir_in("/dev/shm").unwrap();
+    let source = shm.path().join("vast");
+    std::fs::File::create(&source).unwrap().set_len(7 << 60).unwrap();
+    let mut session = Session::start(&place, &["--memory-cap", "64MiB", "--progress-ms", "50"]);
+    let dst = shm.path().join("dst");
+    for checksum in ["crc64nvme", "none"] {
+        session.send(
+            &json!({"op": "copy", "id": "c", "src": source, "dst": dst, "checksum": checksum}),
+        );
+        session.until(|line| line["bytes_done"].as_u64() > Some(0));
+        session.send(&json!({"op": "cancel", "id": "x", "target": "c"}));
+        assert_eq!(session.result("c")["status"], "cancelled");
+    }
+    let peak = session.memory("VmHWM:");
+    assert!(peak < 64 << 20, "{peak}");
+    assert!(!dst.exists() && std::fs::read_dir(shm.path()).unwrap().count() == 1);
+}

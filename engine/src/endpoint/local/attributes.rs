@@ -75,7 +75,8 @@ impl Dress<'_> {
     /// `DestinationWrite`.
     pub fn put_on(&self, held: Hold<'_>) -> Result<(Facts, Vec<Loss>)> {
         let mut losses = Vec::new();
-        let owned = !self.carry.owner || self.own(held, &mut losses)?;
+        let owned =
+            if self.carry.owner { self.own(held, &mut losses)? } else { self.is_owned(held)? };
         let bits = self.bits(owned, &mut losses);
         if self.kind != ItemKind::Symlink {
             if self.plain.is_none() {
@@ -131,6 +132,16 @@ impl Dress<'_> {
             lose(losses, Loss { what: What::Setuid, call: "fchown", errno: None });
         }
         bits
+    }
+
+    /// Whether it belongs to its source's owner and group without being given to them, where that
+    /// matters.
+    fn is_owned(&self, held: Hold<'_>) -> Result<bool> {
+        if permission_bits(self.attributes, self.carry) & 0o6000 == 0 {
+            return Ok(true);
+        }
+        let now = held.facts().map_err(|errno| error::write("stat", errno))?.attributes;
+        Ok((now.uid, now.gid) == (self.attributes.uid, self.attributes.gid))
     }
 
     /// Gives it to its owner, or at least to its group. Returns whether both are kept.

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 
+use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 use crate::endpoint::contract::{Intake, Shape, Staged, Target};
@@ -24,6 +25,8 @@ const RESERVE_BYTES_MIN: u64 = 1 << 20;
 const BEHIND_BYTES_MIN: u64 = 8 << 20;
 /// Most bytes that the storage copies in one call: between two calls a job can be stopped.
 const OFFLOAD_BYTES_MAX: u64 = 64 << 20;
+/// Zeros written at once where a hole cannot be made, bytes.
+const ZEROS_BYTES: usize = 64 << 10;
 /// What reads past the page cache must be aligned to, bytes.
 const DIRECT_ALIGN: u64 = 4096;
 
@@ -61,6 +64,17 @@ impl LocalIntake {
         }
         let cut = rustix::fs::ftruncate(&self.file, shape.bytes);
         cut.map_err(|errno| error::destination("ftruncate", errno))
+    }
+
+    /// Writes zeros over what the filesystem cannot make a hole.
+    fn zero(&self, offset: u64, length: u64) -> Result<()> {
+        let zeros = [0; ZEROS_BYTES];
+        let end = offset + length;
+        for at in (offset..end).step_by(ZEROS_BYTES) {
+            let count = ((end - at) as usize).min(ZEROS_BYTES);
+            self.write_at(at, zeros.get(..count).unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// The file past the page cache.
@@ -137,12 +151,20 @@ impl Intake for LocalIntake {
         }
     }
 
+    fn clear(&self, offset: u64, length: u64) -> Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.file, flags, offset, length) {
+            Ok(()) => Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.zero(offset, length),
+            Err(errno) => Err(error::write("fallocate", errno).offset(offset)),
+        }
+    }
+
     fn reserve(&self, bytes: u64) -> Result<()> {
         if bytes < RESERVE_BYTES_MIN {
             return Ok(());
         }
-        let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
-        match rustix::fs::fallocate(&self.file, flags, 0, bytes) {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes) {
             Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
                 Err(error::destination("fallocate", errno))
             }

@@ -9,6 +9,8 @@ use crate::endpoint::contract::{Staged, destination_changed};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Consent, Durable};
 
+use crate::platform::dir::Facts;
+
 use super::attributes::mark;
 use super::error;
 use super::intake::Written;
@@ -82,7 +84,12 @@ impl Entry {
     /// Gives the item up before it has its name.
     fn refuse(&mut self, error: EngineError) {
         if let Some(written) = &self.written {
-            written.remove();
+            let temp = written.temp.as_deref();
+            let there = temp.and_then(|temp| written.place.dir.facts(temp).ok());
+            // A race may have put somebody else's file under the temporary name.
+            if there.is_some_and(|there| inode(&there) == self.inode) {
+                written.remove();
+            }
         }
         self.outcome = Err(error);
     }
@@ -95,7 +102,8 @@ impl Entry {
         let done = match (&written.temp, &written.file, self.consent) {
             (Some(temp), _, Consent::New) => dir.publish_new(temp, &self.name).map(|()| true),
             (Some(temp), _, Consent::Replace(seen)) => {
-                dir.publish_over(temp, &self.name, |there| mark(there) == seen)
+                let is_own = |there: &Facts| self.inode == inode(there);
+                dir.publish_over(temp, &self.name, |there| mark(there) == seen, is_own)
             }
             (None, Some(file), _) => dir.publish_unnamed(file, &self.name).map(|()| true),
             (None, None, _) => Err(Errno::NOENT),
@@ -108,6 +116,11 @@ impl Entry {
             Err(errno) => self.refuse(error::destination("rename", errno)),
         }
     }
+}
+
+/// Device and inode.
+fn inode(facts: &Facts) -> (u64, u64) {
+    (facts.identity.dev, facts.identity.ino)
 }
 
 /// Makes the content of each file durable by itself. A further name of a file whose sync failed

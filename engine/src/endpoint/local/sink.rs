@@ -189,6 +189,10 @@ impl ObjectSink for LocalSink {
         {
             return Ok(None);
         }
+        if shape.sparse || facts.size > shape.bytes {
+            let cut = rustix::fs::ftruncate(&file, shape.bytes);
+            cut.map_err(|errno| error::destination("ftruncate", errno))?;
+        }
         place.dir.publish_new(old, temp).map_err(|errno| error::destination("rename", errno))?;
         Ok(Some(Box::new(LocalIntake::new(place, Some(temp), file, shape))))
     }

@@ -249,15 +249,8 @@ ALL: List[CodeSpec] = [
         "resource",
         True,
         "free space or raise the quota, then send the command again",
-        "The destination is full or over quota. What was published is whole; the rest was removed.",
-    ),
-    CodeSpec(
-        "DST_WRITE",
-        1205,
-        "data",
-        True,
-        "check the device and its kernel log",
-        "Writing the destination failed. The partial file was removed.",
+        "The destination is full or over quota. What was published is whole; the rest was "
+        "removed, but for large files that a key goes on with.",
     ),
     CodeSpec(
         "DST_CHANGED",
@@ -267,6 +260,14 @@ ALL: List[CodeSpec] = [
         "send the command again; see who else writes to the destination",
         "What stands at the destination changed since the command looked at it. It was left "
         "as it is.",
+    ),
+    CodeSpec(
+        "DST_WRITE",
+        1205,
+        "data",
+        True,
+        "check the device and its kernel log",
+        "Writing the destination failed. The partial file was removed.",
     ),
     CodeSpec(
         "DST_TYPE",
