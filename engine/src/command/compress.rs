@@ -177,7 +177,8 @@ impl Compress {
         };
         single.run(|intake| {
             let reader = source.open(item)?;
-            let (_, attributes) = reader.facts();
+            let (_, mut attributes) = reader.facts();
+            attributes.mode = reader.extended(Carry::PLAIN)?.mode(attributes.mode);
             let outcome = packer.pack(job, &*reader, intake)?;
             if !outcome.whole {
                 add(&job.progress.bytes_redone, outcome.packed.plain);
@@ -252,6 +253,9 @@ impl Compress {
                 data["ratio"] = ratio(told.original, told.stored).into();
                 data["items"] = job.progress.items_ok.load(Ordering::Relaxed).into();
             }
+        }
+        if let Some(lost) = super::lost(job) {
+            data["lost"] = lost;
         }
         data
     }

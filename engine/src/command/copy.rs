@@ -365,13 +365,8 @@ impl Work for Copy {
         if kind == ItemKind::File {
             data["digests"] = job.last_digests.take();
         }
-        let lost: Vec<Value> = job
-            .losses
-            .all()
-            .map(|(what, items)| json!({ "what": what.name(), "items": items }))
-            .collect();
-        if !lost.is_empty() {
-            data["lost"] = lost.into();
+        if let Some(lost) = super::lost(job) {
+            data["lost"] = lost;
         }
         if let Some(path) = manifest {
             data["manifest"] = json!(BytePath::new(&path));

@@ -207,7 +207,8 @@ impl Decompress {
         };
         single.run(|intake| {
             let reader = source.open(item)?;
-            let (_, attributes) = reader.facts();
+            let (_, mut attributes) = reader.facts();
+            attributes.mode = reader.extended(Carry::PLAIN)?.mode(attributes.mode);
             let outcome = match unpack(job, &*reader, &how, Some(intake)) {
                 // Damage that is seen while the source changes may be none.
                 Err(error) if error.kind() == Kind::SourceCorrupt && !reader.unchanged()? => {

@@ -1,5 +1,7 @@
 //! What hangs on an item beside mode, owner and times: extended attributes and access lists.
 
+use crate::model::loss::{Loss, What, lose};
+
 /// Bytes before the entries of an access list: its version.
 const ACL_HEAD_BYTES: usize = 4;
 /// Bytes of an entry: tag, permissions and id, little-endian.
@@ -38,6 +40,30 @@ impl Extended {
         let mask = permissions(ACL_MASK).unwrap_or(7);
         Some(u32::from(permissions(ACL_GROUP)? & mask & 7) << 3)
     }
+
+    /// The mode of an item that goes without its access list: with the list, the group's bits of
+    /// `mode` are its mask, which would give the group what the list does not. What a damaged list
+    /// gives the group is not known, and it gets nothing.
+    #[must_use]
+    pub fn mode(&self, mode: u32) -> u32 {
+        match &self.access {
+            Some(_) => mode & !0o070 | self.group_bits().unwrap_or_default(),
+            None => mode,
+        }
+    }
+
+    /// What is lost where none of this is kept, as `call` showed.
+    #[must_use]
+    pub fn losses(&self, call: &'static str) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        if !self.xattrs.is_empty() || self.cut {
+            lose(&mut losses, Loss { what: What::Xattrs, call, errno: None });
+        }
+        if self.access.is_some() || self.default.is_some() {
+            lose(&mut losses, Loss { what: What::Acls, call, errno: None });
+        }
+        losses
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +87,10 @@ mod tests {
         assert_eq!(acl(&[(1, 6), (2, 7), (4, 7), (0x10, 4), (0x20, 0)]).group_bits(), Some(0o40));
         assert_eq!(acl(&[(1, 6), (4, 5), (0x20, 0)]).group_bits(), Some(0o50));
         for bytes in [vec![], vec![2, 0], vec![2, 0, 0, 0, 4]] {
-            assert_eq!(Extended { access: Some(bytes), ..Extended::default() }.group_bits(), None);
+            let damaged = Extended { access: Some(bytes), ..Extended::default() };
+            assert_eq!((damaged.group_bits(), damaged.mode(0o4674)), (None, 0o4604));
         }
+        assert_eq!(Extended::default().mode(0o4674), 0o4674);
+        assert_eq!(acl(&[(1, 6), (2, 7), (4, 4), (0x10, 7), (0x20, 4)]).mode(0o674), 0o644);
     }
 }

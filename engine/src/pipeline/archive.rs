@@ -17,8 +17,9 @@ use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::spill::SpillMap;
 use crate::limits::{ARCHIVE_NAMES_BYTES, BLOCK_BYTES_MIN, CHANGED_ATTEMPTS, CHUNK_BYTES};
-use crate::model::choice::LinkPolicy;
+use crate::model::choice::{Carry, LinkPolicy};
 use crate::model::crc::Crc64;
+use crate::model::extended::Extended;
 use crate::model::item::{Attributes, Item, ItemKind, Special};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
@@ -33,6 +34,9 @@ use crate::progress::{Spent, add};
 const TAR_BLOCK_BYTES: usize = 1 << 20;
 /// A plain tar is filled up to a multiple of this, as its tools do.
 const TAR_RECORD_BYTES: u64 = 10 << 10;
+/// What items are asked for beside their mode: the group's bits depend on the access list, and what
+/// an archive does not keep is told.
+const ASKED: Carry = Carry { setuid: true, xattrs: true, acls: true, ..Carry::PLAIN };
 
 /// How an archive is made.
 pub struct Archiver<'a> {
@@ -277,19 +281,20 @@ struct Original {
     data: u64,
     size: u64,
     crc: u64,
+    mode: u32,
 }
 
 impl Original {
     fn stored(&self) -> Vec<u8> {
-        let numbers = [self.data, self.size, self.crc].map(u64::to_le_bytes);
+        let numbers = [self.data, self.size, self.crc, self.mode.into()].map(u64::to_le_bytes);
         [numbers.as_flattened(), &self.path].concat()
     }
 
     fn read(stored: &[u8]) -> Option<Self> {
-        let (numbers, path) = stored.split_first_chunk::<24>()?;
+        let (numbers, path) = stored.split_first_chunk::<32>()?;
         let (words, _) = numbers.as_chunks::<8>();
-        let [data, size, crc] = <[[u8; 8]; 3]>::try_from(words).ok()?.map(u64::from_le_bytes);
-        Some(Self { path: path.to_vec(), data, size, crc })
+        let [data, size, crc, mode] = <[[u8; 8]; 4]>::try_from(words).ok()?.map(u64::from_le_bytes);
+        Some(Self { path: path.to_vec(), data, size, crc, mode: u32::try_from(mode).ok()? })
     }
 }
 
@@ -387,9 +392,20 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     /// Writes the directories that waited for an item.
     fn directories(&mut self) -> Result<()> {
         for directory in std::mem::take(&mut self.waiting) {
-            let entry = self.entry(&directory, MemberKind::Directory, 0, &directory.attributes);
+            let extended = match self.source.extended(&directory, ASKED) {
+                Err(error) if !ends_job(error.kind()) => {
+                    self.failed(&directory.path, error)?;
+                    // What its list gives the group is not known: nothing.
+                    Extended { access: Some(Vec::new()), ..Extended::default() }
+                }
+                other => other?,
+            };
+            let mut attributes = directory.attributes;
+            attributes.mode = extended.mode(attributes.mode);
+            let entry = self.entry(&directory, MemberKind::Directory, 0, &attributes);
             self.write(&encode(&entry))?;
             self.record(Member { entry, data: 0, crc: None, links: 1, refused: None })?;
+            self.job.lose(directory.path.as_bytes(), &extended.losses("listxattr"));
         }
         Ok(())
     }
@@ -446,10 +462,14 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
                 return Err(EngineError::new(Kind::SourceSpecial, message));
             }
         };
+        let extended = self.source.extended(item, ASKED)?;
         self.directories()?;
-        let entry = self.entry(item, kind, 0, &item.attributes);
+        let mut attributes = item.attributes;
+        attributes.mode = extended.mode(attributes.mode);
+        let entry = self.entry(item, kind, 0, &attributes);
         self.write(&encode(&entry))?;
         self.record(Member { entry, data: 0, crc: None, links: 1, refused: None })?;
+        self.job.lose(item.path.as_bytes(), &extended.losses("listxattr"));
         Ok(0)
     }
 
@@ -464,7 +484,9 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         for attempt in 1..=CHANGED_ATTEMPTS {
             let open = || self.source.open(item);
             let reader = self.job.progress.timed(Spent::SourceRead, open)?;
-            let (size, attributes) = reader.facts();
+            let (size, mut attributes) = reader.facts();
+            let extended = reader.extended(ASKED)?;
+            attributes.mode = extended.mode(attributes.mode);
             let entry = self.entry(item, MemberKind::File, size, &attributes);
             let header = encode(&entry);
             let needed = (header.len() as u64).saturating_add(size).saturating_add(512);
@@ -477,6 +499,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
             if let Read::Whole(crc) = read {
                 let data =
                     if needed <= self.block_bytes as u64 { self.data_of(size) } else { begin };
+                self.job.lose(item.path.as_bytes(), &extended.losses("listxattr"));
                 return self.keep(item, key, entry, data, crc);
             }
             add(&self.job.progress.bytes_redone, size);
@@ -506,8 +529,8 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     ) -> Result<u64> {
         let (size, crc) = (entry.size, crc.value);
         if item.attributes.links > 1 {
-            let path = entry.path.clone();
-            self.originals.put(key, Original { path, data, size, crc }.stored())?;
+            let (path, mode) = (entry.path.clone(), entry.mode);
+            self.originals.put(key, Original { path, data, size, crc, mode }.stored())?;
         }
         let links = item.attributes.links;
         self.record(Member { entry, data, crc: Some(crc), links, refused: None })?;
@@ -516,8 +539,9 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
 
     /// One more name of a file that is in the archive.
     fn again(&mut self, item: &Item, original: Original) -> Result<u64> {
-        let Original { path, data, size, crc } = original;
-        let mut entry = self.entry(item, MemberKind::Hard(path), 0, &item.attributes);
+        let Original { path, data, size, crc, mode } = original;
+        let attributes = Attributes { mode, ..item.attributes };
+        let mut entry = self.entry(item, MemberKind::Hard(path), 0, &attributes);
         self.write(&encode(&entry))?;
         (entry.kind, entry.size) = (MemberKind::File, size);
         let links = item.attributes.links;

@@ -70,6 +70,55 @@ fn a_tree_comes_back_and_gnu_tar_reads_it() {
     assert_eq!(place.leftovers().len(), 0);
 }
 
+fn sh(place: &Place, script: &str) {
+    let mut command = Command::new("sh");
+    let told = command.args(["-ec", script]).current_dir(place.dir.path()).output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+}
+
+#[test]
+fn the_mask_of_an_access_list_is_not_the_groups_mode_and_what_is_lost_is_told() {
+    let place = Place::new();
+    sh(
+        &place,
+        "
+        mkdir -p src/dir
+        echo listed >src/aa; ln src/aa src/name; echo plain >src/zz; mkfifo src/pipe
+        chmod 644 src/aa src/zz src/pipe; chmod 755 src src/dir
+        setfacl -m u:1000:rwx src/aa src/pipe
+        setfacl -m u:1000:rwx,g::--x src/dir
+        setfacl -d -m u:1000:rwx src/dir
+        setfattr -n user.one -v 1 src/zz
+        ",
+    );
+    let mut session = Session::start(&place, &[]);
+    let mode = |name: &str| place.path(name).metadata().unwrap().mode() & 0o7777;
+    assert_eq!((mode("src/aa"), mode("src/dir")), (0o674, 0o775));
+    for ending in ["tar", "tar.gz", "tar.zst"] {
+        let (archive, out) = (format!("a.{ending}"), format!("out-{ending}"));
+        let packed =
+            session.call(&json!({"op": "compress", "id": "z", "src": "src", "dst": archive}));
+        let lost = json!([{"what": "xattrs", "items": 1}, {"what": "acls", "items": 3}]);
+        assert_eq!(ok(&packed)["lost"], lost, "{packed}");
+        assert_eq!(packed["warnings_total"], 2, "{packed}");
+        let restore = json!({
+            "op": "decompress", "id": "u", "src": archive, "dst": out, "exclude": ["aa"],
+        });
+        ok(&session.call(&restore));
+        let found = ["name", "dir", "pipe", "zz"].map(|name| mode(&format!("{out}/{name}")));
+        assert_eq!(
+            found.map(|mode| format!("{mode:o}")),
+            ["644", "715", "644", "644"],
+            "{archive}"
+        );
+    }
+    for (op, src, dst) in [("compress", "src/aa", "aa.gz"), ("decompress", "listed.gz", "aa")] {
+        sh(&place, "test ! -f aa.gz || { cp aa.gz listed.gz; setfacl -m u:1000:rwx listed.gz; }");
+        ok(&session.call(&json!({"op": op, "id": "f", "src": src, "dst": dst})));
+        assert_eq!(mode(dst), 0o644, "{op}");
+    }
+}
+
 #[test]
 fn archives_of_others_are_restored() {
     let place = Place::new();

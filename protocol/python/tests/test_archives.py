@@ -74,6 +74,37 @@ def test_a_tree_survives_an_archive(
         assert os.path.samefile(tmp_path / "out" / first.name, tmp_path / "out" / "again")
 
 
+# The mask lets user 1000 write and run; the owning group may only read.
+LIST = bytes.fromhex(
+    "0200000001000600ffffffff02000700e803000004000400ffffffff10000700ffffffff20000400ffffffff"
+)
+
+
+@pytest.mark.parametrize("form", ["tar", "tar_gzip"])
+def test_the_mask_of_an_access_list_is_not_the_groups_mode(
+    form: str, backend: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "in"
+    (source / "dir").mkdir(parents=True)
+    for path in (source / "a", source / "b"):
+        path.write_text("x")
+    try:
+        for path in (source / "a", source / "dir"):
+            os.setxattr(path, "system.posix_acl_access", LIST)
+        os.setxattr(source / "b", "user.one", b"1")
+    except OSError as error:
+        pytest.skip("no access lists here: %s" % error)
+    os.link(source / "a", source / "name")
+    assert stat.S_IMODE((source / "a").stat().st_mode) == 0o674
+    packed = one_shot(backend, tmp_path, op="compress", src="in", dst="a", format=form)
+    lost = [{"what": "xattrs", "items": 1}, {"what": "acls", "items": 2}]
+    assert (packed["data"]["lost"], packed["warnings_total"]) == (lost, 2), packed
+    restored = one_shot(backend, tmp_path, op="decompress", src="a", dst="out", format=form)
+    assert restored["status"] == "ok", restored
+    for name in ("a", "name", "dir"):
+        assert stat.S_IMODE((tmp_path / "out" / name).stat().st_mode) == 0o644
+
+
 @pytest.mark.parametrize("other", ["native", "python"])
 def test_a_file_survives_both_servers(backend: str, other: str, tmp_path: Path) -> None:
     plain = scratch.pattern(3_000_000) + bytes(500_000)

@@ -294,7 +294,7 @@ def test_names_of_any_bytes_survive_an_archive(names: List[bytes]) -> None:
     status = os.stat(__file__)
     data = b""
     for name in names:
-        data += header(b"d/" + name.strip(b"/") + b"x", "symlink", status, name)
+        data += header(b"d/" + name.strip(b"/") + b"x", "symlink", status, 0o777, name)
     data += end(len(data))
     assert len(data) % 10240 == 0
     reader = Reader(iter([data]))
@@ -304,7 +304,7 @@ def test_names_of_any_bytes_survive_an_archive(names: List[bytes]) -> None:
 
 def test_times_of_members_are_kept_to_the_nanosecond() -> None:
     status = os.stat_result((0o100644, 1, 1, 1, 0, 0, 0, 0, 5, 0), {"st_mtime_ns": 5_000_000_007})
-    data = header(b"a", "file", status) + padding(0)
+    data = header(b"a", "file", status, 0o644) + padding(0)
     (one,) = list(Reader(iter([data + end(len(data))])))
     assert (one.path, one.mtime_ns, one.mode) == (b"a", 5_000_000_007, 0o644)
 

@@ -47,10 +47,10 @@ class Member(NamedTuple):
 # Writing.
 
 
-def header(path: bytes, kind: str, status: os.stat_result, link: bytes = b"") -> bytes:
-    """The blocks before a member's content."""
+def header(path: bytes, kind: str, status: os.stat_result, mode: int, link: bytes = b"") -> bytes:
+    """The blocks before a member's content; ``mode`` is the one that is kept."""
     info = tarfile.TarInfo(_text(path))
-    info.mode = stat.S_IMODE(status.st_mode)
+    info.mode = stat.S_IMODE(mode)
     info.uid, info.gid = status.st_uid, status.st_gid
     info.mtime = status.st_mtime_ns // 10**9
     if kind == "file":

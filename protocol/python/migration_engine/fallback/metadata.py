@@ -109,6 +109,12 @@ class Attributes(NamedTuple):
             return None
         return (permissions[_ACL_GROUP] & permissions.get(_ACL_MASK, 7) & 7) << 3
 
+    @property
+    def plain_mode(self) -> int:
+        """The mode where the access list is not kept; of a damaged one, the group gets nothing."""
+        mode = self.status.st_mode
+        return mode & ~0o070 | (self.group_bits or 0) if _ACCESS in self.named else mode
+
 
 def read_attributes(held: Held, status: os.stat_result, preserve: FrozenSet[str]) -> Attributes:
     """The attributes of a source; where there are no extended ones, it has none."""

@@ -212,6 +212,9 @@ class _Compress:
         staged.is_item = False
         more = _sizes(bundler.original, bundler.stored)
         more["items"] = job.items_ok
+        lost = job.losses.data()
+        if lost:
+            more["lost"] = lost
         return staged, more
 
 
