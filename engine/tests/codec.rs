@@ -306,3 +306,41 @@ fn names_and_magic_tell_the_form() {
     }
     assert!(codec::by_magic(b"\x1f").is_none() && codec::by_magic(b"plain").is_none());
 }
+
+/// A subfield that covers more than its member hides what follows from those who believe it.
+#[test]
+fn bytes_behind_the_end_of_a_gzip_member_are_no_part_of_it() {
+    let gzip = codec::by_name("gzip").unwrap();
+    let plain = mixed(5_000, 1);
+    let first = pack(gzip, 6, &plain, 5_000);
+    let trailer = first[first.len() - 8..].to_vec();
+    let behind: [Vec<u8>; 4] = [
+        pack(gzip, 6, &mixed(700, 2), 700),
+        // The same content: the trailer at the end is the one that is wanted.
+        first.clone(),
+        trailer.clone(),
+        [b"junk", &trailer[..]].concat(),
+    ];
+    let mut hides = first.clone();
+    assert!(unpack_members(gzip, &hides).unwrap().unwrap() == plain);
+    for more in behind {
+        hides.truncate(first.len());
+        hides.extend_from_slice(&more);
+        let length = (hides.len() as u32).to_le_bytes();
+        hides[16..20].copy_from_slice(&length);
+        let Some(Err(error)) = unpack_members(gzip, &hides) else {
+            panic!("{} bytes were passed over", more.len());
+        };
+        assert_eq!(error.kind(), Kind::SourceCorrupt);
+    }
+}
+
+/// A checksum may stand within the content that it is of.
+#[test]
+fn a_gzip_member_with_its_own_trailer_in_its_bytes_is_read() {
+    let gzip = codec::by_name("gzip").unwrap();
+    for plain in [vec![], vec![0; 70_000]] {
+        let stored = pack(gzip, 1, &plain, 70_000);
+        assert!(unpack_members(gzip, &stored).unwrap().unwrap() == plain);
+    }
+}

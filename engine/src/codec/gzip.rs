@@ -200,11 +200,35 @@ impl MemberDecoder for Members {
     fn unpack(&mut self, stored: &[u8], plain: &mut [u8]) -> Result<()> {
         let len = plain.len();
         match self.0.gzip_decompress(stored, plain) {
-            Ok(given) if given == len => Ok(()),
+            Ok(given) if given == len && is_whole(stored, plain)? => Ok(()),
+            Ok(given) if given == len => Err(corrupt("a gzip member ends before its header says")),
             Ok(_) => Err(corrupt("a gzip member is shorter than its header says")),
             Err(_) => Err(corrupt("a gzip member is damaged")),
         }
     }
+}
+
+/// Whether the member that gave `plain` takes all of `stored`: bytes behind its end would be lost.
+///
+/// The library does not tell where it ended, but it found this content's checksum and size there.
+/// Where they stand at the very end and nowhere else, that was the end. Otherwise it is decoded
+/// once more by one that tells.
+fn is_whole(stored: &[u8], plain: &mut [u8]) -> Result<bool> {
+    let Some((front, trailer)) = stored.split_last_chunk::<TRAILER_BYTES>() else {
+        return Ok(false);
+    };
+    let before = stored.get(..stored.len() - 1).unwrap_or_default();
+    if before.windows(TRAILER_BYTES).all(|bytes| bytes != trailer) {
+        let mut crc = Crc::new();
+        crc.update(plain);
+        let own = u64::from(crc.sum()) | (plain.len() as u64) << 32;
+        return Ok(own.to_le_bytes() == *trailer);
+    }
+    let begin = header(stored)?.map_or(0, |header| header.bytes);
+    let deflated = front.get(begin..).unwrap_or_default();
+    let mut inflate = Decompress::new(false);
+    let status = inflate.decompress(deflated, plain, FlushDecompress::Finish);
+    Ok(matches!(status, Ok(Status::StreamEnd)) && inflate.total_in() == deflated.len() as u64)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

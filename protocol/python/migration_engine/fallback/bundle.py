@@ -119,7 +119,7 @@ class Bundler:
         lost = ["xattrs"] if given.cut or given.has("xattrs") else []
         if not given.has("acls"):
             return status.st_mode, lost
-        return given.plain_mode, lost + ["acls"]
+        return given.plain_mode, [*lost, "acls"]
 
     def _one(self, source: Source, path: bytes, kind: str, status: os.stat_result) -> None:
         job = self._job
