@@ -252,3 +252,86 @@ fn an_archive_whose_tables_have_no_room_is_read_in_order() {
     assert_eq!(damaged.0, Some(Kind::SourceCorrupt));
     assert_eq!(looked_for(&chunk, 0, 1, (256, Caps::NONE)).0, None);
 }
+
+/// An archive of these frames in memory, each with the plain bytes that its table tells.
+fn framed(frames: &[(Vec<u8>, usize)]) -> Arc<Vec<u8>> {
+    let told = |(stored, plain): &(Vec<u8>, usize)| Frame {
+        stored: stored.len() as u32,
+        plain: *plain as u32,
+    };
+    let table = seek_table(&frames.iter().map(told).collect::<Vec<_>>());
+    let stored = frames.iter().flat_map(|(stored, _)| stored.clone());
+    Arc::new(stored.chain(table).collect())
+}
+
+fn opened<T>(bytes: &Arc<Vec<u8>>, with: impl FnOnce(&ArchiveSource<'_>) -> T) -> T {
+    let open = || -> Result<Box<dyn Reader>> {
+        Ok(Box::new(Counted { bytes: Arc::clone(bytes), read: Arc::default() }))
+    };
+    let opening = Opening {
+        codec: codec::by_name("zstd"),
+        caps: Caps::NONE,
+        frames_kept: 1,
+        table_bytes: 1 << 20,
+        stream_bytes: 64 << 20,
+        pass: &|| Ok(()),
+        disk: None,
+        open: &open,
+    };
+    with(&ArchiveSource::open(&opening, Identity::default()).unwrap())
+}
+
+#[test]
+fn a_table_hides_no_member() {
+    let header = |name: &[u8]| encode(&empty(name).entry);
+    let told = |plain: Vec<u8>| (packed(&plain), plain.len());
+    let hidden = (packed(&header(b"hidden")), 0);
+    let end = told(end_of_archive().to_vec());
+    for frames in [
+        vec![told(header(b"seen")), hidden.clone(), end.clone()],
+        // Two frames in one that is said to be skippable and of another length.
+        vec![told(header(b"seen")), ([skippable(1, b""), hidden.0].concat(), 0), end],
+    ] {
+        let archive = framed(&frames);
+        for name in [&b"seen"[..], b"hidden"] {
+            let path = ItemPath::parse(name).unwrap();
+            let found = opened(&archive, |source| source.find(&path).unwrap().is_some());
+            assert!(found, "{}", String::from_utf8_lossy(name));
+        }
+    }
+}
+
+#[test]
+fn an_index_that_tells_of_other_members_than_the_tar_opens_none_of_them() {
+    let header = encode(&empty(b"real").entry);
+    let tar = [&header[..], &header, &end_of_archive()].concat();
+    let opens = |member: Member| {
+        let mut index = IndexWriter::default();
+        index.add(&member);
+        let records = index.take();
+        let tar = (packed(&tar), tar.len());
+        let chunk = wrap(&packed(&records), records.len());
+        let footer = footer(1, &[tar.0.len() as u64]);
+        opened(&framed(&[tar, (chunk, 0), (footer, 0)]), |source| {
+            assert!(source.is_indexed());
+            let path = ItemPath::parse(&member.entry.path).unwrap();
+            let item = source.find(&path).unwrap().unwrap();
+            source.open(&item).map(drop).map_err(|error| error.kind())
+        })
+    };
+    let with = |change: &dyn Fn(&mut Member)| {
+        let mut member = empty(b"real");
+        change(&mut member);
+        member
+    };
+    assert_eq!(opens(with(&|_| {})), Ok(()));
+    assert_eq!(opens(with(&|member| member.data = 1024)), Ok(()));
+    let names = |member: &mut Member| (member.entry.path, member.links) = (b"name".to_vec(), 2);
+    assert_eq!(opens(with(&names)), Ok(()), "one more name");
+    let other = |member: &mut Member| member.entry.path = b"other".to_vec();
+    assert_eq!(opens(with(&other)), Err(Kind::SourceCorrupt));
+    assert_eq!(opens(with(&|member| member.entry.size = 9)), Err(Kind::SourceCorrupt));
+    for data in [0, 100, 511, 1000, 1536, 1 << 40] {
+        assert_eq!(opens(with(&|member| member.data = data)), Err(Kind::SourceCorrupt), "{data}");
+    }
+}

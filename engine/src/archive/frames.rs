@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use crate::archive::plain::Plain;
 use crate::codec::contract::MemberDecoder;
 use crate::codec::{
-    Caps, Codec, Extent, Frame, Packing, SEEK_TABLE_FOOTER_BYTES, SeekTable, Table,
+    Caps, Codec, Extent, Frame, Packing, SEEK_TABLE_FOOTER_BYTES, SKIPPABLE_HEAD_BYTES, SeekTable,
+    Table, is_skippable,
 };
 use crate::endpoint::contract::Reader;
 use crate::error::{EngineError, Kind, Result};
@@ -36,7 +37,7 @@ pub struct Frames {
     decoders: Mutex<Vec<Box<dyn MemberDecoder>>>,
 }
 
-/// The frames of a file; `None` where they cannot be told, or where tables of them would take more
+/// The frames of a file; `None` where they cannot be told or are not what their table says, or where tables of them would take more
 /// memory than `table_bytes`. Frames without plain bytes may be of any length.
 ///
 /// # Errors
@@ -74,7 +75,30 @@ fn by_seek_table(reader: &dyn Reader, most: u64) -> Result<Option<Vec<Frame>>> {
     read_exactly(reader, size - bytes, &mut stored)?;
     let frames = table.entries(&stored);
     let sum = |frames: &Vec<Frame>| frames.iter().map(|frame| u64::from(frame.stored)).sum::<u64>();
-    Ok(frames.filter(|frames| sum(frames) == size - bytes))
+    let Some(frames) = frames.filter(|frames| sum(frames) == size - bytes) else {
+        return Ok(None);
+    };
+    Ok(hides_nothing(reader, &frames)?.then_some(frames))
+}
+
+/// Whether the frames that a table gives no plain bytes have none: they are never decoded, and
+/// what a table hides so would still be there for whoever reads the file in order.
+fn hides_nothing(reader: &dyn Reader, frames: &[Frame]) -> Result<bool> {
+    let mut at = 0;
+    for frame in frames {
+        if frame.plain == 0 {
+            let mut head = [0; SKIPPABLE_HEAD_BYTES];
+            if (frame.stored as usize) < head.len() {
+                return Ok(false);
+            }
+            read_exactly(reader, at, &mut head)?;
+            if !is_skippable(&head, frame.stored) {
+                return Ok(false);
+            }
+        }
+        at += u64::from(frame.stored);
+    }
+    Ok(true)
 }
 
 /// Goes from header to header: our own gzip members tell their sizes.

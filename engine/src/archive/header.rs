@@ -57,9 +57,10 @@ pub fn encode(entry: &Entry) -> Vec<u8> {
     out
 }
 
-const NAME_BYTES: usize = 100;
+/// Bytes of a name, or of a link's text, in a header.
+pub const NAME_BYTES: usize = 100;
 /// Greatest number of eleven octal digits.
-const OCTAL_11_MAX: u64 = (1 << 33) - 1;
+pub const OCTAL_11_MAX: u64 = (1 << 33) - 1;
 /// Greatest number of seven octal digits.
 const OCTAL_7_MAX: u32 = (1 << 21) - 1;
 

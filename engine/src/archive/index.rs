@@ -133,7 +133,7 @@ impl Index {
         let mut begin = 0;
         let mut wanted = chunks.iter().peekable();
         for frame in frames {
-            if wanted.next_if_eq(&&begin).is_some() {
+            if frame.plain == 0 && wanted.next_if_eq(&&begin).is_some() {
                 found.push((begin, *frame));
             }
             begin += u64::from(frame.stored);

@@ -2,7 +2,7 @@
 
 use rustix::fs::makedev;
 
-use crate::archive::header::{BLOCK, padding};
+use crate::archive::header::{BLOCK, NAME_BYTES, OCTAL_11_MAX, padding};
 use crate::archive::member::{Entry, Kind, Member};
 use crate::archive::names::item_path;
 use crate::archive::plain::{Pass, Plain, fill};
@@ -182,6 +182,28 @@ impl<'a> Scan<'a> {
         }
         Ok(member)
     }
+}
+
+/// Checks that the header just in front of a member's content says the same as an index that led
+/// there: a file of this size, and where it has one name alone, this name as far as the header
+/// itself holds it.
+///
+/// # Errors
+/// `SourceCorrupt` when it says something else; those of `plain`.
+pub fn agree(plain: &dyn Plain, member: &Member) -> Result<()> {
+    let wrong = || corrupt("a header does not say what the index says", member.data);
+    let begin = member.data.checked_sub(BLOCK as u64).ok_or_else(wrong)?;
+    let mut block = [0; BLOCK];
+    if fill(plain, begin, &mut block)? < BLOCK {
+        return Err(wrong());
+    }
+    let header = Header::read(&block).map_err(|_| wrong())?;
+    let Entry { path, size, .. } = &member.entry;
+    let name = path.get(..NAME_BYTES).unwrap_or(path);
+    let is_same = header.flag == b'0'
+        && header.size == (*size).min(OCTAL_11_MAX)
+        && (member.links > 1 || header.path == name);
+    if is_same { Ok(()) } else { Err(wrong()) }
 }
 
 /// Numbers as they are stored one after the other.

@@ -8,7 +8,7 @@ use crate::archive::index::{Index, IndexScan};
 use crate::archive::member::{self, Member};
 use crate::archive::names::item_path;
 use crate::archive::plain::{Bytes, Pass, Plain};
-use crate::archive::scan::Scan;
+use crate::archive::scan::{Scan, agree};
 use crate::archive::stream::Stream;
 use crate::archive::walk::Walk;
 use crate::codec::{Caps, Codec};
@@ -265,6 +265,9 @@ impl ObjectSource for ArchiveSource<'_> {
             return Err(EngineError::new(Kind::Internal, "the item belongs to another endpoint"));
         };
         let (plain, size) = (Arc::clone(&self.plain), member.entry.size);
+        if self.index.is_some() {
+            agree(&*plain, &member)?;
+        }
         Ok(Box::new(Content::new(plain, member.data, size, item.attributes, member.crc)))
     }
 }

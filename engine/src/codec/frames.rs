@@ -11,7 +11,9 @@ const SEEKABLE_MAGIC: u32 = 0x8f92_eab1;
 /// Number of frames, a descriptor, a magic number.
 pub const SEEK_TABLE_FOOTER_BYTES: usize = 9;
 const ENTRY_BYTES: usize = 8;
-const HEAD_BYTES: usize = 8;
+/// Header of a skippable frame: a magic number, and the length of what follows.
+pub const SKIPPABLE_HEAD_BYTES: usize = 8;
+const HEAD_BYTES: usize = SKIPPABLE_HEAD_BYTES;
 
 /// A skippable frame of this kind (0 to 15) around `content`.
 #[must_use]
@@ -19,6 +21,14 @@ pub fn skippable(kind: u32, content: &[u8]) -> Vec<u8> {
     let magic = SKIPPABLE_MAGIC as u32 | (kind & 15);
     let len = content.len() as u32;
     [&magic.to_le_bytes(), &len.to_le_bytes(), content].concat()
+}
+
+/// Whether a frame of so many stored bytes that begins so is a skippable one: no decoder gives
+/// anything for it.
+#[must_use]
+pub fn is_skippable(head: &[u8; SKIPPABLE_HEAD_BYTES], stored: u32) -> bool {
+    little(head, 0, 4).is_some_and(|magic| magic & !15 == SKIPPABLE_MAGIC)
+        && little(head, 4, 4).is_some_and(|len| len + HEAD_BYTES as u64 == u64::from(stored))
 }
 
 /// The seek table of these frames, in file order; skippable ones count with no plain bytes.

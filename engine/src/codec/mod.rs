@@ -24,7 +24,9 @@ mod zstd;
 pub use contract::{Caps, Codec, Extent, Frame, Grant, Levels, Packing, Table};
 pub use decoder::Decoder;
 pub use encoder::{Encoder, Packed};
-pub use frames::{SEEK_TABLE_FOOTER_BYTES, SeekTable, seek_table, skippable};
+pub use frames::{
+    SEEK_TABLE_FOOTER_BYTES, SKIPPABLE_HEAD_BYTES, SeekTable, is_skippable, seek_table, skippable,
+};
 
 /// Every form, in the order in which magic bytes are tried.
 pub static CODECS: [&Codec; 4] = [&gzip::CODEC, &zstd::CODEC, &lz4::CODEC, &brotli::CODEC];
