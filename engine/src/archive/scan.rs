@@ -30,8 +30,8 @@ struct Ahead {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
+    uid: Option<u32>,
+    gid: Option<u32>,
     mtime: Option<Timestamp>,
     sparse: bool,
 }
@@ -139,14 +139,13 @@ impl<'a> Scan<'a> {
         if ahead.sparse {
             refused = Some("a sparse member, written in a form that is not known");
         }
-        let id = |ahead: Option<u64>, header: u32| ahead.map_or(header, |id| id as u32);
         let entry = Entry {
             path,
             kind,
             size,
             mode: header.mode,
-            uid: id(ahead.uid, header.uid),
-            gid: id(ahead.gid, header.gid),
+            uid: ahead.uid.unwrap_or(header.uid),
+            gid: ahead.gid.unwrap_or(header.gid),
             mtime: ahead.mtime.unwrap_or(Timestamp::new(header.mtime, 0)),
         };
         // How many names follow is not known until the end.
@@ -246,18 +245,24 @@ impl Header {
         let prefix = if is_ustar { text(345, 155) } else { Vec::new() };
         let name = text(0, 100);
         let path = if prefix.is_empty() { name } else { [prefix, name].join(&b'/') };
-        let number = |at, len| number(part(at, len)).unwrap_or_default();
-        let size = u64::try_from(number(124, 12)).map_err(|_| "a tar header has a size below 0")?;
+        // What is not understood is not taken for 0: content would be read as headers.
+        let number =
+            |at, len| number(part(at, len)).ok_or("a tar header has a number that is none");
+        let size =
+            u64::try_from(number(124, 12)?).map_err(|_| "a tar header has a size below 0")?;
+        let id = |at| {
+            u32::try_from(number(at, 8)?).map_err(|_| "a tar header has a number beyond all ids")
+        };
         Ok(Self {
             path,
             link: text(157, 100),
             flag: part(156, 1).first().copied().unwrap_or_default(),
             size,
-            mode: number(100, 8) as u32 & 0o7777,
-            uid: number(108, 8) as u32,
-            gid: number(116, 8) as u32,
-            mtime: number(136, 12),
-            device: makedev(number(329, 8) as u32, number(337, 8) as u32),
+            mode: (number(100, 8)? & 0o7777) as u32,
+            uid: id(108)?,
+            gid: id(116)?,
+            mtime: number(136, 12)?,
+            device: makedev(id(329)?, id(337)?),
         })
     }
 }
@@ -289,14 +294,15 @@ fn records(mut bytes: &[u8], ahead: &mut Ahead) -> Option<()> {
         let record = bytes.get(space + 1..length)?.strip_suffix(b"\n")?;
         let equals = record.iter().position(|byte| *byte == b'=')?;
         let (key, value) = (record.get(..equals)?, record.get(equals + 1..)?);
-        let decimal = || std::str::from_utf8(value).ok()?.parse().ok();
+        let decimal = || digits(std::str::from_utf8(value).ok()?)?.parse::<u64>().ok();
+        let id = || u32::try_from(decimal()?).ok();
         match key {
             b"path" => ahead.path = Some(value.to_vec()),
             b"linkpath" => ahead.link = Some(value.to_vec()),
             b"size" => ahead.size = Some(decimal()?),
-            b"uid" => ahead.uid = decimal(),
-            b"gid" => ahead.gid = decimal(),
-            b"mtime" => ahead.mtime = time(value),
+            b"uid" => ahead.uid = Some(id()?),
+            b"gid" => ahead.gid = Some(id()?),
+            b"mtime" => ahead.mtime = Some(time(value)?),
             _ => ahead.sparse |= key.starts_with(b"GNU.sparse."),
         }
         bytes = bytes.get(length..)?;
@@ -304,13 +310,19 @@ fn records(mut bytes: &[u8], ahead: &mut Ahead) -> Option<()> {
     Some(())
 }
 
+/// The text, where it is of digits alone: numbers are read from texts with signs too.
+fn digits(text: &str) -> Option<&str> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)
+}
+
 /// A time as decimal seconds, cut to nanoseconds.
 fn time(value: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(value).ok()?;
-    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let seconds: i64 = whole.parse().ok()?;
-    let fraction: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
+    let (sign, rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (whole, fraction) = rest.split_once('.').unwrap_or((rest, ""));
+    let seconds: i64 = digits(whole)?.parse().ok()?;
+    let fraction: String =
+        digits(fraction)?.chars().chain(std::iter::repeat('0')).take(9).collect();
     let nanos: i128 = fraction.parse().ok()?;
     Some(Timestamp(sign * (i128::from(seconds) * 1_000_000_000 + nanos)))
 }
@@ -398,7 +410,69 @@ mod tests {
         ] {
             assert_eq!(time(text.as_bytes()), Some(Timestamp(nanos)), "{text}");
         }
-        assert_eq!(time(b"x"), None);
+        for text in ["x", "", "+1", "1.-5", "1.5.5", "--1", "99999999999999999999"] {
+            assert_eq!(time(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    /// Reads all members of a tar that begins with this block.
+    fn walked(block: &[u8]) -> Result<Vec<Member>> {
+        let held = Held([block, &end_of_archive()].concat());
+        let mut scan = Scan::new(&held, &|| Ok(()), None);
+        std::iter::from_fn(|| scan.next().transpose()).collect()
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_damage_and_an_empty_one_is_0() {
+        let fields = [(100, 8), (108, 8), (116, 8), (124, 12), (136, 12), (329, 8), (337, 8)];
+        let with = |(at, len): (usize, usize), text: &[u8]| {
+            let mut block = file(b"a".to_vec(), Kind::File);
+            block[at..at + len].fill(0);
+            block[at..at + text.len()].copy_from_slice(text);
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            walked(&block)
+        };
+        for field in fields {
+            for text in ["", " ", "       ", "\0 1"] {
+                let members = with(field, text.as_bytes()).unwrap();
+                assert_eq!(members.len(), 1, "{field:?} {text:?}");
+            }
+            for text in ["9", "x", "1x", "0x1", "-1", "+1", "1_0", "0o1"] {
+                let error = with(field, text.as_bytes()).unwrap_err();
+                assert_eq!(error.kind(), error::Kind::SourceCorrupt, "{field:?} {text:?}");
+            }
+        }
+        for field in [(124, 12), (136, 12)] {
+            let mut beyond = [0xff; 12];
+            beyond[0] = 0x80;
+            assert!(with(field, &beyond).is_err(), "{field:?}");
+        }
+        // 2^32, which would be 0 as an id.
+        assert!(with((108, 8), &[0x80, 0, 0, 1, 0, 0, 0, 0]).is_err());
+        assert!(with((124, 12), &[0xff; 12]).is_err(), "a size below 0");
+    }
+
+    #[test]
+    fn pax_records_with_numbers_that_are_none_are_damage() {
+        let mut ahead = Ahead::default();
+        for (key, value, is_good) in [
+            ("uid", "4294967295", true),
+            ("uid", "4294967296", false),
+            ("gid", "4294967296", false),
+            ("gid", "-1", false),
+            ("gid", "+1", false),
+            ("size", "18446744073709551616", false),
+            ("size", "", false),
+            ("mtime", "1.5", true),
+            ("mtime", "soon", false),
+        ] {
+            let length = key.len() + value.len() + 5;
+            let record = format!("{length:02} {key}={value}\n");
+            let read = records(record.as_bytes(), &mut ahead);
+            assert_eq!(read.is_some(), is_good, "{record}");
+        }
     }
 
     fn file(path: Vec<u8>, kind: Kind) -> Vec<u8> {

@@ -331,6 +331,38 @@ def test_archives_that_are_cut_are_told(length: int) -> None:
     assert fault.value.code == "SRC_CORRUPT"
 
 
+@pytest.mark.parametrize("at", [100, 108, 116, 124, 136, 329, 337])
+@pytest.mark.parametrize("text", [b"9", b"1x", b"-1", b"+1", b"1_0", b"0o1", b"\x80\0\0\1" * 2])
+def test_numbers_that_are_none_are_told(at: int, text: bytes) -> None:
+    block = bytearray(scratch.tar([{"path": "a"}])[:512])
+    block[at : at + 8] = text.ljust(8, b"\0")
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    if text[0] == 0x80 and at == 100:
+        # Only the last bits of a mode mean anything.
+        assert [path for path, _, _ in members(bytes(block) + end(len(block)))] == [b"a"]
+        return
+    with pytest.raises(Fault) as fault:
+        members(bytes(block) + end(len(block)))
+    assert fault.value.code == "SRC_CORRUPT"
+
+
+@pytest.mark.parametrize("record", [b"17 uid=4294967296", b"10 gid=-1", b"13 mtime=--1"])
+def test_attributes_that_are_no_numbers_are_told(record: bytes) -> None:
+    body = record + b"\n"
+    body = b"%d" % (len(body)) + body[2:]
+    data = scratch.tar([{"path": "a"}])[:512]
+    block = bytearray(data)
+    block[124:136] = b"%011o\0" % len(body)
+    block[156:157] = b"x"
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    whole = bytes(block) + body + padding(len(body)) + data
+    with pytest.raises(Fault) as fault:
+        members(whole + end(len(whole)))
+    assert fault.value.code == "SRC_CORRUPT"
+
+
 def test_names_that_lead_out_are_told() -> None:
     assert parts_of(b".//a/b/") == [b"a", b"b"]
     assert parts_of(b".") == parts_of(b"./") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tarfile
 from typing import Dict, Iterator, List, NamedTuple, Optional
@@ -27,6 +28,13 @@ _KINDS = {
     tarfile.CHRTYPE: "device",
     tarfile.BLKTYPE: "device",
 }
+
+
+_NUMBERS = ((100, 8), (108, 8), (116, 8), (124, 12), (136, 12), (329, 8), (337, 8))
+"""Where a header has numbers: mode, owner, group, size, time, device."""
+_OCTAL = re.compile(rb" *[0-7]* *(\0|$)")
+_ID_MAX = (1 << 32) - 1
+_SECONDS_MAX = (1 << 63) - 1
 
 
 class Member(NamedTuple):
@@ -140,6 +148,9 @@ class Reader:
         if "GNU.sparse.major" in extended or "GNU.sparse.map" in extended:
             kind = "unknown"
         size = self._number(extended["size"]) if "size" in extended else info.size
+        for name in ("uid", "gid"):
+            if name in extended and self._number(extended[name]) > _ID_MAX:
+                raise self._corrupt("the attributes of a member are damaged")
         mtime_ns = info.mtime * 10**9
         if "mtime" in extended:
             mtime_ns = self._nanos(extended["mtime"])
@@ -155,8 +166,16 @@ class Reader:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError as error:
             raise self._corrupt("no header of a member: %s" % error) from None
+        for at, length in _NUMBERS:
+            field = block[at : at + length]
+            # The library reads "0o7" and "1_0" too.
+            if field[0] < 0x80 and not _OCTAL.match(field):
+                raise self._corrupt("a header has a number that is none")
         if info.size < 0:
             raise self._corrupt("a member has a negative size")
+        ids = (info.uid, info.gid, info.devmajor, info.devminor)
+        if not all(0 <= one <= _ID_MAX for one in ids) or abs(info.mtime) > _SECONDS_MAX:
+            raise self._corrupt("a header has a number beyond all")
         return info
 
     def _extension(self, size: int) -> bytes:
@@ -189,7 +208,7 @@ class Reader:
         whole, _, part = text.partition(b".")
         sign = -1 if whole.startswith(b"-") else 1
         nanos = self._number(part[:9].ljust(9, b"0")) if part else 0
-        return sign * (self._number(whole.lstrip(b"-")) * 10**9 + nanos)
+        return sign * (self._number(whole[sign < 0 :]) * 10**9 + nanos)
 
     # Bytes.
 
