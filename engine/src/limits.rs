@@ -97,6 +97,9 @@ pub const CLOCK_TICK_NS: i128 = 20_000_000;
 /// Memory of the table of an archive's files that may have other names, bytes: it goes to disk
 /// beyond that. 2^16 files as they are read.
 pub const ARCHIVE_NAMES_BYTES: usize = 5 << 20;
+/// Directories made by a sink that it remembers, 32 bytes each; beyond that any directory that
+/// stands is taken for one of them, which costs a sync of the one above.
+pub const MADE_DIRECTORIES_MAX: usize = 16_384;
 /// Longest records in front of a tar member, bytes.
 pub const ARCHIVE_RECORDS_BYTES_MAX: u64 = 1 << 20;
 /// Plain bytes of an archive's index that are compressed at once.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::codec::Packing;
 use crate::command::forecast::survey_totals;
 use crate::command::forms::Format;
+use crate::command::lost::lost;
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
 use crate::endpoint::contract::ObjectSource;
@@ -254,7 +255,7 @@ impl Compress {
                 data["items"] = job.progress.items_ok.load(Ordering::Relaxed).into();
             }
         }
-        if let Some(lost) = super::lost(job) {
+        if let Some(lost) = lost(job) {
             data["lost"] = lost;
         }
         data

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::command::forecast::CopyPlan;
 use crate::command::forms::PackSpec;
 use crate::command::locking::Locking;
+use crate::command::lost::lost;
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields, mirror};
 use crate::endpoint;
 use crate::endpoint::contract::{ObjectSink, ObjectSource};
@@ -365,7 +366,7 @@ impl Work for Copy {
         if kind == ItemKind::File {
             data["digests"] = job.last_digests.take();
         }
-        if let Some(lost) = super::lost(job) {
+        if let Some(lost) = lost(job) {
             data["lost"] = lost;
         }
         if let Some(path) = manifest {

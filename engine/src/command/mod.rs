@@ -11,6 +11,7 @@ pub mod forecast;
 pub mod forms;
 pub mod inspect;
 pub mod locking;
+pub mod lost;
 pub mod mirror;
 pub mod monitor;
 pub mod plan;
@@ -20,7 +21,7 @@ use migration_protocol::event::Verified;
 use migration_protocol::fault::Fault;
 use migration_protocol::vocabulary::LimitSpec;
 use schemars::Schema;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::error::Result;
 use crate::job::Job;
@@ -58,15 +59,6 @@ pub const PLANNED: [&str; 1] = ["tables"];
 #[must_use]
 pub fn find(op: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.op == op)
-}
-
-/// `lost` of a result: the kinds of metadata that were lost, each with its number of items; `None`
-/// where nothing was.
-fn lost(job: &Job) -> Option<Value> {
-    let lost = job.losses.all();
-    let lost = lost.map(|(what, items)| json!({ "what": what.name(), "items": items }));
-    let lost: Vec<Value> = lost.collect();
-    (!lost.is_empty()).then(|| lost.into())
 }
 
 /// A command whose fields are in order.

@@ -1,5 +1,6 @@
 //! Open directories of a destination.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -7,6 +8,7 @@ use rustix::io::Errno;
 
 use crate::endpoint::contract::Place;
 use crate::error::{EngineError, Kind, Result};
+use crate::limits::MADE_DIRECTORIES_MAX;
 use crate::model::item::{Handle, Identity, Timestamp};
 use crate::platform::dir::Dir;
 use crate::platform::hold::Hold;
@@ -23,7 +25,7 @@ pub struct LocalPlace {
     ino: u64,
     born: Timestamp,
     /// Whether its own name may not be durable yet, and in which directory that name is.
-    unsynced: AtomicBool,
+    pub(super) unsynced: AtomicBool,
     parent: Option<Arc<LocalPlace>>,
     /// Whether its own sync failed.
     broken: AtomicBool,
@@ -32,7 +34,7 @@ pub struct LocalPlace {
 }
 
 impl LocalPlace {
-    /// A directory just opened; `new` where it was made, so that its name may not be durable.
+    /// A directory just opened; `new` where this job made it, so that its name may not be durable.
     ///
     /// # Errors
     /// `DestinationWrite` when it cannot be looked at.
@@ -42,6 +44,11 @@ impl LocalPlace {
         let (unsynced, broken) = (AtomicBool::new(new), AtomicBool::new(false));
         let inherits = OnceLock::new();
         Ok(Arc::new(Self { dir, device, ino, born, unsynced, parent, broken, inherits }))
+    }
+
+    /// Its device and inode.
+    pub fn id(&self) -> (u64, u64) {
+        (self.device, self.ino)
     }
 
     /// Whether new entries get an access list from it.
@@ -83,5 +90,26 @@ impl LocalPlace {
         // After the sync: another batch must not take it for done before it is.
         self.unsynced.store(false, Ordering::Release);
         Ok(())
+    }
+}
+
+/// The directories that a sink made. A source may come back to one after it was left: its name may
+/// still not be durable then, although it stands there already.
+#[derive(Debug, Default)]
+pub struct Made {
+    ids: HashSet<(u64, u64)>,
+}
+
+impl Made {
+    /// Remembers one, as far as there is room.
+    pub fn add(&mut self, place: &LocalPlace) {
+        if self.ids.len() < MADE_DIRECTORIES_MAX {
+            self.ids.insert(place.id());
+        }
+    }
+
+    /// Whether this may be one of them: when they are too many to remember, any may be.
+    pub fn may_hold(&self, place: &LocalPlace) -> bool {
+        self.ids.len() >= MADE_DIRECTORIES_MAX || self.ids.contains(&place.id())
     }
 }

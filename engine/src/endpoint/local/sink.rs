@@ -23,7 +23,7 @@ use super::attributes::{Dress, mark};
 use super::intake::{LocalIntake, Written};
 use super::lease::LocalLease;
 use super::overlap::nearest;
-use super::place::LocalPlace;
+use super::place::{LocalPlace, Made};
 use super::publish::{Syncs, publish};
 use super::{CAPS, error, remove, special, times};
 
@@ -37,6 +37,8 @@ pub struct LocalSink {
     names_all: AtomicBool,
     /// What could not be made durable.
     syncs: Mutex<Syncs>,
+    /// Directories whose own names may not be durable.
+    made: Mutex<Made>,
 }
 
 impl LocalSink {
@@ -49,6 +51,7 @@ impl LocalSink {
             root: std::sync::OnceLock::new(),
             names_all,
             syncs: Mutex::default(),
+            made: Mutex::default(),
         }
     }
 
@@ -120,6 +123,13 @@ impl ObjectSink for LocalSink {
         let opened = parent.dir.open_dir(name);
         let opened = opened.map_err(|errno| error::destination("open", errno))?;
         let place = LocalPlace::new(opened, Some(parent), made)?;
+        let mut known = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if made {
+            known.add(&place);
+        } else if known.may_hold(&place) {
+            place.unsynced.store(true, Ordering::Release);
+        }
+        drop(known);
         Ok(place.handed(made))
     }
 
@@ -316,4 +326,33 @@ fn sync_parent_of(path: &std::path::Path) -> Result<()> {
     operator::open_dir(parent)
         .and_then(|dir| rustix::fs::fsync(&dir))
         .map_err(|errno| error::write("fsync", errno).at(parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_entered_again_has_no_durable_name_yet() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().as_os_str().as_encoded_bytes().to_vec();
+        let before = LocalSink::new(&Location::parse(&path, Vec::new()).unwrap());
+        before.enter(&before.root_directory().unwrap(), b"old").unwrap();
+        let sink = LocalSink::new(&Location::parse(&path, Vec::new()).unwrap());
+        let root = sink.root_directory().unwrap();
+        let unsynced =
+            |place: &Place| LocalPlace::of(place).unwrap().unsynced.load(Ordering::Acquire);
+        let above = sink.enter(&root, b"above").unwrap();
+        assert!(above.made && unsynced(&above));
+        drop(sink.enter(&above, b"below").unwrap());
+        // Nothing was published in between, and all handles are gone.
+        drop(above);
+        let above = sink.enter(&root, b"above").unwrap();
+        let below = sink.enter(&above, b"below").unwrap();
+        assert!(!above.made && unsynced(&above) && !below.made && unsynced(&below));
+        assert!(!unsynced(&sink.enter(&root, b"old").unwrap()));
+        // One sync reaches all names above.
+        LocalPlace::of(&below).unwrap().sync_upward().unwrap();
+        assert!(!unsynced(&above) && !unsynced(&below));
+    }
 }
