@@ -100,6 +100,9 @@ pub const ARCHIVE_NAMES_BYTES: usize = 5 << 20;
 /// Directories made by a sink that it remembers, 32 bytes each; beyond that any directory that
 /// stands is taken for one of them, which costs a sync of the one above.
 pub const MADE_DIRECTORIES_MAX: usize = 16_384;
+/// Times that an archive which is read in order is begun again, for members that name an earlier
+/// one: each time costs decoding all before it.
+pub const ARCHIVE_RESTARTS_MAX: u32 = 64;
 /// Longest records in front of a tar member, bytes.
 pub const ARCHIVE_RECORDS_BYTES_MAX: u64 = 1 << 20;
 /// Plain bytes of an archive's index that are compressed at once.

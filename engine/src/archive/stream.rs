@@ -7,19 +7,27 @@ use crate::codec::contract::Step;
 use crate::codec::{Caps, Codec, Decoder};
 use crate::endpoint::contract::Reader;
 use crate::error::{EngineError, Kind, Result};
+use crate::limits::ARCHIVE_RESTARTS_MAX;
 
 /// Stored bytes read at once, and plain bytes passed over at once.
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// A compressed tar that is read in order. Going back means to begin again, which only members
-/// that name an earlier one need.
+/// that name an earlier one need, and which is done [`ARCHIVE_RESTARTS_MAX`] times at most.
 pub struct Stream {
     reader: Box<dyn Reader>,
     codec: &'static Codec,
     caps: Caps,
     /// Memory for the decoder, taken by the caller.
     granted: u64,
-    state: Mutex<Option<State>>,
+    state: Mutex<Held>,
+}
+
+/// The state, once something was read, and how often it was begun again.
+#[derive(Default)]
+struct Held {
+    state: Option<State>,
+    restarts: u32,
 }
 
 struct State {
@@ -36,7 +44,7 @@ impl Stream {
     /// A tar in this form, whose decoder may take so much memory.
     #[must_use]
     pub fn new(reader: Box<dyn Reader>, codec: &'static Codec, caps: Caps, granted: u64) -> Self {
-        Self { reader, codec, caps, granted, state: Mutex::new(None) }
+        Self { reader, codec, caps, granted, state: Mutex::default() }
     }
 
     fn begin(&self) -> Result<State> {
@@ -104,11 +112,20 @@ impl Stream {
 impl Plain for Stream {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let mut held = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let again = held.as_ref().is_none_or(|state| state.plain > offset);
-        if again {
-            *held = Some(self.begin()?);
+        let is_behind = held.state.as_ref().is_some_and(|state| state.plain > offset);
+        if is_behind {
+            if held.restarts >= ARCHIVE_RESTARTS_MAX {
+                let message =
+                    "too many members name earlier ones, which are decoded again each time";
+                return Err(EngineError::new(Kind::Unsupported, message)
+                    .hint("decompress the archive to a plain tar first, then restore that"));
+            }
+            held.restarts += 1;
         }
-        let Some(state) = held.as_mut() else {
+        if is_behind || held.state.is_none() {
+            held.state = Some(self.begin()?);
+        }
+        let Some(state) = held.state.as_mut() else {
             return Ok(0);
         };
         let mut passed = vec![0; if state.plain < offset { CHUNK_BYTES } else { 0 }];
@@ -127,5 +144,65 @@ impl Plain for Stream {
 
     fn unchanged(&self) -> Result<bool> {
         self.reader.unchanged()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use super::*;
+    use crate::codec::{self, Encoder};
+    use crate::model::item::{Attributes, Handle, Identity};
+
+    struct Stored(Vec<u8>);
+
+    impl Reader for Stored {
+        fn facts(&self) -> (u64, Attributes) {
+            (self.0.len() as u64, Attributes::default())
+        }
+
+        fn identity(&self) -> Identity {
+            Identity::default()
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+            let rest = self.0.get(offset as usize..).unwrap_or_default();
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+
+        fn data(&self, offset: u64) -> Result<Option<Range<u64>>> {
+            Ok(Some(offset..self.0.len() as u64))
+        }
+
+        fn handle(&self) -> Handle {
+            Handle::default()
+        }
+
+        fn unchanged(&self) -> Result<bool> {
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn going_back_has_an_end_and_going_on_has_none() {
+        let codec = codec::by_name("gzip").unwrap();
+        let (mut encoder, mut stored) = (Encoder::new(codec, 1).unwrap(), Vec::new());
+        let plain: Vec<u8> = (0..=255).collect();
+        encoder.take(&plain, &mut stored).unwrap();
+        encoder.finish(&mut stored).unwrap();
+        let stream = Stream::new(Box::new(Stored(stored)), codec, Caps::NONE, 1 << 20);
+        let at = |offset: u64| {
+            let mut byte = [0];
+            stream.read_at(offset, &mut byte).map(|count| (count, byte[0]))
+        };
+        assert_eq!(at(9).unwrap(), (1, 9));
+        for _ in 0..ARCHIVE_RESTARTS_MAX {
+            assert_eq!((at(3).unwrap(), at(7).unwrap()), ((1, 3), (1, 7)));
+        }
+        assert_eq!(at(3).unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!((at(8).unwrap(), at(200).unwrap()), ((1, 8), (1, 200)));
     }
 }
