@@ -21,6 +21,22 @@ impl Crc64 {
         Self { value: crc_fast::checksum(CRC, bytes), bytes: bytes.len() as u64 }
     }
 
+    /// The CRC of so many zeros, without going through them: of a run and its double in turn.
+    #[must_use]
+    pub fn zeros(count: u64) -> Self {
+        let (mut all, mut run, mut left) = (Self::default(), Self::of(&[0]), count);
+        while left > 0 {
+            if left & 1 == 1 {
+                all = all.join(run);
+            }
+            left >>= 1;
+            if left > 0 {
+                run = run.join(run);
+            }
+        }
+        all
+    }
+
     /// The CRC of these bytes and `next` behind them.
     #[must_use]
     pub fn join(self, next: Self) -> Self {
@@ -54,5 +70,9 @@ mod tests {
         }
         assert_eq!(Crc64::of(b"123456789").digest().hex, "ae8b14860a799888");
         assert_eq!(Crc64::default(), Crc64::of(b""));
+        for count in [0, 1, 2, 3, 511, 4096, 100_001] {
+            assert_eq!(Crc64::zeros(count as u64), Crc64::of(&vec![0; count]), "{count}");
+        }
+        assert_eq!(Crc64::zeros(1 << 62).bytes, 1 << 62);
     }
 }

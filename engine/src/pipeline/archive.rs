@@ -23,9 +23,10 @@ use crate::model::extended::Extended;
 use crate::model::item::{Attributes, Item, ItemKind, Special};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
+use crate::pipeline::content::{Cursor, Step};
 use crate::pipeline::feed::ends_job;
 use crate::pipeline::lane::{self, Lane, Line, Seats};
-use crate::pipeline::pack::fill;
+use crate::pipeline::pack::{fill, fill_data};
 use crate::pipeline::transfer::Copied;
 use crate::pipeline::unpack::{self, Unpacking};
 use crate::progress::{Spent, add};
@@ -563,7 +564,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         let data = slot.plain.len();
         slot.plain.resize(data + size as usize, 0);
         let content = slot.plain.get_mut(data..).unwrap_or_default();
-        let read = job.progress.timed(Spent::SourceRead, || fill(reader, 0, content));
+        let read = job.progress.timed(Spent::SourceRead, || fill_data(reader, 0, content));
         let whole = read.and_then(|count| {
             if size == 0 && reader.read_at(0, &mut [0])? > 0 {
                 let message = "a file that does not tell its size has no place in an archive";
@@ -603,25 +604,32 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         let job = self.job;
         let shown = job.show(item.path.as_bytes(), size);
         let mut crc = Crc64::default();
+        let mut cursor = Cursor::new(job, reader, true);
         while crc.bytes < size {
             let room = self.block_bytes.saturating_sub(self.filled()) as u64;
             let want = room.min(size - crc.bytes).min(CHUNK_BYTES);
-            job.take_bytes(want)?;
             let slot = self.block()?;
             let begin = slot.plain.len();
+            // A hole stays as it is here: zeros.
             slot.plain.resize(begin + want as usize, 0);
             let chunk = slot.plain.get_mut(begin..).unwrap_or_default();
-            let read = || fill(reader, crc.bytes, chunk);
-            let count = job.progress.timed(Spent::SourceRead, read)?;
-            if (count as u64) < want {
-                return Ok(Read::Changed);
-            }
-            let part = slot.plain.get(begin..).unwrap_or_default();
-            crc = crc.join(job.progress.timed(Spent::Hash, || Crc64::of(part)));
-            self.at += want;
-            add(&job.progress.bytes_done, want);
+            let part = match cursor.step(crc.bytes, crc.bytes + want, chunk)? {
+                Step::End => return Ok(Read::Changed),
+                Step::Hole(count) => {
+                    job.pass()?;
+                    Crc64::zeros(count)
+                }
+                Step::Data(count) => {
+                    let part = chunk.get(..count).unwrap_or_default();
+                    job.progress.timed(Spent::Hash, || Crc64::of(part))
+                }
+            };
+            slot.plain.truncate(begin + part.bytes as usize);
+            crc = crc.join(part);
+            self.at += part.bytes;
+            add(&job.progress.bytes_done, part.bytes);
             if let Some(shown) = &shown {
-                shown.add(want);
+                shown.add(part.bytes);
             }
             if self.filled() >= self.block_bytes {
                 self.flush()?;

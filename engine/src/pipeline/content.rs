@@ -144,14 +144,18 @@ impl<'a> Cursor<'a> {
 }
 
 /// Calls `each` with slices of zeros, `count` bytes in all.
-pub fn zeros(count: u64, mut each: impl FnMut(&[u8])) {
+///
+/// # Errors
+/// Those of `each`.
+pub fn zeros<E>(count: u64, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut left = count;
     while left > 0 {
         let some = left.min(ZEROS.len() as u64);
-        each(ZEROS.get(..some as usize).unwrap_or_default());
+        each(ZEROS.get(..some as usize).unwrap_or_default())?;
         left -= some;
     }
+    Ok(())
 }
 
 /// What was read of a file.
@@ -201,7 +205,7 @@ pub fn read(
         let count = match cursor.step(offset, end, &mut buffer.bytes)? {
             Step::End => break,
             Step::Hole(count) => {
-                zeros(count, |zeros| hashers.iter_mut().for_each(|h| h.update(zeros)));
+                hashers.iter_mut().for_each(|hasher| hasher.zeros(count));
                 count
             }
             Step::Data(count) => {

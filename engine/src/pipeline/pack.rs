@@ -76,12 +76,23 @@ impl Packer<'_> {
             out.clear();
             Ok(())
         };
-        let how = Reading { path: b"", algorithms: &[], holes: false };
-        let read = content::read(job, reader, &mut buffer, how, |_, chunk| {
+        let mut take = |crc: &mut Crc64, offset: u64, chunk: &[u8]| {
+            let hole = offset - crc.bytes;
+            *crc = crc.join(Crc64::zeros(hole));
+            content::zeros(hole, |zeros| {
+                job.pass()?;
+                job.progress.timed(Spent::Compress, || encoder.take(zeros, &mut out))?;
+                write(&mut out)
+            })?;
             job.progress.timed(Spent::Hash, || crc.update(chunk));
             job.progress.timed(Spent::Compress, || encoder.take(chunk, &mut out))?;
             write(&mut out)
-        })?;
+        };
+        // Of a file that does not tell its size, nothing tells holes either.
+        let how = Reading { path: b"", algorithms: &[], holes: reader.facts().0 > 0 };
+        let each = |offset, chunk: &[u8]| take(&mut crc, offset, chunk);
+        let read = content::read(job, reader, &mut buffer, how, each)?;
+        take(&mut crc, read.bytes, &[])?;
         let packed = job.progress.timed(Spent::Compress, || encoder.finish(&mut out))?;
         write(&mut out)?;
         Ok(Outcome { packed, crc, whole: read.whole })
@@ -140,7 +151,11 @@ impl Packer<'_> {
             let mut offset = 0;
             while offset < size {
                 let want = (size - offset).min(seats.block_bytes as u64);
-                job.take_bytes(want)?;
+                if has_data(reader, offset, want)? {
+                    job.take_bytes(want)?;
+                } else {
+                    job.pass()?;
+                }
                 let mut block = lane.slot()?;
                 (block.offset, block.want) = (offset, want as usize);
                 lane.send(block)?;
@@ -207,7 +222,7 @@ impl Line for Blocks<'_> {
     fn work(&self, coder: &mut Self::Hand, block: &mut Block) -> Result<()> {
         let progress = &self.job.progress;
         block.plain.resize(block.want, 0);
-        let read = || fill(self.reader, block.offset, &mut block.plain);
+        let read = || fill_data(self.reader, block.offset, &mut block.plain);
         let count = progress.timed(Spent::SourceRead, read)?;
         block.plain.truncate(count);
         block.crc = progress.timed(Spent::Hash, || Crc64::of(&block.plain));
@@ -231,4 +246,95 @@ pub fn fill(reader: &dyn Reader, offset: u64, buffer: &mut [u8]) -> Result<usize
         }
     }
     Ok(count)
+}
+
+/// Whether a range of a source is more than a hole.
+fn has_data(reader: &dyn Reader, offset: u64, bytes: u64) -> Result<bool> {
+    Ok(reader.data(offset)?.is_some_and(|data| data.start < offset + bytes))
+}
+
+/// As [`fill`], for a range of a source that lies within its size: holes are not read, and are
+/// zeros in the buffer.
+///
+/// # Errors
+/// Those of the reader.
+pub fn fill_data(reader: &dyn Reader, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+    let (mut count, len) = (0, buffer.len());
+    while count < len {
+        let at = offset + count as u64;
+        let within = |to: u64| (to.saturating_sub(offset)).min(len as u64) as usize;
+        let data = reader.data(at)?.map_or(len..len, |data| within(data.start)..within(data.end));
+        if data.start > count {
+            let hole = buffer.get_mut(count..data.start);
+            hole.unwrap_or_default().fill(0);
+            count = data.start;
+            continue;
+        }
+        // A range that ends here tells nothing, so all of the rest is read.
+        let end = if data.end > count { data.end } else { len };
+        match fill(reader, at, buffer.get_mut(count..end).unwrap_or_default())? {
+            0 => break,
+            more => count += more,
+        }
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use super::*;
+    use crate::model::item::{Attributes, Handle, Identity};
+
+    /// Data of ones at these ranges, holes elsewhere; a hole is not to be read.
+    struct Islands(Vec<Range<u64>>, u64);
+
+    impl Reader for Islands {
+        fn facts(&self) -> (u64, Attributes) {
+            (self.1, Attributes::default())
+        }
+
+        fn identity(&self) -> Identity {
+            Identity::default()
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+            let island = self.0.iter().find(|island| island.contains(&offset));
+            let island = island.unwrap_or_else(|| panic!("a hole is read at {offset}"));
+            let count = (buffer.len() as u64).min(island.end - offset) as usize;
+            assert_eq!(count, buffer.len(), "the hole behind {island:?} is read");
+            buffer[..count].fill(1);
+            Ok(count)
+        }
+
+        fn data(&self, offset: u64) -> Result<Option<Range<u64>>> {
+            let island = self.0.iter().find(|island| island.end > offset);
+            Ok(island.map(|island| island.start.max(offset)..island.end))
+        }
+
+        fn handle(&self) -> Handle {
+            Handle::default()
+        }
+
+        fn unchanged(&self) -> Result<bool> {
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn holes_are_zeros_that_are_not_read() {
+        let size = 60;
+        for islands in [vec![], vec![0..60], vec![5..9, 20..60], vec![0..1, 30..31, 59..60]] {
+            let source = Islands(islands.clone(), size);
+            for (offset, len) in [(0, 60), (0, 7), (4, 20), (9, 11), (21, 39), (59, 1)] {
+                let mut buffer = vec![7; len];
+                assert_eq!(fill_data(&source, offset, &mut buffer).unwrap(), len);
+                for (at, byte) in (offset..).zip(&buffer) {
+                    let is_data = islands.iter().any(|island| island.contains(&at));
+                    assert_eq!(*byte, u8::from(is_data), "{islands:?} {offset} {at}");
+                }
+            }
+        }
+    }
 }

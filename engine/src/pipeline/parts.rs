@@ -342,7 +342,8 @@ impl<'a> Work<'a> {
                 }
                 Step::Hole(count) => {
                     self.clear(offset, count)?;
-                    job.progress.timed(Spent::Hash, || zeros(count, |some| hashers.update(some)));
+                    let hash = || zeros(count, |some| Ok(hashers.update(some)));
+                    job.progress.timed(Spent::Hash, hash)?;
                     count
                 }
                 Step::Data(count) => {

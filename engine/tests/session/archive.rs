@@ -119,6 +119,37 @@ fn the_mask_of_an_access_list_is_not_the_groups_mode_and_what_is_lost_is_told() 
     }
 }
 
+/// Bytes that are not read are not charged: at this rate, reading the holes would take minutes.
+#[test]
+fn holes_are_not_read() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    let sparse = std::fs::File::create(place.path("src/sparse")).unwrap();
+    sparse.set_len(200 << 20).unwrap();
+    for at in [0, (50 << 20) + 4096, (200 << 20) - 4096] {
+        std::os::unix::fs::FileExt::write_all_at(&sparse, &[b'x'; 4096], at).unwrap();
+    }
+    let mut session = Session::start(&place, &[]);
+    let begun = std::time::Instant::now();
+    for (src, dst) in
+        [("src", "a.tar"), ("src", "a.tar.zst"), ("src/sparse", "a.gz"), ("src/sparse", "a.br")]
+    {
+        let packed = session.call(&json!({
+            "op": "compress", "id": "z", "src": src, "dst": dst,
+            "limits": {"bytes_per_s": "1MB"},
+        }));
+        assert_eq!(ok(&packed)["original_bytes"], 200 << 20, "{packed}");
+        assert!(begun.elapsed().as_secs() < 100, "{dst}");
+        let restored = session.call(&json!({
+            "op": "decompress", "id": "u", "src": dst, "dst": "out", "max_ratio": 1_000_000,
+        }));
+        ok(&restored);
+        let out = if src == "src" { "out/sparse" } else { "out" };
+        assert!(read(&place.path(out)) == read(&place.path("src/sparse")), "{dst}");
+        sh(&place, "rm -r out");
+    }
+}
+
 #[test]
 fn archives_of_others_are_restored() {
     let place = Place::new();
