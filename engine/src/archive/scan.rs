@@ -20,6 +20,8 @@ pub struct Scan<'a> {
     plain: &'a dyn Plain,
     pass: Pass<'a>,
     at: u64,
+    /// What headers for all members behind them say.
+    global: Ahead,
     /// Files met, for members that name one: where, and how large.
     files: SpillMap<'a>,
 }
@@ -36,12 +38,33 @@ struct Ahead {
     sparse: bool,
 }
 
+impl Ahead {
+    /// What this says, and where it says nothing, what `global` says.
+    fn or(self, global: &Self) -> Self {
+        Self {
+            path: self.path.or_else(|| global.path.clone()),
+            link: self.link.or_else(|| global.link.clone()),
+            size: self.size.or(global.size),
+            uid: self.uid.or(global.uid),
+            gid: self.gid.or(global.gid),
+            mtime: self.mtime.or(global.mtime),
+            sparse: self.sparse || global.sparse,
+        }
+    }
+}
+
 impl<'a> Scan<'a> {
     /// A scan from the beginning, which asks `pass` before each member; `disk` takes the names
     /// that memory does not hold.
     #[must_use]
     pub fn new(plain: &'a dyn Plain, pass: Pass<'a>, disk: Option<&'a StateDir>) -> Self {
-        Self { plain, pass, at: 0, files: SpillMap::new(disk, ARCHIVE_NAMES_BYTES) }
+        Self {
+            plain,
+            pass,
+            at: 0,
+            global: Ahead::default(),
+            files: SpillMap::new(disk, ARCHIVE_NAMES_BYTES),
+        }
     }
 
     /// The next member; `None` behind the last one.
@@ -60,8 +83,15 @@ impl<'a> Scan<'a> {
             let header = Header::read(&block).map_err(|why| corrupt(why, begin))?;
             match header.flag {
                 b'x' | b'L' | b'K' => self.ahead(&header, &mut ahead)?,
-                b'g' => self.pass(header.size)?,
-                _ => return self.member(&header, ahead).map(Some),
+                b'g' => {
+                    let mut global = std::mem::take(&mut self.global);
+                    self.ahead(&header, &mut global)?;
+                    self.global = global;
+                }
+                _ => {
+                    let ahead = ahead.or(&self.global);
+                    return self.member(&header, ahead).map(Some);
+                }
             }
         }
     }
@@ -452,6 +482,27 @@ mod tests {
         // 2^32, which would be 0 as an id.
         assert!(with((108, 8), &[0x80, 0, 0, 1, 0, 0, 0, 0]).is_err());
         assert!(with((124, 12), &[0xff; 12]).is_err(), "a size below 0");
+    }
+
+    #[test]
+    fn records_for_all_members_hold_until_others_say_more() {
+        let extended = |flag: u8, record: &str| {
+            let mut block = file(b"records".to_vec(), Kind::File);
+            block[124..135].copy_from_slice(format!("{:011o}", record.len()).as_bytes());
+            block[156] = flag;
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            block.extend_from_slice(record.as_bytes());
+            block.resize(2 * BLOCK, 0);
+            block
+        };
+        let (all, one) = (extended(b'g', "9 uid=77\n"), extended(b'x', "9 uid=88\n"));
+        let plain = file(b"a".to_vec(), Kind::File);
+        let members = walked(&[&plain[..], &all, &plain, &one, &plain, &plain].concat()).unwrap();
+        let owners: Vec<u32> = members.iter().map(|member| member.entry.uid).collect();
+        assert_eq!(owners, [0, 77, 88, 77]);
+        assert!(walked(&extended(b'g', "9 uid=-1\n")).is_err());
     }
 
     #[test]
