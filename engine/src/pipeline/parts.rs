@@ -342,8 +342,11 @@ impl<'a> Work<'a> {
                 }
                 Step::Hole(count) => {
                     self.clear(offset, count)?;
-                    let hash = || zeros(count, |some| Ok(hashers.update(some)));
-                    job.progress.timed(Spent::Hash, hash)?;
+                    let mut hash = |zeros: &[u8]| {
+                        hashers.update(zeros);
+                        Ok(())
+                    };
+                    job.progress.timed(Spent::Hash, || zeros(count, &mut hash))?;
                     count
                 }
                 Step::Data(count) => {
