@@ -211,7 +211,7 @@ fn a_killed_large_file_goes_on_in_the_same_file() {
     let place = Place::new();
     migration_fixtures::large_file(&place.path("src"), 96 << 20, 1).unwrap();
     // Receipts then wait for no device: how much it takes in between says nothing here.
-    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k", "durability": "crash"});
+    let copy = json!({"op": "copy", "id": "c", "src": "src", "dst": "dst", "key": "k", "durability": "crash", "parallel_chunks": 2});
     let mut attempts = Vec::new();
     for rate in ["24MB", "200MB"] {
         let mut session = Session::start(&place, &["--progress-ms", "50"]);
