@@ -97,7 +97,10 @@ impl ManifestWriter {
             let message = "the manifest's path names no file";
             return Err(EngineError::new(Kind::InvalidField, message).field("manifest"));
         };
-        operator::make_dirs(folder, 0o777).map_err(|e| failed(&target, "mkdir", &e))?;
+        let made = operator::make_dirs(folder, 0o777).map_err(|e| failed(&target, "mkdir", &e))?;
+        for above in made.iter().filter_map(|dir| dir.parent()) {
+            operator::sync_dir(above).map_err(|e| failed(&target, "fsync", &e))?;
+        }
         let temp = temp_name(&job.name, job.next_temp());
         let temp = operator::path(folder).join(operator::path(&temp));
         let file = operator::create_private(&temp).map_err(|e| failed(&target, "open", &e))?;
@@ -180,7 +183,9 @@ impl ManifestWriter {
         crate::platform::dir::set_mode(file, 0o666 & !crate::platform::process::umask())
             .map_err(|e| step("fchmod")(e.into()))?;
         file.sync_all().map_err(step("fsync"))?;
-        operator::rename(&self.temp, &self.path).map_err(step("rename"))
+        operator::rename(&self.temp, &self.path).map_err(step("rename"))?;
+        // The name lasts before the result speaks of it.
+        operator::sync_dir(self.temp.parent().unwrap_or(&self.temp)).map_err(step("fsync"))
     }
 
     /// Removes what was written: the job ends early.

@@ -78,6 +78,15 @@ pub fn make_dirs(bytes: &[u8], mode: u32) -> io::Result<Vec<PathBuf>> {
     Ok(made)
 }
 
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = open_dir(dir.as_os_str().as_bytes())?;
+    Ok(rustix::fs::fsync(&dir)?)
+}
+
 /// Opens a file for reading.
 ///
 /// # Errors

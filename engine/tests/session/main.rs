@@ -19,6 +19,7 @@ mod killed;
 mod lease;
 mod limits;
 mod malformed;
+mod manifest;
 mod memory;
 mod metadata;
 mod races;

@@ -1,8 +1,10 @@
 """Parts of the fallback that are tested with bytes alone."""
 
 import json
+import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, List
 
 import pytest
@@ -13,7 +15,7 @@ from migration_engine.fallback import fields, registry
 from migration_engine.fallback.faults import Fault, printable
 from migration_engine.fallback.frame import DEPTH_MAX, LINE_IN_MAX_BYTES, LineSplitter, parse
 from migration_engine.fallback.glob import Selection
-from migration_engine.fallback.manifest import _plain_entry, plain_line
+from migration_engine.fallback.manifest import ManifestWriter, _plain_entry, plain_line
 
 from .backends import PACKAGE_ROOT, SCHEMA
 
@@ -164,3 +166,15 @@ def test_every_code_that_is_raised_is_registered() -> None:
     for path in (PACKAGE_ROOT / "migration_engine" / "fallback").rglob("*.py"):
         raised.update(re.findall(r'Fault\(\s*"([A-Z_]+)"', Path(path).read_text()))
     assert raised <= set(registry.BY_CODE)
+
+
+def test_a_manifest_and_directories_made_for_it_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: List[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    session = SimpleNamespace(temporary_number=lambda: 1)
+    job: Any = SimpleNamespace(name="00000000", session=session)
+    ManifestWriter(job, os.fsencode(tmp_path / "made" / "for" / "SUMS")).publish()
+    assert synced[-1] == str(tmp_path / "made" / "for")
+    assert {str(tmp_path), str(tmp_path / "made")} <= set(synced)

@@ -148,7 +148,11 @@ def _create_beside(job: "Job", path: bytes) -> Staged:
     head, slash, name = path.rpartition(b"/")
     directory, touched = make_directories(head or slash or b".")
     try:
+        for parent in touched:
+            os.fsync(parent.fd)
         return create_file(job, directory, name, path)
+    except OSError as error:
+        raise destination_fault(error, "write the manifest", path) from error
     finally:
         directory.drop()
         for parent in touched:
