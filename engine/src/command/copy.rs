@@ -298,10 +298,12 @@ impl Copy {
         moved
     }
 
-    /// The destination to be read, where contents are compared and something stands there.
+    /// The destination to be read, where contents are compared, or listed as they stand, and
+    /// something stands there.
     fn there(&self, kind: ItemKind) -> Result<Option<Box<dyn ObjectSource>>> {
-        let reads = (self.options.on_exists, self.options.compare)
-            == (choice::OnExists::Update, choice::Compare::Content);
+        let compares = self.options.compare == choice::Compare::Content;
+        let updates = self.options.on_exists == choice::OnExists::Update;
+        let reads = updates && (compares || self.manifest.is_some());
         // The slash leads through a link that the operator gave as the tree's destination.
         let tree = (kind == ItemKind::Directory).then(|| self.dst.child(b""));
         match reads.then(|| endpoint::open_source(tree.as_ref().unwrap_or(&self.dst))) {

@@ -16,7 +16,7 @@ use crate::model::item::{Item, ItemKind};
 use crate::model::location::Location;
 use crate::model::path::{ItemPath, is_kept};
 use crate::model::selection::Selection;
-use crate::pipeline::compare::same_content;
+use crate::pipeline::compare::{There, same_content};
 use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::delete::Deletion;
 use crate::pipeline::links::{First, Names, Turn};
@@ -270,7 +270,9 @@ impl<'a> Forecast<'a> {
             Some(buffer) => buffer,
             empty => empty.insert(ChunkBuffer::new(self.job, CHUNK_BYTES)?),
         };
-        same_content(self.job, self.source, other, item, buffer)
+        let there = There { source: other, path: &item.path, algorithms: &[], way: None };
+        let same = same_content(self.job, self.source, there, item, buffer)?;
+        Ok(same.is_some())
     }
 
     fn losses(&mut self, item: &Item) -> Result<()> {

@@ -15,10 +15,10 @@ use crate::model::item::{Item, ItemKind, Timestamp};
 use crate::model::parts::PartDigest;
 use crate::model::path::{is_kept, temp_name};
 use crate::model::selection::Selection;
-use crate::pipeline::compare::same_content;
+use crate::pipeline::compare::{Standing, There, same_content};
 use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
-use crate::pipeline::join::Spot;
+use crate::pipeline::join::{Kept, Spot};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::links::Names;
 use crate::pipeline::manifest::{Listed, ManifestWriter};
@@ -66,7 +66,7 @@ pub struct CopyOptions {
 pub struct Beside<'a> {
     /// Asked before anything is published.
     pub lease: Option<&'a Lease>,
-    /// The destination, to be read where contents are compared.
+    /// The destination, to be read where contents are compared, or listed as they stand.
     pub there: Option<&'a dyn ObjectSource>,
 }
 
@@ -126,6 +126,7 @@ pub fn copy(
         rule,
         options,
         publisher,
+        lists: manifest.is_some(),
         names: Names::new(job, options.carry.hard_links),
         tally: Tally::default(),
         begun: Timestamp(clock::now().0 - CLOCK_TICK_NS),
@@ -154,6 +155,8 @@ pub(super) struct Copier<'a> {
     pub(super) rule: Rule,
     pub(super) options: &'a CopyOptions,
     publisher: Publisher<'a, Scope>,
+    /// Whether what is done is listed.
+    lists: bool,
     pub(super) names: Names<'a>,
     tally: Tally,
     /// What was made since, in a directory that folds names, is this copy's own.
@@ -212,7 +215,8 @@ impl Handler for Copier<'_> {
     type Hand = (ChunkBuffer, Permit);
 
     fn hand(&self) -> Result<Self::Hand> {
-        let bytes = |recode: Recode| recode.bytes(self.job, self.options.read_back);
+        let decodes = self.options.read_back || self.lists_standing();
+        let bytes = |recode: Recode| recode.bytes(self.job, decodes);
         let more = self.options.recode.map_or(0, bytes);
         ChunkBuffer::beside(self.job, self.options.chunk_bytes, more)
     }
@@ -250,6 +254,13 @@ impl Handler for Copier<'_> {
                 self.job.done(item.path.as_bytes(), bytes, &digests);
                 let listed = Listed { bytes: item.size, digests, ..Listed::default() };
                 self.publisher.list(&item, &listed)?;
+            }
+            Ok(Made::Same(standing)) => {
+                let Standing { item: there, bytes, digests, stored } = *standing;
+                self.job.skip(item.path.as_bytes(), item.size);
+                let there = Item { path: item.path, ..there };
+                let listed = Listed { bytes, digests, stored, ..Listed::default() };
+                self.publisher.list(&there, &listed)?;
             }
             Ok(Made::Skipped) => self.job.skip(item.path.as_bytes(), item.size),
             Err(error) => {
@@ -311,6 +322,8 @@ pub enum Made {
         /// Digests taken then.
         digests: Vec<Digest>,
     },
+    /// Left alone, since it stands there as it should; to be listed.
+    Same(Box<Standing>),
     /// Left alone by rule.
     Skipped,
 }
@@ -346,36 +359,65 @@ impl Copier<'_> {
         }
         let place = scope.place(self.job, self.sink)?;
         let found = if place.made { None } else { self.sink.found(&place, name)? };
-        let mut before = None;
-        let consent = match self.judge(item, found.as_ref())? {
-            Judged::Before(digests) => {
-                before = Some(digests);
-                None
+        let fate = self.fate(buffer, item, found.as_ref(), renamed.as_deref())?;
+        let (consent, kept) = match fate {
+            Fate::Written(consent) => (consent, None),
+            Fate::Kept(kept) => (Consent::New, Some(kept)),
+        };
+        let target = &Target::new(name, consent, self.options.carry);
+        let spot = Spot { place: &place, target, found: found.as_ref() };
+        match kept {
+            None => self.make(buffer, item, &spot),
+            Some(kept) => self.keep(buffer, item, &spot, kept),
+        }
+    }
+
+    /// What becomes of an item, with what stands at the destination read where that is needed.
+    fn fate(
+        &self,
+        buffer: &mut ChunkBuffer,
+        item: &Item,
+        found: Option<&Found>,
+        renamed: Option<&[u8]>,
+    ) -> Result<Fate> {
+        let decision = match self.judge(item, found)? {
+            Judged::Before(digests) => return Ok(Fate::Kept(Kept::Before(digests))),
+            Judged::Decided(decision) => decision,
+        };
+        let path = renamed.map_or_else(|| Ok(item.path.clone()), |name| item.path.sibling(name))?;
+        let algorithms = if self.lists { self.options.algorithm.as_slice() } else { &[] };
+        let way = self.way(item);
+        let there = self.there.map(|source| There { source, path: &path, algorithms, way });
+        match (decision, there, found) {
+            (Decision::Skip, Some(there), Some(found)) if self.lists_standing() => {
+                let standing = there.digested(self.job, found, buffer)?;
+                // What cannot be read is written anew.
+                let anew = Fate::Written(Consent::Replace(found.mark));
+                Ok(standing.map_or(anew, Fate::standing))
             }
-            Judged::Decided(Decision::Skip) => None,
-            Judged::Decided(Decision::Write(_))
-                if self.is_same(buffer, item, found.as_ref())? =>
-            {
-                None
-            }
-            Judged::Decided(Decision::Write(consent)) => {
+            (Decision::Skip, _, _) => Ok(Fate::Kept(Kept::ByRule(None))),
+            (Decision::Write(consent), there, found) => {
+                if let Some(there) = there.filter(|_| self.rule.asks_content(item, found))
+                    && let Some(same) = same_content(self.job, self.source, there, item, buffer)?
+                {
+                    return Ok(Fate::standing(same));
+                }
                 add(&self.job.progress.items_new, u64::from(found.is_none()));
-                Some(consent)
+                Ok(Fate::Written(consent))
             }
-            Judged::Decided(Decision::Conflict(kind)) => {
+            (Decision::Conflict(kind), _, _) => {
                 let message = match kind {
                     Kind::DestinationExists => "the destination exists",
                     _ => "another kind of thing stands at the destination",
                 };
-                return Err(EngineError::new(kind, message));
+                Err(EngineError::new(kind, message))
             }
-        };
-        let target = &Target::new(name, consent.unwrap_or(Consent::New), self.options.carry);
-        let spot = Spot { place: &place, target, found: found.as_ref() };
-        match consent {
-            Some(_) => self.make(buffer, item, &spot),
-            None => self.keep(buffer, item, &spot, before),
         }
+    }
+
+    /// Whether items that stand there as they should are listed: those that an update judged.
+    fn lists_standing(&self) -> bool {
+        self.lists && self.options.on_exists == OnExists::Update
     }
 
     /// What happens to an item on its way.
@@ -430,17 +472,6 @@ impl Copier<'_> {
         }
     }
 
-    /// Whether both contents were read and are the same, where that decides.
-    fn is_same(
-        &self,
-        buffer: &mut ChunkBuffer,
-        item: &Item,
-        found: Option<&Found>,
-    ) -> Result<bool> {
-        let there = self.there.filter(|_| self.rule.asks_content(item, found));
-        there.map_or(Ok(false), |there| same_content(self.job, self.source, there, item, buffer))
-    }
-
     /// What stands there, judged: an earlier attempt's own work is known by its receipt.
     fn judge(&self, item: &Item, found: Option<&Found>) -> Result<Judged> {
         let decided = match found {
@@ -489,6 +520,20 @@ impl Copier<'_> {
         let staged = self.job.progress.timed(Spent::DestinationWrite, made)?;
         let (digests, pieces) = (Vec::new(), Vec::new());
         Ok(Made::Ready { bytes: 0, digests, pieces, stored: None, staged })
+    }
+}
+
+/// What becomes of an item.
+enum Fate {
+    /// It is written, with this consent.
+    Written(Consent),
+    /// It stays as it stands.
+    Kept(Kept),
+}
+
+impl Fate {
+    fn standing(standing: Standing) -> Self {
+        Self::Kept(Kept::ByRule(Some(Box::new(standing))))
     }
 }
 

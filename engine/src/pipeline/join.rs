@@ -9,6 +9,7 @@ use crate::model::found::Found;
 use crate::model::item::{Item, ItemKind};
 use crate::model::loss::{Loss, What, lose};
 use crate::model::path::temp_name;
+use crate::pipeline::compare::Standing;
 use crate::pipeline::content::{self, ChunkBuffer, Reading};
 use crate::pipeline::copy::{Copier, Made};
 use crate::pipeline::links::{First, Turn};
@@ -22,6 +23,14 @@ pub struct Spot<'a> {
     pub target: &'a Target,
     /// What stands there.
     pub found: Option<&'a Found>,
+}
+
+/// Why an item stays as it stands.
+pub enum Kept {
+    /// It was done by an earlier attempt, with these digests.
+    Before(Vec<Digest>),
+    /// By rule; with what stands there, where that was read.
+    ByRule(Option<Box<Standing>>),
 }
 
 /// What came of joining a name to the first one.
@@ -76,25 +85,28 @@ impl Copier<'_> {
         }
     }
 
-    /// An item that stays as it stands: left alone by rule, or done by an earlier attempt, with its
-    /// digests. It may be the first of its names all the same; and with `update`, or after an
+    /// An item that stays as it stands: left alone by rule, or done by an earlier attempt. It may be the first of its names all the same; and with `update`, or after an
     /// attempt, one that is not joined to the names before it is not as it should be.
     pub(super) fn keep(
         &self,
         buffer: &mut ChunkBuffer,
         item: &Item,
         spot: &Spot<'_>,
-        before: Option<Vec<Digest>>,
+        kept: Kept,
     ) -> Result<Made> {
         // With `update` it stays because it was found to be the same.
         let updates = self.options.on_exists == OnExists::Update;
         let equal = |found: &Found| updates || self.rule.agrees(item, found);
-        let Some(found) = spot.found.filter(|found| before.is_some() || equal(found)) else {
+        let before = matches!(kept, Kept::Before(_));
+        let Some(found) = spot.found.filter(|found| before || equal(found)) else {
             return Ok(Made::Skipped);
         };
-        let digests = before.as_deref().unwrap_or_default();
+        let digests: &[Digest] = match &kept {
+            Kept::Before(digests) => digests,
+            Kept::ByRule(standing) => standing.as_ref().map_or(&[], |there| &there.digests),
+        };
         let standing = || First::new(item, Vec::new(), found.mark, digests);
-        if before.is_none() && !updates {
+        if !before && !updates {
             self.names.offer(item, standing())?;
             return Ok(Made::Skipped);
         }
@@ -117,9 +129,10 @@ impl Copier<'_> {
                 }
             }
         };
-        Ok(match before {
-            Some(digests) => Made::Before { bytes, digests },
-            None => Made::Skipped,
+        Ok(match kept {
+            Kept::Before(digests) => Made::Before { bytes, digests },
+            Kept::ByRule(Some(standing)) => Made::Same(standing),
+            Kept::ByRule(None) => Made::Skipped,
         })
     }
 

@@ -5,7 +5,7 @@ use crate::endpoint::contract::{Intake, Reader};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::{MAX_BYTES, MAX_RATIO};
-use crate::model::digest::{Algorithm, Digest, Hasher};
+use crate::model::digest::{Algorithm, Hasher};
 use crate::pipeline::content::{self, ChunkBuffer, Content, Reading};
 use crate::progress::Spent;
 use crate::resource::budget::Permit;
@@ -119,19 +119,19 @@ impl Way {
         Ok((content, at))
     }
 
-    /// The digest of the plain bytes of what was written, read again.
+    /// The plain bytes of what was written, and their digests, read again.
     ///
     /// # Errors
     /// Those of the reader; `VerifyMismatch` when it cannot be decoded.
-    pub fn digest_again(
+    pub fn read_again(
         self,
         job: &Job,
         copy: &dyn Reader,
         buffer: &mut ChunkBuffer,
         how: Reading<'_>,
-    ) -> Result<Vec<Digest>> {
-        let content = match self {
-            Self::Unpack(_) => content::read(job, copy, buffer, how, |_, _| Ok(()))?,
+    ) -> Result<Content> {
+        match self {
+            Self::Unpack(_) => content::read(job, copy, buffer, how, |_, _| Ok(())),
             Self::Pack(codec, _) => {
                 let held = (codec.decoder_bytes)(&[]);
                 let form = Stored { codec, caps: Caps::NONE, held };
@@ -142,10 +142,9 @@ impl Way {
                         EngineError::new(Kind::VerifyMismatch, message)
                     }
                     _ => error,
-                })?
+                })
             }
-        };
-        Ok(content.digests)
+        }
     }
 }
 

@@ -287,7 +287,7 @@ impl Transfer<'_> {
         self.job.progress.timed(Spent::Sync, || intake.sync())?;
         let copy = Copied { intake, size: bytes, device: true };
         let again = match self.way {
-            Some(way) => way.digest_again(self.job, &copy, buffer, self.reading())?,
+            Some(way) => way.read_again(self.job, &copy, buffer, self.reading())?.digests,
             None => self.digested(&copy, None, None, false, buffer)?.content.digests,
         };
         add(&self.job.progress.bytes_redone, bytes);

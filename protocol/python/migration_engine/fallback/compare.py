@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional
 
 from .coding import Caps, GzipUnpacker
+from .digest import Digests
 from .faults import Fault, destination_fault
-from .local import Source, kind_of, open_source_file, read_chunks
+from .local import Source, identity, kind_of, open_source_file, read_chunks
+from .state import Content
 
 if TYPE_CHECKING:
     from .job import Job
 
 _CHUNK_BYTES = 1 << 20
+_PROOF = "sha256"
+"""By which two contents are the same."""
 
 
 class Item(NamedTuple):
@@ -37,18 +40,36 @@ class Item(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What ``on_exists`` makes of an item: ``new``, ``replace``, ``skip`` or ``conflict``."""
+    """What ``on_exists`` makes of an item: ``new``, ``replace``, ``skip`` or ``conflict``.
+
+    ``content`` is what stands there as it should, where that is to be listed.
+    """
 
     action: str
     fault: Optional[Fault] = None
     there: Optional[os.stat_result] = None
+    content: Optional[Content] = None
+
+
+class Listing(NamedTuple):
+    """Says that what stands there as it should is listed, with this digest."""
+
+    algorithm: Optional[str]
 
 
 class Comparer:
     """Judges items; ``packs`` says that what is stored is the packed form of its source."""
 
-    def __init__(self, job: "Job", on_exists: str, compare: str, packs: bool) -> None:
+    def __init__(
+        self,
+        job: "Job",
+        on_exists: str,
+        compare: str,
+        packs: bool,
+        listing: Optional[Listing] = None,
+    ) -> None:
         self._job = job
+        self._listing = listing
         self._on_exists = on_exists
         self._by_digest = compare == "digest"
         self._packs = packs
@@ -68,12 +89,37 @@ class Comparer:
             return Decision("conflict", Fault("DST_TYPE", "a directory is in the way"), there)
         if rule == "fail":
             return Decision("conflict", Fault("DST_EXISTS", "the destination exists"), there)
-        if rule == "skip" or (rule == "update" and self.agrees(dir_fd, name, item, there)):
+        if rule == "skip":
             return Decision("skip", None, there)
-        return Decision("replace", None, there)
+        if rule != "update" or not self._may_agree(dir_fd, name, item, there):
+            return Decision("replace", None, there)
+        return self._update(dir_fd, name, item, there)
+
+    def _update(self, dir_fd: int, name: bytes, item: Item, there: os.stat_result) -> Decision:
+        """What is left to read decides; what cannot be read there is written anew."""
+        compares = self._by_digest and item.kind == "file"
+        if self._listing is None:
+            same = not compares or self._same_content(dir_fd, name, item) is not None
+            return Decision("skip" if same else "replace", None, there)
+        if compares:
+            content = self._same_content(dir_fd, name, item)
+        else:
+            content = self._content(dir_fd, name, item, there)
+        if content is None:
+            return Decision("replace", None, there)
+        if item.kind == "file" and (self._packs or item.source.packed):
+            content = content._replace(stored=there.st_size)
+        return Decision("skip", None, there, content)
 
     def agrees(self, dir_fd: int, name: bytes, item: Item, there: os.stat_result) -> bool:
         """Whether what stands there is up to date."""
+        if not self._may_agree(dir_fd, name, item, there):
+            return False
+        compares = self._by_digest and item.kind == "file"
+        return not compares or self._same_content(dir_fd, name, item) is not None
+
+    def _may_agree(self, dir_fd: int, name: bytes, item: Item, there: os.stat_result) -> bool:
+        """Whether it is up to date, as far as that is told without reading contents."""
         if kind_of(there.st_mode) != item.kind:
             return False
         if item.kind == "symlink":
@@ -86,18 +132,42 @@ class Comparer:
         coded = self._packs or item.source.packed
         if not coded and there.st_size != item.status.st_size:
             return False
-        if self._by_digest:
-            return self._same_content(dir_fd, name, item)
-        return there.st_mtime_ns == item.status.st_mtime_ns
+        return self._by_digest or there.st_mtime_ns == item.status.st_mtime_ns
 
-    def _same_content(self, dir_fd: int, name: bytes, item: Item) -> bool:
+    def _same_content(self, dir_fd: int, name: bytes, item: Item) -> Optional[Content]:
+        """What stands there, if it is the content of ``item``."""
+        algorithm = None if self._listing is None else self._listing.algorithm
+        there = self._read(dir_fd, name, item, [_PROOF, *filter(None, [algorithm])])
+        if there is None:
+            return None
+        mine = _read(self._job, item.source, [_PROOF], self._job.read)
+        if there.digests[_PROOF] != mine.digests[_PROOF]:
+            return None
+        return there._replace(digests={k: v for k, v in there.digests.items() if k == algorithm})
+
+    def _content(
+        self, dir_fd: int, name: bytes, item: Item, there: os.stat_result
+    ) -> Optional[Content]:
+        """What stands there; ``None`` where it cannot be read, or changes meanwhile."""
+        algorithm = None if self._listing is None else self._listing.algorithm
+        if item.kind != "file" or (algorithm is None and not self._packs):
+            return Content(there.st_size, {}, [])
+        content = self._read(dir_fd, name, item, list(filter(None, [algorithm])))
+        try:
+            after = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        except OSError:
+            return None
+        return content if identity(after) == identity(there) else None
+
+    def _read(
+        self, dir_fd: int, name: bytes, item: Item, algorithms: List[str]
+    ) -> Optional[Content]:
+        """The plain bytes that stand there; what cannot be read, or is damaged, is ``None``."""
         theirs = Source(dir_fd, name, item.source.path, packed=self._packs)
         try:
-            there = _digest(theirs, lambda count: self._job.step())
+            return _read(self._job, theirs, algorithms, self._job.pay)
         except Fault:
-            # What cannot be read, or is damaged, is not up to date.
-            return False
-        return there == _digest(item.source, self._job.read)
+            return None
 
 
 def _special(status: os.stat_result) -> "tuple[int, int]":
@@ -105,18 +175,22 @@ def _special(status: os.stat_result) -> "tuple[int, int]":
     return stat.S_IFMT(status.st_mode), status.st_rdev if device else 0
 
 
-def _digest(source: Source, read: Callable[[int], None]) -> bytes:
-    """Of the plain bytes."""
+def _read(
+    job: "Job", source: Source, algorithms: List[str], read: Callable[[int], None]
+) -> Content:
+    """The plain bytes and their digests."""
     fd = open_source_file(source.name, source.dir_fd, source.path)
     try:
-        value = hashlib.sha256()
+        digests, size = Digests(algorithms), 0
         unpacker = GzipUnpacker(Caps()) if source.packed else None
         for data in read_chunks(fd, _CHUNK_BYTES, source.path):
             read(len(data))
             for plain in [data] if unpacker is None else unpacker.feed(data):
-                value.update(plain)
+                size += len(plain)
+                with job.timed("hash_ms"):
+                    digests.update(plain)
         if unpacker is not None:
             unpacker.finish()
-        return value.digest()
+        return Content(size, digests.hex(), [])
     finally:
         os.close(fd)

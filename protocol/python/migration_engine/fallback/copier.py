@@ -7,7 +7,7 @@ import os
 import stat
 from typing import Any, Dict, FrozenSet, Iterator, Mapping, Optional
 
-from .compare import Comparer, Item
+from .compare import Comparer, Decision, Item, Listing
 from .digest import LARGE_BYTES
 from .faults import ENDS_JOB, Fault, source_fault
 from .glob import Selection
@@ -56,7 +56,10 @@ class Copier:
         self._preserve: FrozenSet[str] = frozenset(params["preserve"])
         self._rules = rules_of(params, self._preserve)
         self._names = names_of(params)
-        self._comparer = Comparer(job, self._on_exists, params["compare"], self._names.pack)
+        listing = Listing(self._rules.algorithm) if params["manifest"] is not None else None
+        self._comparer = Comparer(
+            job, self._on_exists, params["compare"], self._names.pack, listing
+        )
         self._links = Links(job, "hard_links" in self._preserve)
         self._publisher = Publisher(job, self._durable, self._on_exists)
         self._root: Optional[Directory] = None
@@ -334,9 +337,10 @@ class Copier:
         if decision.fault is not None:
             raise decision.fault
         if decision.action == "skip":
-            staged = self._leave_alone(item, directory, name, decision.there)
+            staged = self._leave_alone(item, directory, name, decision)
             if staged is None:
                 self._job.item_skipped(item.source.path, item.size)
+                self._note_standing(item, decision)
             return staged
         self._job.items_new += decision.action == "new"
         staged = self._make(item, directory, name)
@@ -367,12 +371,13 @@ class Copier:
         item: Item,
         directory: Directory,
         name: bytes,
-        there: Optional[os.stat_result],
+        decision: Decision,
     ) -> Optional[Staged]:
         """What is skipped by rule may be the first of its names all the same.
 
         With ``update``, one that is not joined to the names before it is not up to date.
         """
+        there = decision.there
         if there is None or item.alone or item.status.st_nlink < 2:
             return None
         if self._on_exists != "update":
@@ -381,7 +386,7 @@ class Copier:
             return None
         first = self._links.find(item)
         if first is None:
-            self._links.stands(item, First(item, b"", mark(there), None))
+            self._links.stands(item, First(item, b"", mark(there), decision.content))
             return None
         if first.mark == mark(there):
             return None
@@ -417,6 +422,12 @@ class Copier:
 
     def _record(self, item: Item, directory: Directory, name: bytes) -> Optional[Published]:
         return own_record(self._job, item.source.path, directory, name)
+
+    def _note_standing(self, item: Item, decision: Decision) -> None:
+        """Lists what stands as it should, as it stands."""
+        there, content = decision.there, decision.content
+        if self._manifest is not None and there is not None and content is not None:
+            self._manifest.add(item._replace(status=there), content)
 
     def _note_done(self, item: Item, content: Content) -> None:
         if self._manifest is not None:

@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS receipts (
 class Content(NamedTuple):
     """What is known of an item's content: plain bytes, digests, those of its ranges.
 
-    ``stored`` is its length at the destination where that holds it packed.
+    ``stored`` is its length at the destination where it was packed or unpacked on its way.
     """
 
     size: int

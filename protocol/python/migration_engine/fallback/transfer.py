@@ -174,6 +174,8 @@ def _pour(
     except Fault as fault:
         raise fault.at(source.path) from fault
     output.finish()
+    if unpacker is not None:
+        staged.stored = output.stored
     return size
 
 
