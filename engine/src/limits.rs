@@ -66,6 +66,9 @@ pub const JOB_STACK_BYTES: usize = 64 << 20;
 pub const DEPTH_MAX: usize = ITEM_PATH_BYTES_MAX / 2;
 /// Bytes that the memory endpoint holds in all.
 pub const MEMORY_STORE_BYTES_MAX: u64 = 64 << 20;
+/// Memory for names of subdirectories that a walk has yet to go into, bytes: some 50,000 names. A
+/// list that goes beyond is in a file.
+pub const NAMES_BYTES: usize = 1 << 20;
 /// Extended attributes of one item that are held in memory, bytes; more of them are left behind.
 pub const EXTENDED_BYTES_MAX: u64 = 1 << 20;
 /// Memory for first names of files with several names, bytes: what is there without asking, what is

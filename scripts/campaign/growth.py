@@ -1,4 +1,5 @@
-"""Time and memory as the work grows: many files, one very large file; and what `eta_s` is worth.
+"""Time and memory as the work grows: many files, many directories in one, one very large file; and
+what `eta_s` is worth.
 
 Usage: python3 -m campaign.growth FILES... [--large SIZE] [--eta-bytes SIZE]
 """
@@ -65,6 +66,22 @@ def many(place: Path, count: int) -> Tuple[float, List[str]]:
     same = subprocess.run(["diff", "-rq", place / "src", place / "dst"], check=False)
     problems += ["the trees differ"] if same.returncode else []
     return seconds / count if seconds > SECONDS_MIN else 0.0, problems
+
+
+def flat(place: Path, count: int) -> List[str]:
+    """As many empty directories in one, looked at."""
+    for n in range(count):
+        (place / "flat" / f"directory-{n:020}").mkdir(parents=True)
+    with Engine(place, ["--memory-cap", str(MEMORY_CAP)]) as engine:
+        result = engine.call({"op": "inspect", "id": "i", "src": "flat"})
+        peak = engine.peak_bytes()
+    print(f"{count} directories in one: peak {peak} bytes")
+    problems = done(result)
+    if result.get("data", {}).get("directories") != count:
+        problems.append(f"{count} directories in one: {result.get('data')}")
+    if peak > MEMORY_CAP:
+        problems.append(f"{count} directories: {peak} bytes of memory, the cap is {MEMORY_CAP}")
+    return problems
 
 
 def large(place: Path, size: int) -> List[str]:
@@ -138,7 +155,7 @@ def main() -> None:
         place.mkdir()
         cost, wrong = many(place, count)
         each += [cost] if cost else []
-        problems += wrong
+        problems += wrong + flat(place, count)
         shutil.rmtree(place)
     for few, more in zip(each, each[1:]):
         if more > DEARER_MAX * few:

@@ -20,6 +20,7 @@ use crate::model::selection::Selection;
 use crate::pipeline::feed::ends_job;
 use crate::pipeline::lease::Lease;
 use crate::plan::extra::{Cap, Extra, ExtraCount};
+use crate::platform::names::{NameList, Names};
 use crate::progress::{Spent, add};
 
 /// A destination and what it is compared with.
@@ -89,7 +90,8 @@ impl Deletion<'_> {
     ) -> Result<ExtraCount> {
         let directories = self.sink.caps().directories;
         let count = ExtraCount::default();
-        let mut search = Search { on: self, each, count, directories, warned: false };
+        let names = Names::default();
+        let mut search = Search { on: self, each, count, directories, warned: false, names };
         search.directory(root, &ItemPath::root(), true)?;
         Ok(search.count)
     }
@@ -155,12 +157,14 @@ struct Search<'a, 'b> {
     directories: bool,
     /// Whether it was told that names are folded there.
     warned: bool,
+    /// Directories to go into after the listings that named them.
+    names: Names,
 }
 
 impl Search<'_, '_> {
     /// Returns whether something in the directory stays.
     fn directory(&mut self, place: &Place, path: &ItemPath, in_source: bool) -> Result<bool> {
-        let (mut stays, mut below) = (false, Vec::new());
+        let (mut stays, mut below) = (false, self.names.list());
         let on = self.on;
         let listed = on.sink.list(place, &mut |name, kind| {
             on.job.pass()?;
@@ -171,7 +175,7 @@ impl Search<'_, '_> {
             self.failed(path, error)?;
             stays = true;
         }
-        for name in below {
+        while let Some((name, _)) = below.take()? {
             let child = path.join(&name)?;
             let entered = self.below(place, &name, &child, in_source);
             stays |= match entered {
@@ -193,7 +197,7 @@ impl Search<'_, '_> {
         name: &[u8],
         kind: Option<ItemKind>,
         in_source: bool,
-        below: &mut Vec<Vec<u8>>,
+        below: &mut NameList,
     ) -> Result<bool> {
         if is_kept(name) {
             return Ok(true);
@@ -213,7 +217,7 @@ impl Search<'_, '_> {
         if kind == ItemKind::Directory {
             let excluded = self.on.selection.excludes(&child);
             if !excluded {
-                below.push(name.to_vec());
+                below.add(name, false)?;
             }
             return Ok(excluded);
         }

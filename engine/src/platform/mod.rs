@@ -7,6 +7,7 @@ pub mod dir;
 pub mod filesystem;
 pub mod hold;
 pub mod host;
+pub mod names;
 pub mod operator;
 pub mod process;
 pub mod secret;

@@ -64,3 +64,27 @@ fn a_file_of_any_size_takes_no_memory() {
     assert!(peak < 64 << 20, "{peak}");
     assert!(!dst.exists() && std::fs::read_dir(shm.path()).unwrap().count() == 1);
 }
+
+#[test]
+fn a_directory_of_any_number_of_directories_is_walked_in_little_memory() {
+    let place = Place::new();
+    let wide = place.path("wide");
+    std::fs::create_dir(&wide).unwrap();
+    for n in 0..30_000 {
+        std::fs::create_dir(wide.join(format!("{n:0>200}"))).unwrap();
+    }
+    std::fs::create_dir(place.path("empty")).unwrap();
+    let mut session = Session::start(&place, &[]);
+    let before = session.memory("VmHWM:");
+    let result = session.call(&json!({"op": "inspect", "id": "i", "src": "wide"}));
+    assert_eq!(result["data"]["directories"], 30_000, "{result}");
+    let walked = session.memory("VmHWM:") - before;
+    let swept = session.call(&json!({"op": "cleanup", "id": "c", "locations": ["wide"]}));
+    assert_eq!(swept["status"], "ok", "{swept}");
+    let deletion = json!({"op": "copy", "id": "d", "src": "empty", "dst": "wide", "delete": true,
+        "on_exists": "update", "dry_run": true});
+    let planned = session.call(&deletion);
+    assert_eq!(planned["status"], "ok", "{planned}");
+    let grown = session.memory("VmHWM:") - before;
+    assert!(grown < 6 << 20, "{walked} bytes more for a walk, {grown} in all");
+}

@@ -11,6 +11,7 @@ use crate::model::lease::LeaseRecord;
 use crate::model::leftover::Swept;
 use crate::model::path::LEASE_NAME;
 use crate::platform::dir::Dir;
+use crate::platform::names::Names;
 use crate::platform::{host, operator};
 
 use super::error;
@@ -26,7 +27,8 @@ pub fn sweep(sweep: &Sweep<'_>) -> Result<Swept> {
     let mut found = Swept::default();
     match operator::open_dir(path) {
         Ok(dir) => {
-            directory(sweep, dir, path, DEPTH_MAX, &mut found)?;
+            let names = Names::default();
+            directory(sweep, dir, path, DEPTH_MAX, &names, &mut found)?;
         }
         Err(Errno::NOENT | Errno::NOTDIR) => {}
         Err(errno) => return Err(error::source("open", errno).at(path.clone())),
@@ -39,29 +41,33 @@ fn directory(
     dir: Dir,
     path: &[u8],
     depth: usize,
+    names: &Names,
     found: &mut Swept,
 ) -> Result<()> {
     (sweep.pass)()?;
-    let mut own: Vec<Vec<u8>> = Vec::new();
-    let mut below: Vec<Vec<u8>> = Vec::new();
-    let mut is_leased = false;
+    // Directories, marked, and what is to be removed.
+    let mut later = names.list();
+    let (mut is_leased, mut kept) = (false, Ok(()));
     dir.each_entry(|name, kind| {
         match kind {
-            Some(ItemKind::Directory) if sweep.root.tree && depth > 0 => below.push(name.to_vec()),
+            Some(ItemKind::Directory) if sweep.root.tree && depth > 0 => {
+                kept = later.add(name, true);
+            }
             Some(ItemKind::Directory) => {}
-            _ if sweep.owner.owns(name) => own.push(name.to_vec()),
+            _ if sweep.owner.owns(name) => kept = later.add(name, false),
             _ if name == LEASE_NAME => is_leased = sweep.root.tree,
             _ => {}
         }
-        true
+        kept.is_ok()
     })
     .map_err(|errno| error::source("getdents", errno).at(path))?;
-    for name in own {
-        remove(sweep, &dir, path, &name, found);
-    }
-    for name in below {
-        if let Ok(child) = dir.open_dir(&name) {
-            directory(sweep, child, &[path, b"/", &name].concat(), depth - 1, found)?;
+    kept?;
+    while let Some((name, is_directory)) = later.take()? {
+        if !is_directory {
+            remove(sweep, &dir, path, &name, found);
+        } else if let Ok(child) = dir.open_dir(&name) {
+            let path = [path, b"/", &name].concat();
+            directory(sweep, child, &path, depth - 1, names, found)?;
         }
     }
     if is_leased { lease(sweep, dir, path, found) } else { Ok(()) }

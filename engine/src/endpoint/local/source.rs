@@ -14,6 +14,7 @@ use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 use crate::platform::dir::{self, Dir, Facts};
 use crate::platform::hold::Hold;
+use crate::platform::names::{NameList, Names};
 use crate::platform::{operator, process};
 
 use super::reader::LocalReader;
@@ -129,7 +130,8 @@ impl ObjectSource for LocalSource {
         if visitor.enter(root_item)? == Descend::Skip {
             return Ok(());
         }
-        let mut walk = Walk { root, selection, links, visitor, above };
+        let names = Names::default();
+        let mut walk = Walk { root, selection, links, visitor, above, names };
         walk.directory(root, &ItemPath::root())?;
         walk.visitor.leave()
     }
@@ -247,15 +249,14 @@ struct Walk<'a> {
     visitor: &'a mut dyn Visitor,
     /// Device and inode of the directories now open, to see a circle of followed links.
     above: Vec<(u64, u64)>,
+    /// Directories to go into after the listings that named them; marked are those that a followed
+    /// link leads to.
+    names: Names,
 }
-
-/// A directory to go into after the listing that named it: its name, and whether a followed link
-/// leads to it.
-type Below = (Vec<u8>, bool);
 
 impl Walk<'_> {
     fn directory(&mut self, dir: &Arc<Dir>, path: &ItemPath) -> Result<()> {
-        let mut below: Vec<Below> = Vec::new();
+        let mut below = self.names.list();
         let mut ended = Ok(());
         let listed = dir.each_entry(|name, kind| {
             ended = self.entry(dir, path, name, kind, &mut below);
@@ -265,7 +266,7 @@ impl Walk<'_> {
         if let Err(errno) = listed {
             self.visitor.failed(path, error::source("getdents", errno))?;
         }
-        for (name, followed) in below {
+        while let Some((name, followed)) = below.take()? {
             let child = match path.join(&name) {
                 Ok(child) => child,
                 Err(error) => {
@@ -314,7 +315,7 @@ impl Walk<'_> {
         path: &ItemPath,
         name: &[u8],
         kind: Option<ItemKind>,
-        below: &mut Vec<Below>,
+        below: &mut NameList,
     ) -> Result<()> {
         let child = match path.join(name) {
             Ok(child) => child,
@@ -322,7 +323,7 @@ impl Walk<'_> {
         };
         if kind == Some(ItemKind::Directory) {
             if !self.selection.excludes(&child) {
-                below.push((name.to_vec(), false));
+                below.add(name, false)?;
             }
             return Ok(());
         }
@@ -333,10 +334,7 @@ impl Walk<'_> {
         };
         match facts.kind {
             ItemKind::Directory if self.selection.excludes(&child) => Ok(()),
-            ItemKind::Directory => {
-                below.push((name.to_vec(), false));
-                Ok(())
-            }
+            ItemKind::Directory => below.add(name, false),
             ItemKind::Symlink if self.links == LinkPolicy::Follow => {
                 self.follow(dir, child, name, below)
             }
@@ -357,7 +355,7 @@ impl Walk<'_> {
         dir: &Arc<Dir>,
         child: ItemPath,
         name: &[u8],
-        below: &mut Vec<Below>,
+        below: &mut NameList,
     ) -> Result<()> {
         if self.selection.excludes(&child) {
             return Ok(());
@@ -372,8 +370,7 @@ impl Walk<'_> {
             Err(errno) => return self.visitor.failed(&child, failed(errno)),
         };
         if facts.kind == ItemKind::Directory {
-            below.push((name.to_vec(), true));
-            return Ok(());
+            return below.add(name, true);
         }
         if !self.selection.takes(&child) {
             return Ok(());
