@@ -224,15 +224,7 @@ impl<'a> Names<'a> {
         let Some(key) = self.key(item) else {
             return Ok(());
         };
-        let mut state = self.lock();
-        match state.near.get(&key) {
-            Some((other, _)) if other.original != first.original => Ok(()),
-            Some(_) => {
-                state.near.remove(&key);
-                state.far.as_ref().map_or(Ok(()), |far| far.remove(key))
-            }
-            None => state.far.as_ref().map_or(Ok(()), |far| far.remove(key)),
-        }
+        self.lock().forget(key, first)
     }
 }
 
@@ -243,8 +235,7 @@ impl State {
             let first = first.clone();
             *left = left.saturating_sub(1);
             if *left == 0 {
-                self.near.remove(&key);
-                self.bytes = self.bytes.saturating_sub(first.bytes());
+                self.drop_near(key);
             }
             return Ok(Some(first));
         }
@@ -254,6 +245,20 @@ impl State {
         let damaged = || EngineError::new(Kind::StateDir, "the table of names cannot be read");
         let kept = far.get(key)?;
         kept.map(|bytes| Kept::read(&bytes).ok_or_else(damaged)).transpose()
+    }
+
+    fn drop_near(&mut self, key: Key) {
+        if let Some((first, _)) = self.near.remove(&key) {
+            self.bytes = self.bytes.saturating_sub(first.bytes());
+        }
+    }
+
+    fn forget(&mut self, key: Key, first: &First) -> Result<()> {
+        if self.near.get(&key).is_some_and(|(other, _)| other.original != first.original) {
+            return Ok(());
+        }
+        self.drop_near(key);
+        self.far.as_ref().map_or(Ok(()), |far| far.remove(key))
     }
 
     fn insert(
@@ -275,6 +280,7 @@ impl State {
                 }
             }
         }
+        self.drop_near(key);
         self.bytes += bytes;
         self.near.insert(key, entry);
         Ok(())
@@ -348,5 +354,17 @@ mod tests {
         assert!(state.find((7, 1)).unwrap().is_some() && state.bytes > 0);
         assert!(state.find((7, 1)).unwrap().is_some());
         assert!(state.find((7, 1)).unwrap().is_none() && state.bytes == 0);
+    }
+
+    #[test]
+    fn what_is_forgotten_gives_its_memory_back() {
+        let (budget, mut state) = (Budget::new(0), State::default());
+        for _ in 0..100_000 {
+            state.insert(&budget, None, (7, 1), (first(1), 2)).unwrap();
+            state.forget((7, 1), &first(2)).unwrap();
+            assert!(state.find((7, 1)).unwrap().is_some(), "another one's name stays");
+            state.forget((7, 1), &first(1)).unwrap();
+        }
+        assert_eq!((state.bytes, state.near.len(), state.far.is_some()), (0, 0, false));
     }
 }
