@@ -212,3 +212,18 @@ def test_transfer(assistant: Assistant, tmp_path: Path, method: str) -> None:
     assert data["bytes_transferred"] == 5 and data["method"] == method
     assert data["success"] is True and not data.get("error")
     assert (tmp_path / "b").read_text() == "alpha"
+
+
+@pytest.mark.parametrize("method", ["concurrent", "chunked"])
+def test_transfer_of_many_files_and_of_many_parts(
+    assistant: Assistant, tmp_path: Path, method: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    large = os.urandom(1 << 20) * 33
+    (tmp_path / "in" / "large").write_bytes(large)
+    for number in range(300):
+        (tmp_path / "in" / str(number)).write_text("alpha")
+    data = assistant.ask("transfer", "--source", "in", "--destination", "b", "--method", method)
+    assert data["bytes_transferred"] == len(large) + 300 * 5 and data["method"] == method
+    assert (tmp_path / "b" / "large").read_bytes() == large
+    assert len(list((tmp_path / "b").iterdir())) == 301

@@ -7,8 +7,9 @@ use crate::cli::assistant::collect;
 use crate::cli::assistant::copy::{answer, not_begun, over, rate};
 use crate::cli::assistant::envelope::{Answer, error_of};
 use crate::cli::context::Context;
+use crate::cli::draft::Draft;
 
-/// A copy in concurrent chunks; the network's methods are not built.
+/// A copy of many files at once, or of parts of one file at once; the network's methods are not built.
 #[must_use]
 pub fn run(context: &Context, ends: &Ends, method: &str) -> Answer {
     match method {
@@ -31,8 +32,14 @@ fn refused(method: &str, why: &str) -> Answer {
     Answer::failed(data, error)
 }
 
+/// `concurrent` has many files in hand and one part of each, `chunked` one file and many parts.
+fn command(ends: &Ends, method: &str) -> Draft {
+    let single = if method == "chunked" { "parallel_files" } else { "parallel_chunks" };
+    over("copy", ends).with(single, 1)
+}
+
 fn copy(context: &Context, ends: &Ends, method: &str) -> Answer {
-    let (outcome, _) = collect::run_one(context, over("copy", ends).finish());
+    let (outcome, _) = collect::run_one(context, command(ends, method).finish());
     let Some(outcome) = outcome else {
         return not_begun();
     };
@@ -47,4 +54,20 @@ fn copy(context: &Context, ends: &Ends, method: &str) -> Answer {
         "error": error.as_deref().unwrap_or_default(),
     });
     answer(data, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_method_has_many_files_in_hand_and_the_other_many_parts_of_one() {
+        let ends = Ends { source: "a".into(), destination: "b".into() };
+        let bounds = |method| {
+            let command = command(&ends, method).finish();
+            ["parallel_files", "parallel_chunks"].map(|name| command.get(name).cloned())
+        };
+        assert_eq!(bounds("concurrent"), [None, Some(json!(1))]);
+        assert_eq!(bounds("chunked"), [Some(json!(1)), None]);
+    }
 }
