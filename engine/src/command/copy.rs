@@ -355,7 +355,9 @@ impl Work for Copy {
             Durable::PowerLoss => "power_loss",
             Durable::Crash => "crash",
         };
-        let method = Method::of(kind, size, self.options.parallel_chunks);
+        let coded = self.options.recode.and_then(|recode| recode.way(self.src.name())).is_some();
+        let parts = if coded { 1 } else { self.options.parallel_chunks };
+        let method = Method::of(kind, size, parts);
         let mut data = json!({
             "dst": BytePath::new(&self.dst.shown()),
             "kind": kind.name(),
@@ -392,6 +394,7 @@ impl Work for Copy {
             links: self.options.links.policy(),
             carry: self.options.carry,
             parallel_chunks: self.options.parallel_chunks,
+            recode: self.options.recode,
             delete: self.delete,
         };
         plan.make(job)

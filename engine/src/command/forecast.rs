@@ -20,6 +20,7 @@ use crate::pipeline::compare::{There, same_content};
 use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::delete::Deletion;
 use crate::pipeline::links::{First, Names, Turn};
+use crate::pipeline::recode::Recode;
 use crate::plan::conflict::{Decision, Rule};
 use crate::plan::digest::PlanDigest;
 use crate::plan::extra::Cap;
@@ -113,6 +114,8 @@ pub struct CopyPlan<'a> {
     pub carry: Carry,
     /// Parts of one large file in hand at once.
     pub parallel_chunks: usize,
+    /// What happens to files on their way.
+    pub recode: Option<Recode>,
     /// The most that is deleted at the destination; `None` where nothing is.
     pub delete: Option<Cap>,
 }
@@ -192,6 +195,8 @@ struct Forecast<'a> {
     kind: ItemKind,
     /// Files that go by parts.
     large: u64,
+    /// Files that are compressed or decompressed on their way.
+    coded: u64,
     items: u64,
     bytes: u64,
     directories: u64,
@@ -228,6 +233,7 @@ impl<'a> Forecast<'a> {
             tree: false,
             kind: ItemKind::File,
             large: 0,
+            coded: 0,
             items: 0,
             bytes: 0,
             directories: 0,
@@ -273,6 +279,13 @@ impl<'a> Forecast<'a> {
         let there = There { source: other, path: &item.path, algorithms: &[], way: None };
         let same = same_content(self.job, self.source, there, item, buffer)?;
         Ok(same.is_some())
+    }
+
+    /// Whether a file is compressed or decompressed on its way.
+    fn is_coded(&self, item: &Item) -> bool {
+        let name = if item.path.is_root() { self.plan.src.name() } else { item.path.name() };
+        let way = self.plan.recode.and_then(|recode| recode.way(name));
+        item.kind == ItemKind::File && way.is_some()
     }
 
     fn losses(&mut self, item: &Item) -> Result<()> {
@@ -347,11 +360,12 @@ impl<'a> Forecast<'a> {
         .map(|(what, items)| json!({ "what": what, "items": items }))
         .collect();
         let kind = if self.tree { ItemKind::Directory } else { self.kind };
-        let method = Method::of(kind, self.bytes, self.plan.parallel_chunks);
+        let parts = if self.coded > 0 { 1 } else { self.plan.parallel_chunks };
+        let method = Method::of(kind, self.bytes, parts);
         json!({
             "op": "copy",
             "method": method.name(),
-            "why": method.why(self.items, self.bytes, self.large),
+            "why": method.why(self.items, self.bytes, self.large, self.coded),
             "items": self.items,
             "bytes": self.bytes,
             "directories": self.directories,
@@ -416,7 +430,9 @@ impl Visitor for Forecast<'_> {
             Decision::Write(_) => {
                 self.bytes += bytes;
                 self.kind = item.kind;
-                self.large += u64::from(is_large(item.size));
+                let coded = self.is_coded(&item);
+                self.coded += u64::from(coded);
+                self.large += u64::from(!coded && is_large(item.size));
                 *if found.is_some() { &mut self.replace } else { &mut self.new } += 1;
                 self.losses(&item)?;
             }

@@ -90,3 +90,27 @@ fn one_file_goes_by_the_exact_name_and_a_damaged_one_fails_alone() {
         assert_eq!(copy(&place, fields)["error"]["code"], "INVALID_FIELD");
     }
 }
+
+#[test]
+fn a_plan_says_that_files_are_coded_by_one_thread_each() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("src")).unwrap();
+    large_file(&place.path("src/large"), 17 << 20, 5).unwrap();
+    std::fs::write(place.path("src/small"), "small").unwrap();
+    let mut session = Session::start(&place, &[]);
+    let mut plan = |src: &str, compress: &str| {
+        let mut command = json!({"op": "copy", "id": "p", "src": src, "dst": "dst",
+            "parallel_chunks": 4, "dry_run": true});
+        if !compress.is_empty() {
+            command["compress"] = compress.into();
+        }
+        let data = session.call(&command)["data"].clone();
+        (data["method"].as_str().unwrap().to_owned(), data["why"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(plan("src/large", "").0, "chunked");
+    let (method, why) = plan("src/large", "zstd");
+    assert!(method == "direct" && why.contains("by one thread"), "{method}: {why}");
+    let (method, why) = plan("src", "zstd");
+    assert!(method == "batches" && why.contains("0 of them are large"), "{method}: {why}");
+    assert!(why.ends_with("2 are compressed or decompressed, each by one thread"), "{why}");
+}

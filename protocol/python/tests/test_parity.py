@@ -85,3 +85,15 @@ def test_a_copy_holds_what_its_source_holds(seed: int, backend: str, tmp_path: P
         else:
             assert copied.pop(path) == fact
     assert not copied
+
+
+def test_a_plan_says_that_files_are_coded_by_one_thread(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "in" / name).write_text(name)
+    host = Host(argv_of(backend), cwd=tmp_path, env=environment(tmp_path / "state"))
+    command = {"op": "copy", "src": "in", "dst": "out", "compress": "gzip"}
+    host.send({"op": "plan", "id": "p", "command": command})
+    data = host.result("p")["data"]
+    host.finish()
+    assert data["why"].endswith("2 are compressed or decompressed, each by one thread")

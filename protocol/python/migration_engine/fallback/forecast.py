@@ -131,6 +131,7 @@ class CopyPlan:
         )
         self._links = Links(job, "hard_links" in params["preserve"])
         self._tally = Tally()
+        self._coded = 0
 
     def make(self) -> Dict[str, Any]:
         """What ``plan`` answers."""
@@ -147,6 +148,9 @@ class CopyPlan:
         data["losses"] = tally.lost()
         data["method"] = METHODS.get(kind, "direct")
         data["why"] = "each file is read once, digested on the way and published by rename"
+        if self._coded:
+            coded = "; %d are compressed or decompressed, each by one thread"
+            data["why"] += coded % self._coded
         return data
 
     def _single(self, kind: str, status: os.stat_result) -> None:
@@ -223,6 +227,8 @@ class CopyPlan:
             decision = self._comparer.judge(above, name, item)
         action, counted = self._named(item, above, name, decision)
         if action in ("new", "replace"):
+            packs = item.kind == "file" and params["compress"] is not None
+            self._coded += packs or item.source.packed
             tally.losses(item.kind, item.status, params["preserve"])
             if item.source.dir_fd is not None:
                 held = HeldEntry(item.source.dir_fd, item.source.name)
