@@ -44,6 +44,7 @@ command -v shellcheck >/dev/null || apt_install shellcheck || true
 need rsync rsync
 need getfattr attr
 need getfacl acl
+need strace strace
 # Filesystems that share storage, keep coarse times, or are full.
 need mkfs.ext4 e2fsprogs
 need mkfs.btrfs btrfs-progs

@@ -20,7 +20,7 @@ use crate::pipeline::compare::{There, same_content};
 use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::delete::Deletion;
 use crate::pipeline::links::{First, Names, Turn};
-use crate::pipeline::recode::Recode;
+use crate::pipeline::recode::{Recode, Way};
 use crate::plan::conflict::{Decision, Rule};
 use crate::plan::digest::PlanDigest;
 use crate::plan::extra::Cap;
@@ -281,11 +281,22 @@ impl<'a> Forecast<'a> {
         Ok(same.is_some())
     }
 
-    /// Whether a file is compressed or decompressed on its way.
-    fn is_coded(&self, item: &Item) -> bool {
-        let name = if item.path.is_root() { self.plan.src.name() } else { item.path.name() };
-        let way = self.plan.recode.and_then(|recode| recode.way(name));
-        item.kind == ItemKind::File && way.is_some()
+    /// How a file is compressed or decompressed on its way.
+    fn way(&self, item: &Item) -> Option<Way> {
+        let recode = self.plan.recode.filter(|_| item.kind == ItemKind::File)?;
+        recode.way(if item.path.is_root() { self.plan.src.name() } else { item.path.name() })
+    }
+
+    /// What stands where an item goes. The size of what is coded says nothing about its source's.
+    fn standing(&self, item: &Item, way: Option<Way>) -> Result<Option<Found>> {
+        match way {
+            None => self.found(&item.path),
+            Some(_) if item.path.is_root() => self.found(&item.path),
+            Some(way) => self.found(&item.path.sibling(&way.renamed(item.path.name()))?),
+        }
+        .map(|found| {
+            found.map(|found| Found { size: way.map_or(found.size, |_| item.size), ..found })
+        })
     }
 
     fn losses(&mut self, item: &Item) -> Result<()> {
@@ -420,7 +431,15 @@ impl Visitor for Forecast<'_> {
             self.digest.add("skip", &item);
             return Ok(());
         }
-        let found = self.found(&item.path)?;
+        let way = self.way(&item);
+        let found = match self.standing(&item, way) {
+            Err(error) if error.kind() == Kind::NameRefused => {
+                self.conflict += 1;
+                self.digest.add("refuse", &item);
+                return Ok(());
+            }
+            found => found?,
+        };
         let decision = match self.is_same(&item, found.as_ref())? {
             true => Decision::Skip,
             false => self.rule.decide(&item, found.as_ref()),
@@ -430,9 +449,8 @@ impl Visitor for Forecast<'_> {
             Decision::Write(_) => {
                 self.bytes += bytes;
                 self.kind = item.kind;
-                let coded = self.is_coded(&item);
-                self.coded += u64::from(coded);
-                self.large += u64::from(!coded && is_large(item.size));
+                self.coded += u64::from(way.is_some());
+                self.large += u64::from(way.is_none() && is_large(item.size));
                 *if found.is_some() { &mut self.replace } else { &mut self.new } += 1;
                 self.losses(&item)?;
             }

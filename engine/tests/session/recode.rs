@@ -51,6 +51,10 @@ fn there_and_back_every_form_gives_the_same_tree() {
         assert!(line["stored_bytes"].as_u64() > Some(0), "{line}");
         let mut again = there;
         again["on_exists"] = "update".into();
+        let plan = Session::start(&place, &[]).call(&json!({"op": "plan", "id": "p", "command":
+            {"op": "copy", "src": "src", "dst": packed, "compress": form, "on_exists": "update"}}));
+        let counts = ["new", "replace", "conflict"].map(|count| plan["data"][count].clone());
+        assert_eq!(counts, [json!(0), json!(0), json!(0)], "{plan}");
         let again = copy(&place, again);
         assert_eq!((&again["status"], &again["metrics"]["items_ok"]), (&json!("ok"), &json!(0)));
         let done = copy(&place, json!({"src": packed, "dst": back, "decompress": true}));
