@@ -1,5 +1,6 @@
 //! CRC-64/NVME of bytes that come in pieces, in any order, and are joined.
 
+use crate::model::crc_join::CRC64_NVME;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::parts::crc_hex;
 
@@ -21,26 +22,16 @@ impl Crc64 {
         Self { value: crc_fast::checksum(CRC, bytes), bytes: bytes.len() as u64 }
     }
 
-    /// The CRC of so many zeros, without going through them: of a run and its double in turn.
+    /// The CRC of so many zeros, without going through them.
     #[must_use]
     pub fn zeros(count: u64) -> Self {
-        let (mut all, mut run, mut left) = (Self::default(), Self::of(&[0]), count);
-        while left > 0 {
-            if left & 1 == 1 {
-                all = all.join(run);
-            }
-            left >>= 1;
-            if left > 0 {
-                run = run.join(run);
-            }
-        }
-        all
+        Self { value: CRC64_NVME.zeros(count), bytes: count }
     }
 
     /// The CRC of these bytes and `next` behind them.
     #[must_use]
     pub fn join(self, next: Self) -> Self {
-        let value = crc_fast::checksum_combine(CRC, self.value, next.value, next.bytes);
+        let value = CRC64_NVME.join(self.value, next.value, next.bytes);
         Self { value, bytes: self.bytes + next.bytes }
     }
 

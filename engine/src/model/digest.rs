@@ -1,5 +1,7 @@
 //! Digests: which, how they are computed as bytes pass, and how they are written.
 
+use std::convert::Infallible;
+
 use sha2::Digest as _;
 
 use crate::model::parts::crc_hex;
@@ -103,31 +105,14 @@ impl Hasher {
 
     /// Takes so many zeros next. Checksums do not go through them.
     pub fn zeros(&mut self, count: u64) {
-        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-        if let State::Crc(state) = &mut self.state {
-            let Self { state: State::Crc(mut run), .. } = Self::new(self.algorithm) else {
-                return;
-            };
-            run.update(&[0]);
-            let mut left = count;
-            while left > 0 {
-                if left & 1 == 1 {
-                    state.combine(&run);
-                }
-                left >>= 1;
-                if left > 0 {
-                    let half = run;
-                    run.combine(&half);
-                }
-            }
+        if let (State::Crc(state), Some(join)) = (&mut self.state, self.algorithm.crc_join()) {
+            *state = join.with_zeros(state, count);
             return;
         }
-        let mut left = count;
-        while left > 0 {
-            let some = left.min(ZEROS.len() as u64);
-            self.update(ZEROS.get(..some as usize).unwrap_or_default());
-            left -= some;
-        }
+        let _: Result<(), Infallible> = each_zeros(count, |zeros| {
+            self.update(zeros);
+            Ok(())
+        });
     }
 
     /// The digest of all bytes taken.
@@ -142,6 +127,21 @@ impl Hasher {
         };
         Digest { algorithm: self.algorithm, hex }
     }
+}
+
+/// Calls `each` with slices of zeros, `count` bytes in all.
+///
+/// # Errors
+/// Those of `each`.
+pub fn each_zeros<E>(count: u64, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut left = count;
+    while left > 0 {
+        let some = left.min(ZEROS.len() as u64);
+        each(ZEROS.get(..some as usize).unwrap_or_default())?;
+        left -= some;
+    }
+    Ok(())
 }
 
 /// Lower-case hex of `bytes`.

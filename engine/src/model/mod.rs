@@ -2,6 +2,7 @@
 
 pub mod choice;
 pub mod crc;
+pub mod crc_join;
 pub mod digest;
 pub mod extended;
 pub mod found;

@@ -3,11 +3,14 @@
 //! A CRC of a whole is known from those of its parts and their lengths; BLAKE3 is a tree whose
 //! subtrees may be hashed apart. SHA and MD5 are neither: their bytes must come in order.
 
+use std::convert::Infallible;
+
 use blake3::hazmat::{self, HasherExt as _};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{PART_BYTES, PARTS_MAX};
-use crate::model::digest::{Algorithm, Digest, hex};
+use crate::model::crc_join::{CRC32C, CRC64_NVME, CrcJoin};
+use crate::model::digest::{Algorithm, Digest, each_zeros, hex};
 
 /// Length of the parts of a file of so many bytes, but for the last: a power of two.
 #[must_use]
@@ -29,10 +32,12 @@ impl Algorithm {
         if self == Self::Crc32c { self } else { Self::Crc64Nvme }
     }
 
-    fn crc(self) -> Option<crc_fast::CrcAlgorithm> {
+    /// How its checksums of pieces are joined; `None` for what is no checksum.
+    #[must_use]
+    pub fn crc_join(self) -> Option<&'static CrcJoin> {
         match self {
-            Self::Crc64Nvme => Some(crc_fast::CrcAlgorithm::Crc64Nvme),
-            Self::Crc32c => Some(crc_fast::CrcAlgorithm::Crc32Iscsi),
+            Self::Crc64Nvme => Some(&CRC64_NVME),
+            Self::Crc32c => Some(&CRC32C),
             _ => None,
         }
     }
@@ -49,8 +54,8 @@ pub enum PartDigest {
 
 /// Computes one part's digest as its bytes pass.
 pub enum PartHasher {
-    /// CRC-64/NVME or CRC-32C.
-    Crc(Box<crc_fast::Digest>),
+    /// CRC-64/NVME or CRC-32C, of so many bytes.
+    Crc(Box<crc_fast::Digest>, &'static CrcJoin, u64),
     /// A subtree of BLAKE3.
     Blake3(Box<blake3::Hasher>),
 }
@@ -61,8 +66,8 @@ impl PartHasher {
     /// algorithm that does not combine.
     #[must_use]
     pub fn new(algorithm: Algorithm, offset: u64) -> Option<Self> {
-        if let Some(crc) = algorithm.crc() {
-            return Some(Self::Crc(Box::new(crc_fast::Digest::new(crc))));
+        if let Some(join) = algorithm.crc_join() {
+            return Some(Self::Crc(Box::new(join.digest()), join, 0));
         }
         (algorithm == Algorithm::Blake3).then(|| {
             let mut hasher = blake3::Hasher::new();
@@ -74,9 +79,28 @@ impl PartHasher {
     /// Takes the next bytes of the part.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
-            Self::Crc(state) => state.update(bytes),
+            Self::Crc(state, _, count) => {
+                state.update(bytes);
+                *count += bytes.len() as u64;
+            }
             Self::Blake3(state) => {
                 state.update(bytes);
+            }
+        }
+    }
+
+    /// Takes so many zeros next. Checksums do not go through them.
+    pub fn zeros(&mut self, bytes: u64) {
+        match self {
+            Self::Crc(state, join, count) => {
+                **state = join.with_zeros(state, bytes);
+                *count += bytes;
+            }
+            Self::Blake3(state) => {
+                let _: Result<(), Infallible> = each_zeros(bytes, |zeros| {
+                    state.update(zeros);
+                    Ok(())
+                });
             }
         }
     }
@@ -85,7 +109,7 @@ impl PartHasher {
     #[must_use]
     pub fn finish(self) -> PartDigest {
         match self {
-            Self::Crc(state) => PartDigest::Crc(state.finalize(), state.get_amount()),
+            Self::Crc(state, _, count) => PartDigest::Crc(state.finalize(), count),
             Self::Blake3(state) => PartDigest::Subtree(state.finalize_non_root()),
         }
     }
@@ -95,7 +119,7 @@ impl PartHasher {
 /// when they do not belong together.
 #[must_use]
 pub fn join(algorithm: Algorithm, parts: &[PartDigest]) -> Option<Digest> {
-    let hex = match algorithm.crc() {
+    let hex = match algorithm.crc_join() {
         Some(crc) => crc_hex(algorithm, join_crcs(crc, parts)?),
         None if algorithm == Algorithm::Blake3 && parts.len() >= 2 => {
             let (left, right) = parts.split_at(left_parts(parts.len()));
@@ -123,7 +147,7 @@ pub fn crc_hex(algorithm: Algorithm, value: u64) -> String {
     if algorithm == Algorithm::Crc32c { format!("{value:08x}") } else { format!("{value:016x}") }
 }
 
-fn join_crcs(crc: crc_fast::CrcAlgorithm, parts: &[PartDigest]) -> Option<u64> {
+fn join_crcs(crc: &CrcJoin, parts: &[PartDigest]) -> Option<u64> {
     let mut parts = parts.iter();
     let &PartDigest::Crc(mut whole, _) = parts.next()? else {
         return None;
@@ -132,7 +156,7 @@ fn join_crcs(crc: crc_fast::CrcAlgorithm, parts: &[PartDigest]) -> Option<u64> {
         let &PartDigest::Crc(value, bytes) = part else {
             return None;
         };
-        whole = crc_fast::checksum_combine(crc, whole, value, bytes);
+        whole = crc.join(whole, value, bytes);
     }
     Some(whole)
 }

@@ -143,21 +143,6 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Calls `each` with slices of zeros, `count` bytes in all.
-///
-/// # Errors
-/// Those of `each`.
-pub fn zeros<E>(count: u64, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    let mut left = count;
-    while left > 0 {
-        let some = left.min(ZEROS.len() as u64);
-        each(ZEROS.get(..some as usize).unwrap_or_default())?;
-        left -= some;
-    }
-    Ok(())
-}
-
 /// What was read of a file.
 #[derive(Debug, Default)]
 pub struct Content {

@@ -7,6 +7,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::{BLOCK_BYTES_MIN, CHUNK_BYTES};
 use crate::model::crc::Crc64;
+use crate::model::digest::each_zeros;
 use crate::pipeline::content::{self, ChunkBuffer, Reading};
 use crate::pipeline::lane::{self, Line, Seats};
 use crate::pipeline::transfer::Copied;
@@ -79,7 +80,7 @@ impl Packer<'_> {
         let mut take = |crc: &mut Crc64, offset: u64, chunk: &[u8]| {
             let hole = offset - crc.bytes;
             *crc = crc.join(Crc64::zeros(hole));
-            content::zeros(hole, |zeros| {
+            each_zeros(hole, |zeros| {
                 job.pass()?;
                 job.progress.timed(Spent::Compress, || encoder.take(zeros, &mut out))?;
                 write(&mut out)

@@ -17,7 +17,7 @@ use crate::limits::PART_BYTES;
 use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::model::item::Handle;
 use crate::model::parts::{PartDigest, PartHasher, join, part_bytes};
-use crate::pipeline::content::{ChunkBuffer, Content, Cursor, Step, zeros};
+use crate::pipeline::content::{ChunkBuffer, Content, Cursor, Step};
 use crate::pipeline::receipts::Receipts;
 use crate::platform::process;
 use crate::progress::{Shown, Spent, add};
@@ -132,6 +132,12 @@ impl Hashers {
     fn update(&mut self, bytes: &[u8]) {
         for hasher in [&mut self.whole, &mut self.piece].into_iter().flatten() {
             hasher.update(bytes);
+        }
+    }
+
+    fn zeros(&mut self, count: u64) {
+        for hasher in [&mut self.whole, &mut self.piece].into_iter().flatten() {
+            hasher.zeros(count);
         }
     }
 
@@ -342,11 +348,7 @@ impl<'a> Work<'a> {
                 }
                 Step::Hole(count) => {
                     self.clear(offset, count)?;
-                    let mut hash = |zeros: &[u8]| {
-                        hashers.update(zeros);
-                        Ok(())
-                    };
-                    job.progress.timed(Spent::Hash, || zeros(count, &mut hash))?;
+                    job.progress.timed(Spent::Hash, || hashers.zeros(count));
                     count
                 }
                 Step::Data(count) => {
