@@ -1,5 +1,4 @@
-"""Time and memory as the work grows: many files, many directories in one, one very large file; and
-what `eta_s` is worth.
+"""Time and memory as the work grows: many files, wide directories, one large file; what ETAs say.
 
 Usage: python3 -m campaign.growth FILES... [--large SIZE] [--eta-bytes SIZE]
 """

@@ -8,7 +8,7 @@ use crate::model::digest::Digest;
 use crate::model::found::Found;
 use crate::model::item::{Item, ItemKind};
 use crate::model::loss::{Loss, What, lose};
-use crate::model::path::temp_name;
+use crate::model::path::{ItemPath, temp_name};
 use crate::pipeline::compare::Standing;
 use crate::pipeline::content::{self, ChunkBuffer, Reading};
 use crate::pipeline::copy::{Copier, Made};
@@ -46,6 +46,11 @@ enum Joined {
 /// The loss of a name that is not joined to its first one.
 const SPLIT: Loss = Loss { what: What::HardLinks, call: "link", errno: None };
 
+/// Where an item stands at the destination, beneath the root: what is coded has another name there.
+fn landing(item: &Item, spot: &Spot<'_>) -> Result<ItemPath> {
+    if item.path.is_root() { Ok(item.path.clone()) } else { item.path.sibling(&spot.target.name) }
+}
+
 impl Copier<'_> {
     /// Copies an item, or joins it to the first one of its names.
     pub(super) fn make(
@@ -63,7 +68,8 @@ impl Copier<'_> {
                     if let Made::Ready { staged, digests, .. } = &mut made {
                         split.into_iter().for_each(|loss| lose(&mut staged.lost, loss));
                         let temp = self.sink.temp_of(staged);
-                        claim.stands(First::new(item, temp, staged.mark, digests))?;
+                        let first = First::new(item, temp, staged.mark, digests);
+                        claim.stands(first.renamed(landing(item, spot)?))?;
                     }
                     return Ok(made);
                 }
@@ -85,8 +91,9 @@ impl Copier<'_> {
         }
     }
 
-    /// An item that stays as it stands: left alone by rule, or done by an earlier attempt. It may be the first of its names all the same; and with `update`, or after an
-    /// attempt, one that is not joined to the names before it is not as it should be.
+    /// An item that stays as it stands: left alone by rule, or done by an earlier attempt. It may be
+    /// the first of its names all the same; and with `update`, or after an attempt, one that is not
+    /// joined to the names before it is not as it should be.
     pub(super) fn keep(
         &self,
         buffer: &mut ChunkBuffer,
@@ -105,7 +112,8 @@ impl Copier<'_> {
             Kept::Before(digests) => digests,
             Kept::ByRule(standing) => standing.as_ref().map_or(&[], |there| &there.digests),
         };
-        let standing = || First::new(item, Vec::new(), found.mark, digests);
+        let path = landing(item, spot)?;
+        let standing = || First::new(item, Vec::new(), found.mark, digests).renamed(path.clone());
         if !before && !updates {
             self.names.offer(item, standing())?;
             return Ok(Made::Skipped);

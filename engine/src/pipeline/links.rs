@@ -50,6 +50,13 @@ impl First {
         Self { original, digests: digests.to_vec(), size, mtime }
     }
 
+    /// The same under another name than its source's.
+    #[must_use]
+    pub fn renamed(mut self, path: ItemPath) -> Self {
+        self.original.path = path;
+        self
+    }
+
     /// Whether an item of the same inode is still the same file.
     #[must_use]
     pub fn fits(&self, item: &Item) -> bool {

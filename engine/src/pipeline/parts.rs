@@ -70,9 +70,9 @@ impl Large<'_> {
     pub fn run(self, buffer: &mut ChunkBuffer) -> Result<Moved> {
         let work = Work::new(self);
         if work.large.receipts.as_ref().is_some_and(|receipts| !receipts.earlier.is_empty()) {
-            work.everybody(buffer, &|buffer, _| work.check_earlier(buffer))?;
+            work.everybody(buffer, &|buffer| work.check_earlier(buffer))?;
         }
-        work.everybody(buffer, &|buffer, lead| work.until_done(buffer, lead))?;
+        work.everybody(buffer, &|buffer| work.until_done(buffer))?;
         work.finish()
     }
 }
@@ -167,6 +167,7 @@ struct Work<'a> {
     /// The source for the storage's own copying, as long as that works.
     offload: Option<Handle>,
     offloads: AtomicBool,
+    recording: Mutex<()>,
     stop: AtomicBool,
     failed: Mutex<Option<EngineError>>,
     short: AtomicBool,
@@ -203,6 +204,7 @@ impl<'a> Work<'a> {
             parts: Mutex::new(parts),
             turn: (Mutex::new(turn), Condvar::new()),
             offload,
+            recording: Mutex::new(()),
             stop: AtomicBool::new(false),
             failed: Mutex::new(None),
             short: AtomicBool::new(false),
@@ -214,20 +216,20 @@ impl<'a> Work<'a> {
     fn everybody(
         &self,
         buffer: &mut ChunkBuffer,
-        work: &(dyn Fn(&mut ChunkBuffer, bool) + Sync),
+        work: &(dyn Fn(&mut ChunkBuffer) + Sync),
     ) -> Result<()> {
         let job = self.large.job;
         let others = self.threads() - 1;
         if others == 0 {
-            work(buffer, true);
+            work(buffer);
             return Ok(());
         }
         let follow = || {
             if let Some(mut spare) = ChunkBuffer::spare(job, self.large.chunk_bytes) {
-                work(&mut spare, false);
+                work(&mut spare);
             }
         };
-        job.engine.workers.run(others, follow, || work(buffer, true))
+        job.engine.workers.run(others, follow, || work(buffer))
     }
 
     /// Looks which parts of an earlier attempt stand where their receipts say.
@@ -260,7 +262,7 @@ impl<'a> Work<'a> {
     }
 
     /// Works until nothing is left. The first failure stops everybody.
-    fn until_done(&self, buffer: &mut ChunkBuffer, lead: bool) {
+    fn until_done(&self, buffer: &mut ChunkBuffer) {
         while !self.is_over() {
             // Entered before a unit is taken: whoever has one is never held up here.
             let slot = match self.gate.enter(&self.large.job.switch, || self.is_over()) {
@@ -278,7 +280,7 @@ impl<'a> Work<'a> {
             } else {
                 self.part(start, end, buffer)
             };
-            let done = done.and_then(|()| if lead { self.record(false) } else { Ok(()) });
+            let done = done.and_then(|()| self.record(false));
             if let Err(error) = done {
                 self.fail(error);
             }
@@ -501,6 +503,10 @@ impl<'a> Work<'a> {
 
     /// Records parts that are done, once they are worth it, or `now`.
     fn record(&self, now: bool) -> Result<()> {
+        // One at a time: the others go on meanwhile.
+        let Ok(_recording) = self.recording.try_lock() else {
+            return Ok(());
+        };
         let receipts = self.large.receipts.as_ref().filter(|receipts| now || receipts.are_due());
         let (Some(receipts), Some(intake)) = (receipts, self.large.intake) else {
             return Ok(());

@@ -1,5 +1,7 @@
 //! Files compressed and decompressed on their way.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use migration_fixtures::{Aspects, Sizes, SmallFiles, compare, large_file};
 use serde_json::{Value, json};
 
@@ -44,6 +46,8 @@ fn there_and_back_every_form_gives_the_same_tree() {
         let text = place.path(&packed).join(format!("text{ending}"));
         assert!(text.metadata().unwrap().len() < 50_000, "{ending}");
         assert!(place.path(&packed).join("link").is_symlink());
+        assert_eq!(done["data"].get("lost"), None, "names of one file stay together");
+        assert_eq!(text.metadata().unwrap().nlink(), 2);
         let manifest = String::from_utf8(read(&place.path(&format!("{packed}.jsonl")))).unwrap();
         let line = manifest.lines().find(|line| line.contains(r#""path":"large""#)).unwrap();
         let line: Value = serde_json::from_str(line).unwrap();
