@@ -283,11 +283,12 @@ impl Shared {
     fn give_back(&self) {
         let own = self.record.lock().unwrap_or_else(PoisonError::into_inner).encode();
         for _ in 0..CONTENDED_ATTEMPTS {
-            let is_own = matches!(self.cell.read(), Ok(Some(bytes)) if bytes == own);
-            if !is_own || !matches!(self.cell.swap(Some(&own), None), Ok(false)) {
-                return;
+            match self.cell.read() {
+                Ok(bytes) if bytes.as_ref() != Some(&own) => return,
+                Ok(_) if matches!(self.cell.swap(Some(&own), None), Ok(true)) => return,
+                // Somebody looks at it, or the system was short of something for a moment.
+                _ => std::thread::sleep(CONTENDED_PAUSE),
             }
-            std::thread::sleep(CONTENDED_PAUSE);
         }
     }
 }
