@@ -160,6 +160,9 @@ class Broken(TracedRun):
         if self.kind.removes and self.side(self.struck) == "destination":
             # The record of the lease is there too.
             sensible = sensible | {"LEASE_LOST"}
+        if self.struck.name in SYNCS and self.side(self.struck) == "destination":
+            # What a failed sync leaves in doubt is refused too, whatever the system said of it.
+            sensible = sensible | {"DST_WRITE"}
         if codes - sensible:
             self.blame(when, [f"strange codes {sorted(codes)}, {sorted(sensible)} would fit"])
         self.partial = result["status"] == "partial"
@@ -187,7 +190,8 @@ class Broken(TracedRun):
         """All of it is there, and told."""
         new = self.source.expected
         now = self.view()
-        if self.struck is not None and self.struck.name == "unlinkat":
+        struck = self.struck
+        if struck and (struck.name == "unlinkat" or struck.path.endswith(".mig-lease")):
             # What cannot be removed stays; the clean-up finds it.
             now = auditor.without_temporaries(now)
         problems = auditor.final(now, self.old, new, self.kind.removes, self.kind.replaces)

@@ -183,6 +183,19 @@ fn broken(path: &Path, what: impl std::fmt::Display) -> EngineError {
     EngineError::new(Kind::JournalCorrupt, message)
 }
 
+/// What a store answers that cannot be read: a device that fails is no damage.
+fn unread(path: &Path, error: &redb::Error) -> EngineError {
+    match error {
+        redb::Error::Io(error)
+            if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+        {
+            unusable(path, "read", error)
+        }
+        redb::Error::PreviousIo => unusable(path, "read", &ErrorKind::Other.into()),
+        _ => broken(path, error),
+    }
+}
+
 fn file_of(folder: &Path, key: &str) -> PathBuf {
     let name = crate::model::digest::hex(&sha2::Sha256::digest(key.as_bytes()));
     folder.join(format!("{name}.redb"))
@@ -410,7 +423,7 @@ impl Ledger {
     /// # Errors
     /// `JournalCorrupt`.
     pub fn receipt(&self, path: &[u8]) -> Result<Option<Receipt>> {
-        let broken = |error: redb::Error| broken(&self.path, error);
+        let broken = |error: redb::Error| unread(&self.path, &error);
         let read = self.database.begin_read().map_err(|error| broken(error.into()))?;
         let table = match read.open_table(RECEIPTS) {
             Ok(table) => table,
@@ -447,7 +460,7 @@ impl Ledger {
     }
 
     pub(super) fn broken(&self, error: &redb::Error) -> EngineError {
-        broken(&self.path, error)
+        unread(&self.path, error)
     }
 
     /// Stores the result of a command that ended with `ok`.
@@ -460,7 +473,7 @@ impl Ledger {
     }
 
     fn facts(&self) -> Result<Option<Facts>> {
-        let failed = |error: redb::Error| broken(&self.path, error);
+        let failed = |error: redb::Error| unread(&self.path, &error);
         let read = self.database.begin_read().map_err(|error| failed(error.into()))?;
         let table = match read.open_table(FACTS) {
             Ok(table) => table,

@@ -123,7 +123,12 @@ impl LeaseCell for LocalLease {
             return Ok(false);
         }
         match new {
-            Some(new) => self.write(&file, new)?,
+            Some(new) => self.write(&file, new).inspect_err(|_| {
+                if expected.is_none() {
+                    // It was made just now, and says nothing.
+                    let _ = self.place.dir.remove_own(LEASE_NAME);
+                }
+            })?,
             None => {
                 let removed = self.place.dir.remove_own(LEASE_NAME);
                 removed.map_err(|errno| error::destination("unlink", errno).at(LEASE_NAME))?;
