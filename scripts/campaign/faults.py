@@ -195,6 +195,9 @@ class Broken(TracedRun):
             # What cannot be removed stays; the clean-up finds it.
             now = auditor.without_temporaries(now)
         problems = auditor.final(now, self.old, new, self.kind.removes, self.kind.replaces)
+        if struck and struck.name == "utimensat":
+            # The root's time is set back once the lease's record is gone; that may fail.
+            problems = [problem for problem in problems if not problem.startswith("dress: '' ")]
         if self.lost:
             problems = [problem for problem in problems if not problem.startswith("dress:")]
         self.blame(f"{when}, ok", problems)
