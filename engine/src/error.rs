@@ -48,6 +48,22 @@ pub enum Kind {
     LeaseLost,
     Internal,
     SecretUnresolved,
+    CredentialsMissing,
+    CredentialsRefused,
+    CredentialsExpired,
+    ClockSkew,
+    BucketNotFound,
+    RegionWrong,
+    ListPermission,
+    DeletePermission,
+    ObjectArchived,
+    Throttled,
+    RemoteUnavailable,
+    RemoteTimeout,
+    TlsRefused,
+    RedirectRefused,
+    RemoteAnswer,
+    StoreRefused,
 }
 
 /// A failure. Cheap to move; its parts are read by `wire` alone.

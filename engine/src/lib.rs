@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod platform;
 pub mod progress;
+pub mod remote;
 pub mod resource;
 pub mod serve;
 pub mod settings;

@@ -1,7 +1,11 @@
 //! Between the engine's own nouns and the protocol's: the one place that knows both.
 
+use std::sync::Arc;
+
 use migration_protocol::event::{Bottleneck, Failure, Metrics, SAMPLE_MAX, SAMPLE_MAX_BYTES};
 use migration_protocol::fault::{Code, Fault};
+use migration_protocol::store as wire_store;
+use migration_protocol::store::StoreSpec;
 use migration_protocol::vocabulary as wire;
 use migration_protocol::vocabulary::{BytePath, LocationSpec, SecretRef};
 
@@ -11,6 +15,7 @@ use crate::model::choice::{Carry, Compare, Durable, Links, OnExists};
 use crate::model::digest::Algorithm;
 use crate::model::location::Location;
 use crate::model::secret::SecretSource;
+use crate::model::store::{Keys, StoreOptions};
 use crate::progress::Spent;
 
 /// The code of a kind.
@@ -56,6 +61,22 @@ pub fn code(kind: Kind) -> Code {
         Kind::LeaseLost => Code::LeaseLost,
         Kind::Internal => Code::Internal,
         Kind::SecretUnresolved => Code::SecretUnresolved,
+        Kind::CredentialsMissing => Code::CredentialsMissing,
+        Kind::CredentialsRefused => Code::CredentialsRefused,
+        Kind::CredentialsExpired => Code::CredentialsExpired,
+        Kind::ClockSkew => Code::ClockSkew,
+        Kind::BucketNotFound => Code::BucketNotFound,
+        Kind::RegionWrong => Code::RegionWrong,
+        Kind::ListPermission => Code::ListPermission,
+        Kind::DeletePermission => Code::DeletePermission,
+        Kind::ObjectArchived => Code::ObjectArchived,
+        Kind::Throttled => Code::Throttled,
+        Kind::RemoteUnavailable => Code::RemoteUnavailable,
+        Kind::RemoteTimeout => Code::RemoteTimeout,
+        Kind::TlsRefused => Code::TlsRefused,
+        Kind::RedirectRefused => Code::RedirectRefused,
+        Kind::RemoteAnswer => Code::RemoteAnswer,
+        Kind::StoreRefused => Code::StoreRefused,
     }
 }
 
@@ -127,7 +148,41 @@ pub fn sample_up_to<T: serde::Serialize>(
 /// `InvalidField` naming the field.
 pub fn location(spec: &LocationSpec, field: &str) -> Result<Location> {
     let auth = spec.auth.iter().map(|(name, secret)| (name.clone(), secret_source(secret)));
-    Location::parse(&spec.bytes, auth.collect()).map_err(|error| error.field(field))
+    let location = Location::parse(&spec.bytes, auth.collect());
+    let location = location.map_err(|error| error.field(field))?;
+    Ok(Location { store: Arc::new(store_options(&spec.store)), ..location })
+}
+
+fn store_options(spec: &StoreSpec) -> StoreOptions {
+    let spec = spec.clone();
+    StoreOptions {
+        endpoint: spec.endpoint,
+        region: spec.region,
+        profile: spec.profile,
+        account: spec.account,
+        anonymous: spec.anonymous,
+        imds: spec.imds,
+        path_style: spec.path_style,
+        accelerate: spec.accelerate,
+        requester_pays: spec.requester_pays,
+        tls_ca: spec.tls_ca,
+        tls_insecure: spec.tls_insecure,
+        allow_racy: spec.allow_racy,
+        keys: match spec.keys {
+            wire_store::Keys::Plain => Keys::Plain,
+            wire_store::Keys::Escape => Keys::Escape,
+        },
+        part_bytes: spec.part_bytes.map(|size| size.0),
+        storage_class: spec.storage_class,
+        content_type: spec.content_type,
+        content_encoding: spec.content_encoding,
+        cache_control: spec.cache_control,
+        metadata: spec.metadata,
+        tags: spec.tags,
+        acl: spec.acl,
+        sse: spec.sse,
+        sse_key_id: spec.sse_key_id,
+    }
 }
 
 /// A location that must be a local file of the operator.

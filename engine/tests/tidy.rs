@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "pipeline", "plan", "platform", "progress", "resource", "wire",
         ],
     ),
-    ("endpoint", &["error", "limits", "model", "platform"]),
+    ("endpoint", &["error", "limits", "model", "platform", "remote"]),
     ("error", &[]),
     ("job", &["error", "journal", "limits", "model", "platform", "progress", "resource"]),
     ("journal", &["error", "limits", "model", "platform"]),
@@ -43,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("plan", &["error", "limits", "model"]),
     ("platform", &["error", "limits", "model"]),
     ("progress", &["limits"]),
+    ("remote", &["error", "limits", "model", "platform", "resource"]),
     ("resource", &["error", "limits"]),
     (
         "serve",

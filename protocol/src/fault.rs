@@ -47,7 +47,7 @@ macro_rules! codes {
     ($($variant:ident $name:literal $n:literal $class:ident $retry:literal $hint:literal
        $explanation:literal)*) => {
         /// A stable code. Numbers: 1000 session, 1100 source, 1200 destination, 1300 integrity,
-        /// 1400 resources and state, 1500 internal, 1600 secrets.
+        /// 1400 resources and state, 1500 internal, 1600 secrets, 1700 services.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
         pub enum Code {
             $(#[doc = $explanation] #[serde(rename = $name)] $variant,)*
@@ -219,6 +219,54 @@ codes! {
     SecretUnresolved "SECRET_UNRESOLVED" 1601 Config false
         "set the variable, or mend the file or descriptor the reference names"
         "A secret reference could not be read. The secret itself is never printed."
+    CredentialsMissing "CREDENTIALS_MISSING" 1701 Auth false
+        "give auth in the location, set the environment variables of the store, or write its profile file; anonymous:true reads public data"
+        "No credentials for the object store were found: neither in the location, nor in the environment, nor in a profile file. Instance metadata is asked only where imds allows it."
+    CredentialsRefused "CREDENTIALS_REFUSED" 1702 Auth false
+        "check key and secret, and that they belong to this endpoint"
+        "The object store does not know the key, or the signature does not match its secret."
+    CredentialsExpired "CREDENTIALS_EXPIRED" 1703 Auth false
+        "get new credentials, then send the command again; with a key it goes on where it stopped"
+        "The token or the temporary credentials are no longer valid, and no new ones could be had."
+    ClockSkew "CLOCK_SKEW" 1704 Config false
+        "set the clock of this machine, by NTP for example"
+        "The clocks of this machine and of the object store differ by more than signatures allow."
+    BucketNotFound "BUCKET_NOT_FOUND" 1705 Config false
+        "check the name; buckets are never made by a copy"
+        "The bucket or container does not exist."
+    RegionWrong "REGION_WRONG" 1706 Config false
+        "give the region of the bucket in the location"
+        "The bucket lies in another region than the one asked."
+    ListPermission "LIST_PERMISSION" 1707 Auth false
+        "grant s3:ListBucket or the like; a single object needs no listing"
+        "The bucket may not be listed with these credentials, so nobody knows what is there. Nothing was deleted."
+    DeletePermission "DELETE_PERMISSION" 1708 Auth false
+        "grant s3:DeleteObject or the like, or leave out delete"
+        "Objects may not be removed with these credentials."
+    ObjectArchived "OBJECT_ARCHIVED" 1709 Data false
+        "restore the object from its archive tier, then send the command again"
+        "The object lies in an archive tier of its store and cannot be read before it is restored."
+    Throttled "THROTTLED" 1710 Transient true
+        "send the command again later, or lower limits.ops_per_s"
+        "The service went on asking for patience until the retries were used up."
+    RemoteUnavailable "REMOTE_UNAVAILABLE" 1711 Transient true
+        "check the endpoint and the network, then send the command again"
+        "The service could not be reached, or went on failing until the retries were used up."
+    RemoteTimeout "REMOTE_TIMEOUT" 1712 Transient true
+        "check the network, then send the command again"
+        "The service did not answer, or did not go on, in time."
+    TlsRefused "TLS_REFUSED" 1713 Config false
+        "check the host name; give the authority that signed its certificate as tls_ca"
+        "The service's certificate is not trusted or does not bear its name, or TLS could not be agreed on. Nothing was sent."
+    RedirectRefused "REDIRECT_REFUSED" 1714 Config false
+        "give the address that the service names, if it is the right one"
+        "The service sent the request on to a place where it is not followed: from https to http, in a circle, or with credentials to another host."
+    RemoteAnswer "REMOTE_ANSWER" 1715 Transient true
+        "check that the endpoint is the service it should be"
+        "The service's answer cannot be understood: damaged, cut off, too long, or not of its protocol. Nothing was concluded from it."
+    StoreRefused "STORE_REFUSED" 1716 Config false
+        "see the cause: it holds the store's own words"
+        "The object store refused the request as wrong."
 }
 
 impl Code {

@@ -8,6 +8,7 @@ pub mod event;
 pub mod fault;
 pub mod frame;
 pub mod message;
+pub mod store;
 pub mod timetable;
 pub mod vocabulary;
 

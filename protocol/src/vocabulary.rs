@@ -9,6 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::fault::without_values;
+use crate::store::StoreSpec;
 use crate::timetable::Slot;
 
 /// Where something is: a path, or a URL with references to its secrets.
@@ -21,13 +23,15 @@ pub struct LocationSpec {
     pub bytes: Vec<u8>,
     /// Named secrets, by reference only.
     pub auth: Vec<(String, SecretRef)>,
+    /// How its store is reached and written.
+    pub store: Box<StoreSpec>,
 }
 
 impl LocationSpec {
     /// A location from a path's bytes.
     #[must_use]
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { bytes: bytes.into(), auth: Vec::new() }
+        Self { bytes: bytes.into(), auth: Vec::new(), store: Box::default() }
     }
 }
 
@@ -38,7 +42,7 @@ impl<'de> Deserialize<'de> for LocationSpec {
             type Value = LocationSpec;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path or URL, {\"b64\":…}, or {\"url\":…,\"auth\":{…}}")
+                f.write_str("a path or URL, {\"b64\":…}, or {\"url\":…,\"auth\":{…},…}")
             }
 
             fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<LocationSpec, E> {
@@ -48,6 +52,7 @@ impl<'de> Deserialize<'de> for LocationSpec {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LocationSpec, A::Error> {
                 let mut bytes = None;
                 let mut auth = Vec::new();
+                let mut store = serde_json::Map::new();
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "b64" | "url" if bytes.is_some() => {
@@ -60,13 +65,13 @@ impl<'de> Deserialize<'de> for LocationSpec {
                                 map.next_value()?;
                             auth = named.into_iter().collect();
                         }
-                        other => {
-                            return Err(A::Error::unknown_field(other, &["b64", "url", "auth"]));
-                        }
+                        _ => drop(store.insert(key, map.next_value()?)),
                     }
                 }
                 let bytes = bytes.ok_or_else(|| A::Error::missing_field("url"))?;
-                Ok(LocationSpec { bytes, auth })
+                let store = StoreSpec::deserialize(serde_json::Value::Object(store))
+                    .map_err(|error| A::Error::custom(without_values(&error.to_string())))?;
+                Ok(LocationSpec { bytes, auth, store: Box::new(store) })
             }
         }
         deserializer.deserialize_any(Seen)
@@ -84,15 +89,17 @@ impl JsonSchema for LocationSpec {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let secret = generator.subschema_for::<SecretRef>();
+        let store = StoreSpec::json_schema(generator);
+        let mut fields = store.get("properties").cloned().unwrap_or_default();
+        fields["url"] = serde_json::json!({ "type": "string" });
+        fields["auth"] = serde_json::json!({ "type": "object", "additionalProperties": secret });
         json_schema!({
-            "description": "A path or URL; {b64} for bytes that are not UTF-8; {url, auth} with secrets by reference.",
+            "description": "A path or URL; {b64} for bytes that are not UTF-8; {url, auth, …} with secrets by reference and how its store is reached.",
             "oneOf": [
                 { "type": "string", "title": "PathOrUrl" },
                 { "type": "object", "title": "ExactBytes", "properties": { "b64": { "type": "string" } },
                   "required": ["b64"], "additionalProperties": false },
-                { "type": "object", "title": "UrlWithSecrets",
-                  "properties": { "url": { "type": "string" },
-                                  "auth": { "type": "object", "additionalProperties": secret } },
+                { "type": "object", "title": "UrlWithSecrets", "properties": fields,
                   "required": ["url"], "additionalProperties": false }
             ]
         })

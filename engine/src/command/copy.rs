@@ -249,7 +249,7 @@ impl Copy {
         let Some(path) = &self.manifest else {
             return Ok(());
         };
-        let manifest = Location { scheme: "file".to_owned(), path: path.clone(), auth: Vec::new() };
+        let manifest = Location::file(path);
         for side in [&self.src, &self.dst] {
             if endpoint::overlap(side, &manifest)? {
                 let message = "the manifest lies in the source or in the copy";

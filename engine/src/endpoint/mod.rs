@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod local;
 pub mod memory;
+pub mod store;
 
 use crate::error::{EngineError, Kind, Result};
 use crate::model::leftover::{Owner, Root, Swept};

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,6 +14,8 @@ use crate::error::Result;
 use crate::journal::state::{lock, lock_own, unusable};
 use crate::model::leftover::Root;
 use crate::model::location::Location;
+use crate::model::secret::SecretSource;
+use crate::model::store::StoreOptions;
 use crate::platform::operator;
 
 /// Longest record, bytes.
@@ -31,6 +34,11 @@ struct RootRecord {
     /// Base64 of the path's bytes.
     path: String,
     tree: bool,
+    /// References to secrets; never a secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    auth: Vec<(String, SecretSource)>,
+    #[serde(default)]
+    store: Arc<StoreOptions>,
 }
 
 /// A job's own record. Without [`Attempt::end`] it stays, and tells of leftovers.
@@ -68,6 +76,8 @@ impl Attempt {
                     scheme: root.location.scheme.clone(),
                     path: BASE64.encode(&root.location.path),
                     tree: root.tree,
+                    auth: root.location.auth.clone(),
+                    store: Arc::clone(&root.location.store),
                 })
                 .collect(),
         };
@@ -104,10 +114,10 @@ pub fn attempts(folder: &Path) -> Result<Vec<Dead>> {
         let path = folder.join(&name);
         match hold(&path) {
             Ok(Some((file, record))) => {
-                let roots = record.roots.iter().filter_map(|root| {
-                    let path = BASE64.decode(&root.path).ok()?;
-                    let location = Location { scheme: root.scheme.clone(), path, auth: Vec::new() };
-                    Some(Root { location, tree: root.tree })
+                let roots = record.roots.into_iter().filter_map(|root| {
+                    let RootRecord { scheme, path, tree, auth, store } = root;
+                    let path = BASE64.decode(&path).ok()?;
+                    Some(Root { location: Location { scheme, path, auth, store }, tree })
                 });
                 let attempt = Attempt { path, file };
                 all.push(Dead { job: job.to_owned(), roots: roots.collect(), attempt });

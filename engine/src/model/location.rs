@@ -1,7 +1,10 @@
 //! Where something is, parsed: scheme and path, with secrets by reference. No connection.
 
+use std::sync::Arc;
+
 use crate::error::{EngineError, Kind, Result};
 use crate::model::secret::SecretSource;
+use crate::model::store::StoreOptions;
 
 /// A parsed location.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub struct Location {
     pub path: Vec<u8>,
     /// Named secrets.
     pub auth: Vec<(String, SecretSource)>,
+    /// How its store is reached and written.
+    pub store: Arc<StoreOptions>,
 }
 
 impl Location {
@@ -21,6 +26,7 @@ impl Location {
     /// `InvalidField` for an empty location, one with a NUL, or a URL that carries a password:
     /// the text of it is not repeated.
     pub fn parse(bytes: &[u8], auth: Vec<(String, SecretSource)>) -> Result<Self> {
+        let store = Arc::default();
         let invalid = |why: &str| Err(EngineError::new(Kind::InvalidField, why.to_owned()));
         if bytes.is_empty() {
             return invalid("the location is empty");
@@ -29,7 +35,7 @@ impl Location {
             return invalid("the location holds a NUL");
         }
         let Some((scheme, rest)) = split_scheme(bytes) else {
-            return Ok(Self { scheme: "file".to_owned(), path: bytes.to_vec(), auth });
+            return Ok(Self { scheme: "file".to_owned(), path: bytes.to_vec(), auth, store });
         };
         let authority = rest.split(|b| *b == b'/').next().unwrap_or_default();
         if authority.contains(&b'@') {
@@ -39,9 +45,16 @@ impl Location {
             let Some(path) = rest.strip_prefix(b"/").map(|_| rest) else {
                 return invalid("a file URL must name no host: file:///path");
             };
-            return Ok(Self { scheme, path: percent_decode(path)?, auth });
+            return Ok(Self { scheme, path: percent_decode(path)?, auth, store });
         }
-        Ok(Self { scheme, path: rest.to_vec(), auth })
+        Ok(Self { scheme, path: rest.to_vec(), auth, store })
+    }
+
+    /// A file of the operator's.
+    #[must_use]
+    pub fn file(path: &[u8]) -> Self {
+        let (scheme, store) = ("file".to_owned(), Arc::default());
+        Self { scheme, path: path.to_vec(), auth: Vec::new(), store }
     }
 
     /// Whether it ends in a slash: "into this directory".

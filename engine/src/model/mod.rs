@@ -15,3 +15,5 @@ pub mod parts;
 pub mod path;
 pub mod secret;
 pub mod selection;
+pub mod store;
+pub mod version;

@@ -1,9 +1,10 @@
 //! Secrets by reference, and their values once read: never printed, wiped on drop.
 
 use secrecy::SecretSlice;
+use serde::{Deserialize, Serialize};
 
 /// Where a secret is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SecretSource {
     /// An environment variable.
     Env(String),

@@ -26,17 +26,16 @@ pub fn folder_root(location: &Location) -> Root {
 /// Where the temporary file of a list that the operator named stands.
 #[must_use]
 pub fn list_root(path: &[u8]) -> Root {
-    let scheme = "file".to_owned();
-    folder_root(&Location { scheme, path: path.to_vec(), auth: Vec::new() })
+    folder_root(&Location::file(path))
 }
 
-/// A location that means the same from any working directory, without its secrets.
+/// A location that means the same from any working directory.
 fn lasting(location: &Location) -> Location {
     let path = match location.scheme.as_str() {
         "file" => operator::absolute(&location.path),
         _ => location.path.clone(),
     };
-    Location { path, auth: Vec::new(), ..location.clone() }
+    Location { path, ..location.clone() }
 }
 
 /// The part of a job's name that is in its temporary names.

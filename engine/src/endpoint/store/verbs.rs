@@ -1,0 +1,286 @@
+//! What an object store can do, one call for each request it takes. Each dialect implements it; the
+//! rest of the endpoint is shared.
+//!
+//! Keys are as the store holds them: UTF-8, `/` between parts by convention alone. Calls block;
+//! they are repeated by [`crate::remote::client`] and by nobody else. What was not found is `None`
+//! where the answer says so, never an error.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::model::digest::{Algorithm, Digest};
+use crate::model::item::Timestamp;
+use crate::model::version::Version;
+use crate::remote::client::Answer;
+
+/// What is known of an object.
+#[derive(Clone, Debug, Default)]
+pub struct Object {
+    /// Its key.
+    pub key: String,
+    /// Bytes of content.
+    pub size: u64,
+    /// Which state of it: an entity tag with its quotes, a generation.
+    pub version: Version,
+    /// When the store took it.
+    pub modified: Timestamp,
+    /// User metadata, names in lower case without the store's prefix; `None` where the answer did
+    /// not tell (listings).
+    pub metadata: Option<Vec<(String, String)>>,
+    /// Digests of the whole content that the store holds.
+    pub digests: Vec<Digest>,
+    /// Whether it lies in an archive tier and cannot be read now.
+    pub archived: bool,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Objects, in the store's order.
+    pub objects: Vec<Object>,
+    /// With a delimiter: prefixes of keys that go on behind it, delimiter included.
+    pub prefixes: Vec<String>,
+    /// How to ask for the next page; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Which page is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What all keys begin with.
+    pub prefix: &'a str,
+    /// Whether keys that go on behind the next `/` are told as one prefix.
+    pub folded: bool,
+    /// [`Page::next`] of the page before.
+    pub next: Option<&'a str>,
+    /// Most entries; the store may give fewer.
+    pub most: usize,
+}
+
+/// What must stand under a key when an object is put there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing.
+    Absent,
+    /// This state.
+    Is(Version),
+    /// Anything: the store knows no conditions, and its user allowed that.
+    Any,
+}
+
+/// What a store holds with an object beside its bytes.
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// What must stand there.
+    pub condition: Condition,
+    /// User metadata: names in lower case without the store's prefix.
+    pub metadata: Vec<(String, String)>,
+    /// Content type; the location's own goes before it.
+    pub content_type: Option<&'static str>,
+    /// The digest of the whole content where it is known, for the store to check.
+    pub digest: Option<Whole>,
+}
+
+/// A checksum of a whole object or part: CRC-64/NVME or CRC-32C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// Which.
+    pub algorithm: Algorithm,
+    /// Its value.
+    pub value: u64,
+}
+
+/// An upload that was begun: its key and the store's own name of it, which a later process can go
+/// on with. Printable, without secrets where the store can do without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Its key.
+    pub key: String,
+    /// The store's name of it.
+    pub id: String,
+}
+
+/// A part that the store took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number, from 0.
+    pub index: u32,
+    /// Its bytes.
+    pub size: u64,
+    /// The store's name of it (an entity tag, a block's id, a generation).
+    pub tag: String,
+    /// The checksum that the store holds of it, where it tells.
+    pub digest: Option<Whole>,
+}
+
+/// An upload found by listing.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// Which.
+    pub upload: Upload,
+    /// When it was begun.
+    pub begun: Timestamp,
+}
+
+/// An object being read.
+pub struct Opened {
+    /// The object whose bytes these are.
+    pub object: Object,
+    /// The bytes of the range asked for.
+    pub body: Answer,
+}
+
+/// Bounds of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Least bytes of a part that is not the last.
+    pub part_bytes_min: u64,
+    /// Most bytes of a part.
+    pub part_bytes_max: u64,
+    /// Most parts of an object.
+    pub parts_max: u64,
+    /// Most bytes put in one request.
+    pub put_bytes_max: u64,
+    /// Most bytes of an object.
+    pub object_bytes_max: u64,
+    /// Most bytes that one server-side copy takes.
+    pub copy_bytes_max: u64,
+    /// Longest key, bytes.
+    pub key_bytes_max: usize,
+    /// Whether parts arrive in any order and at once; otherwise one after the other.
+    pub parallel_parts: bool,
+    /// The checksum that the store checks itself for parts and the whole.
+    pub checksum: Option<Algorithm>,
+    /// Whether it checks that of the whole when an upload is completed, joined from its parts'.
+    pub checks_whole: bool,
+    /// Whether [`Condition::Absent`] holds.
+    pub creates_only: bool,
+    /// Whether [`Condition::Is`] holds.
+    pub replaces_only: bool,
+    /// Whether a removal may be bound to a version.
+    pub removes_only: bool,
+    /// Step of [`Object::modified`], nanoseconds.
+    pub modified_step_ns: u64,
+}
+
+/// An object store's bucket or container, opened for one job and one side.
+pub trait Store: Send + Sync {
+    /// Its scheme.
+    fn scheme(&self) -> &'static str;
+
+    /// Its bounds. Known without asking.
+    fn rules(&self) -> Rules;
+
+    /// What tells this bucket from every other: two stores with the same text hold the same keys
+    /// and can copy between each other by themselves.
+    fn identity(&self) -> &str;
+
+    /// Looks at an object.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    fn look(&self, key: &str) -> Result<Option<Object>>;
+
+    /// Reads a range of the very version given; the whole from its start where `range` is `None`.
+    /// An empty version stands for whatever is there now.
+    ///
+    /// # Errors
+    /// `SourceNotFound`, `SourceChanged` when another version stands there, `SourcePermission`, …
+    fn read(&self, key: &str, version: Version, range: Option<Range<u64>>) -> Result<Opened>;
+
+    /// One page of a listing.
+    ///
+    /// # Errors
+    /// What keeps it from being listed. A page that cannot be understood is an error, never an end.
+    fn list(&self, ask: &Ask<'_>) -> Result<Page>;
+
+    /// Puts a whole object in one request.
+    ///
+    /// # Errors
+    /// `DestinationExists`, `DestinationChanged` by its condition; a reply that was lost is looked
+    /// into (the object with the same `mig-write` in its metadata is this very one).
+    fn put(&self, key: &str, bytes: &[u8], put: &Put) -> Result<Version>;
+
+    /// Begins an upload in parts.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    fn begin(&self, key: &str, put: &Put) -> Result<Upload>;
+
+    /// Sends a part; the same index again replaces it. `offset` is where it begins in the object.
+    ///
+    /// # Errors
+    /// `DestinationWrite` and the like.
+    fn put_part(
+        &self,
+        upload: &Upload,
+        index: u32,
+        offset: u64,
+        bytes: &[u8],
+        digest: Option<Whole>,
+    ) -> Result<Part>;
+
+    /// Has the store copy a range of an object of its own as a part; `None` where it cannot.
+    ///
+    /// # Errors
+    /// `SourceChanged`, `DestinationWrite`.
+    fn copy_part(
+        &self,
+        _upload: &Upload,
+        _index: u32,
+        _from: &From,
+        _range: Range<u64>,
+    ) -> Result<Option<Part>> {
+        Ok(None)
+    }
+
+    /// Parts of an upload that the store has, by index; `None` when the upload is gone.
+    ///
+    /// # Errors
+    /// What keeps them from being listed.
+    fn parts(&self, upload: &Upload) -> Result<Option<Vec<Part>>>;
+
+    /// Makes an object of the parts, which are in order and without gaps.
+    ///
+    /// # Errors
+    /// `DestinationExists`, `DestinationChanged` by its condition; `VerifyMismatch` when the store's
+    /// checksum is another one. A reply that was lost is looked into.
+    fn complete(&self, upload: &Upload, parts: &[Part], put: &Put) -> Result<Version>;
+
+    /// Gives an upload up. One that is gone is no error.
+    ///
+    /// # Errors
+    /// What keeps it from being given up.
+    fn abandon(&self, upload: &Upload) -> Result<()>;
+
+    /// Tells every upload whose key begins so and that is not completed.
+    ///
+    /// # Errors
+    /// What keeps them from being listed, and what `each` answers.
+    fn uploads(&self, prefix: &str, each: &mut dyn FnMut(Begun) -> Result<()>) -> Result<()>;
+
+    /// Has the store copy a whole object of its own; `None` where it cannot.
+    ///
+    /// # Errors
+    /// As [`Store::put`], and `SourceChanged`.
+    fn copy(&self, _from: &From, _key: &str, _put: &Put) -> Result<Option<Object>> {
+        Ok(None)
+    }
+
+    /// Removes an object, if it is this version where the store can tell. False when it is gone or
+    /// another one stands there.
+    ///
+    /// # Errors
+    /// `DeletePermission`, …
+    fn remove(&self, key: &str, version: Version) -> Result<bool>;
+}
+
+/// An object to be copied by its store.
+#[derive(Clone)]
+pub struct From {
+    /// Its store.
+    pub store: Arc<dyn Store>,
+    /// What is known of it.
+    pub object: Object,
+}

@@ -1,0 +1,44 @@
+//! What ties an endpoint's requests to the job they are made for.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::resource::cancel::Switch;
+
+/// What a job lends to the endpoints that it opens. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Ties {
+    /// Stops and holds requests with the job.
+    pub switch: Switch,
+    /// What they cost.
+    pub meter: Arc<Meter>,
+    /// Whether secrets may come from a program.
+    pub allow_secret_command: bool,
+}
+
+/// What the requests of a job cost. All only grow, but `in_flight` and `allowed`.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// Requests sent, repetitions included.
+    pub requests: AtomicU64,
+    /// Those that were repetitions.
+    pub retries: AtomicU64,
+    /// Bytes of heads and bodies sent.
+    pub bytes_sent: AtomicU64,
+    /// Bytes of heads and bodies received.
+    pub bytes_received: AtomicU64,
+    /// Time waited for rates, retries and free slots, nanoseconds.
+    pub throttled_ns: AtomicU64,
+    /// Time from the request's first byte to the answer's head, nanoseconds.
+    pub waited_ns: AtomicU64,
+    /// Answers that asked for patience: 429, 503 and the like.
+    pub slowed: AtomicU64,
+    /// Requests on their way now.
+    pub in_flight: AtomicU64,
+    /// Requests that may be on their way at once to the endpoint asked last.
+    pub allowed: AtomicU64,
+    /// Answers taken from a cache.
+    pub cache_hits: AtomicU64,
+    /// Answers that no cache had.
+    pub cache_misses: AtomicU64,
+}
