@@ -4,6 +4,7 @@
 pub mod call;
 pub mod client;
 pub mod dialect;
+pub mod encode;
 pub mod headers;
 pub mod origin;
 pub mod ties;
