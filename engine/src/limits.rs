@@ -127,5 +127,19 @@ pub const LEASE_WAIT_MOST_MS: u64 = 15_000;
 pub const LOCK_TIMEOUT_MS: u64 = 600_000;
 /// Names removed from a leased destination before the lease is asked again.
 pub const DELETES_A_COMMIT: usize = 32;
+/// Prefixes of a bucket that are listed at once.
+pub const LISTED_AT_ONCE: usize = 8;
+/// Pages of a listing that are read ahead.
+pub const LISTED_PAGES_AHEAD: usize = 2;
+/// Prefixes that are listed each by itself; more of them are listed as one.
+pub const LISTED_PREFIXES_MAX: usize = 64;
+/// Names of a prefix that are kept to tell which are free.
+pub const LISTED_NAMES_MAX: usize = 10_000;
+/// Prefixes whose names are kept.
+pub const LISTINGS_KEPT: usize = 8;
+/// Files in hand at once, and parts of one, where each call waits for a network.
+pub const PARALLEL_REMOTE: usize = 64;
+/// Parts of one file in hand at once, where each call waits for a network.
+pub const PARALLEL_REMOTE_CHUNKS: usize = 16;
 /// Entries of a timetable of rates.
 pub const TIMETABLE_ENTRIES_MAX: usize = 256;

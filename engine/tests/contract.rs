@@ -8,9 +8,11 @@
 )]
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use migration_engine::endpoint::contract::{
-    Again, Descend, ObjectSink, ObjectSource, Original, Place, Shape, Staged, Target, Visitor,
+    Again, Becoming, Descend, Intake, ObjectSink, ObjectSource, Original, Place, Shape, Staged,
+    Target, Visitor,
 };
 use migration_engine::endpoint::{SCHEMES, Scheme};
 use migration_engine::error::{EngineError, Kind, Result};
@@ -19,8 +21,10 @@ use migration_engine::model::found::Mark;
 use migration_engine::model::item::{Attributes, Item, ItemKind, Timestamp};
 use migration_engine::model::location::Location;
 use migration_engine::model::loss::What;
+use migration_engine::model::parts::PartHasher;
 use migration_engine::model::path::ItemPath;
 use migration_engine::model::selection::Selection;
+use migration_engine::remote::ties::Ties;
 use migration_fixtures::Content;
 
 /// An endpoint under test, with an empty place of its own.
@@ -28,6 +32,40 @@ struct Bench {
     scheme: &'static Scheme,
     root: Location,
     _scratch: tempfile::TempDir,
+}
+
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+fn next_number() -> u64 {
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Begins a file for cases that never look at its name.
+fn begin(sink: &dyn ObjectSink, place: &Place, temp: &[u8], shape: Shape) -> Box<dyn Intake> {
+    let target = Target::new(b"f", Consent::New, Carry::PLAIN);
+    let becoming = Becoming { target: &target, attributes: &Attributes::default() };
+    sink.begin(place, temp, shape, becoming).unwrap()
+}
+
+/// Writes all bytes in the way that the intake takes them, out of order.
+fn write(intake: &dyn Intake, bytes: &[u8]) {
+    let hash = |offset: usize, bytes: &[u8]| {
+        let mut hasher = PartHasher::new(intake.part_digest()?, offset as u64)?;
+        hasher.update(bytes);
+        Some(hasher.finish())
+    };
+    let Some(part) = intake.part_bytes().map(|part| part as usize) else {
+        for (n, chunk) in bytes.chunks(1000).enumerate().collect::<Vec<_>>().into_iter().rev() {
+            intake.write_at(n as u64 * 1000, chunk).unwrap();
+        }
+        return;
+    };
+    if bytes.len() <= part {
+        return intake.hold(Box::new(bytes.to_vec()), hash(0, bytes)).unwrap();
+    }
+    for (n, chunk) in bytes.chunks(part).enumerate().collect::<Vec<_>>().into_iter().rev() {
+        intake.write_part((n * part) as u64, chunk, hash(n * part, chunk)).unwrap();
+    }
 }
 
 /// Runs a case against every endpoint.
@@ -45,11 +83,11 @@ fn each(name: &str, case: impl Fn(&Bench)) {
 
 impl Bench {
     fn sink(&self) -> Box<dyn ObjectSink> {
-        (self.scheme.sink)(&self.root).unwrap()
+        (self.scheme.sink)(&self.root, &Ties::default()).unwrap()
     }
 
     fn source(&self) -> Result<Box<dyn ObjectSource>> {
-        (self.scheme.source)(&self.root)
+        (self.scheme.source)(&self.root, &Ties::default())
     }
 
     fn stage(
@@ -60,22 +98,17 @@ impl Bench {
         bytes: &[u8],
         consent: Consent,
     ) -> Staged {
-        let intake = sink
-            .begin(
-                place,
-                format!(".mig-00000000-{name}.part").as_bytes(),
-                Shape::dense(bytes.len() as u64),
-            )
-            .unwrap();
-        for (n, chunk) in bytes.chunks(1000).enumerate().collect::<Vec<_>>().into_iter().rev() {
-            intake.write_at(n as u64 * 1000, chunk).unwrap();
-        }
         let attributes = Attributes {
             mode: 0o640,
             mtime: Timestamp::new(1_000_000_000, 123),
             ..Attributes::default()
         };
         let target = Target::new(name.as_bytes(), consent, Carry::PLAIN);
+        let becoming = Becoming { target: &target, attributes: &attributes };
+        let shape = Shape::dense(bytes.len() as u64);
+        let temp = format!(".mig-00000000-{}.part", next_number());
+        let intake = sink.begin(place, temp.as_bytes(), shape, becoming).unwrap();
+        write(&*intake, bytes);
         intake.seal(bytes.len() as u64, &attributes, &target).unwrap()
     }
 
@@ -176,7 +209,7 @@ fn nothing_is_seen_before_publication() {
         assert_eq!(bench.get("f"), None);
         sink.discard(staged);
         assert_eq!(bench.get("f"), None);
-        let intake = sink.begin(&place, b".mig-00000000-9.part", Shape::dense(3)).unwrap();
+        let intake = begin(&*sink, &place, b".mig-00000000-9.part", Shape::dense(3));
         intake.write_at(0, b"new").unwrap();
         intake.abort();
         let mut seen = Seen::default();
@@ -219,7 +252,7 @@ fn of_racing_publications_one_wins() {
         let place = sink.root_directory().unwrap();
         let one = |n: u8| {
             let temp = format!(".mig-00000000-{n}.part");
-            let intake = sink.begin(&place, temp.as_bytes(), Shape::dense(4)).unwrap();
+            let intake = begin(&*sink, &place, temp.as_bytes(), Shape::dense(4));
             intake.write_at(0, &[n; 4]).unwrap();
             let target = Target::new(b"f", Consent::New, Carry::PLAIN);
             intake.seal(4, &Attributes::default(), &target).unwrap()
@@ -327,7 +360,7 @@ fn a_written_file_is_read_back_before_publication() {
         let place = sink.root_directory().unwrap();
         let data = content(2_500_000);
         let shape = Shape::dense(data.len() as u64);
-        let intake = sink.begin(&place, b".mig-00000000-0.part", shape).unwrap();
+        let intake = begin(&*sink, &place, b".mig-00000000-0.part", shape);
         intake.write_at(0, &data).unwrap();
         intake.sync().unwrap();
         for device in [false, true] {
@@ -348,7 +381,7 @@ fn what_is_not_written_of_a_sparse_file_reads_as_zeros() {
         let sink = bench.sink();
         let place = sink.root_directory().unwrap();
         let shape = Shape { sparse: true, ..Shape::dense(5 << 20) };
-        let intake = sink.begin(&place, b".mig-00000000-0.part", shape).unwrap();
+        let intake = begin(&*sink, &place, b".mig-00000000-0.part", shape);
         intake.write_at(2 << 20, b"data").unwrap();
         let target = Target::new(b"f", Consent::New, Carry::PLAIN);
         let staged = intake.seal(5 << 20, &Attributes::default(), &target).unwrap();
@@ -365,15 +398,18 @@ fn a_begun_file_is_gone_on_with_only_while_it_is_the_same() {
         let sink = bench.sink();
         let place = sink.root_directory().unwrap();
         let (old, new, shape) = (b".mig-00000000-0.part", b".mig-11111111-0.part", Shape::dense(8));
-        let intake = sink.begin(&place, old, shape).unwrap();
+        let intake = begin(&*sink, &place, old, shape);
         intake.write_at(0, b"half").unwrap();
         let mark = intake.mark().unwrap();
         // As after a kill: nobody removes it.
         std::mem::forget(intake);
+        let target = Target::new(b"f", Consent::New, Carry::PLAIN);
+        let becoming = Becoming { target: &target, attributes: &Attributes::default() };
+        let adopt = |old: &[u8], mark| sink.adopt(&place, old, new, mark, shape, becoming);
         let other = Mark { ino: mark.ino + 1, ..mark };
-        assert!(sink.adopt(&place, old, new, other, shape).unwrap().is_none());
-        assert!(sink.adopt(&place, b".mig-00000000-9.part", new, mark, shape).unwrap().is_none());
-        let Some(intake) = sink.adopt(&place, old, new, mark, shape).unwrap() else {
+        assert!(adopt(old, other).unwrap().is_none());
+        assert!(adopt(b".mig-00000000-9.part", mark).unwrap().is_none());
+        let Some(intake) = adopt(old, mark).unwrap() else {
             return assert_eq!(bench.scheme.name, "memory", "only memory dies with its process");
         };
         intake.write_at(4, b"more").unwrap();

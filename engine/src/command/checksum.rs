@@ -178,7 +178,7 @@ impl Checksum {
         let alone = self.sources.len() == 1;
         for location in &self.sources {
             let shown = location.shown();
-            let opened = endpoint::open_source(location)
+            let opened = endpoint::open_source(location, &job.ties)
                 .and_then(|source| Ok((source.find(&ItemPath::root())?, source)));
             let (root, source) = match opened {
                 Ok(both) => both,
@@ -210,7 +210,7 @@ impl Checksum {
         let Some(location) = self.sources.first() else {
             return Err(EngineError::new(Kind::Internal, "no source"));
         };
-        let source = endpoint::open_source(location)?;
+        let source = endpoint::open_source(location, &job.ties)?;
         let expected = Waiting::default();
         let listed =
             Listed { source: &*source, list, selection: &self.selection, expected: &expected };
@@ -513,6 +513,7 @@ impl Digester<'_> {
             let content = match algorithms {
                 [algorithm] if is_large(reader.facts().0) => {
                     Large {
+                        stored: None,
                         job: self.job,
                         reader: &*reader,
                         intake: None,

@@ -263,8 +263,7 @@ impl Copy {
 
     fn transfer(&self, job: &Job) -> Result<Moved> {
         job.set_subject(self.src.name());
-        let source = endpoint::open_source(&self.src)?;
-        let scheme = endpoint::scheme(&self.dst)?;
+        let source = endpoint::open_source(&self.src, &job.ties)?;
         let root = source.find(&ItemPath::root())?;
         if let (Some(ledger), Some(root)) = (job.ledger(), &root)
             && root.kind == ItemKind::Directory
@@ -278,10 +277,10 @@ impl Copy {
         }
         self.refuse_manifest_inside()?;
         let attempt = job.begin_attempt(&self.roots(kind))?;
-        let moved = (scheme.sink)(&self.dst).and_then(|sink| {
+        let moved = endpoint::open_sink(&self.dst, &job.ties).and_then(|sink| {
             let lease = self.lock.take(job, &*sink, kind)?;
             let (tally, manifest) = with_manifest(job, self.manifest.as_deref(), |manifest| {
-                let there = self.there(kind)?;
+                let there = self.there(job, kind)?;
                 let beside = Beside { lease: lease.as_ref(), there: there.as_deref() };
                 copy(job, &*source, &*sink, &self.options, manifest, &beside)
             })?;
@@ -300,13 +299,13 @@ impl Copy {
 
     /// The destination to be read, where contents are compared, or listed as they stand, and
     /// something stands there.
-    fn there(&self, kind: ItemKind) -> Result<Option<Box<dyn ObjectSource>>> {
+    fn there(&self, job: &Job, kind: ItemKind) -> Result<Option<Box<dyn ObjectSource>>> {
         let compares = self.options.compare == choice::Compare::Content;
         let updates = self.options.on_exists == choice::OnExists::Update;
         let reads = updates && (compares || self.manifest.is_some());
         // The slash leads through a link that the operator gave as the tree's destination.
         let tree = (kind == ItemKind::Directory).then(|| self.dst.child(b""));
-        match reads.then(|| endpoint::open_source(tree.as_ref().unwrap_or(&self.dst))) {
+        match reads.then(|| endpoint::open_source(tree.as_ref().unwrap_or(&self.dst), &job.ties)) {
             Some(Err(error)) if error.kind() == Kind::SourceNotFound => Ok(None),
             opened => opened.transpose(),
         }

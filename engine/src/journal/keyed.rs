@@ -40,7 +40,7 @@ const EARLIER_MARKS_MAX: usize = 8;
 const CACHE_BYTES: usize = 1 << 20;
 
 /// The state of a source item that a record speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     size: u64,
     mtime_ns: i128,
@@ -48,6 +48,8 @@ pub struct Source {
     dev: u64,
     ino: u64,
     born_ns: i128,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    version: String,
 }
 
 impl Source {
@@ -61,6 +63,7 @@ impl Source {
             dev: lasting_device(item.identity.dev, item.identity.born),
             ino: item.identity.ino,
             born_ns: item.identity.born.0,
+            version: item.identity.version.as_str().to_owned(),
         }
     }
 }

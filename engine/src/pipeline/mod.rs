@@ -7,6 +7,7 @@ pub mod content;
 pub mod copy;
 pub mod delete;
 pub mod feed;
+pub mod gather;
 pub mod join;
 pub mod lane;
 pub mod lease;

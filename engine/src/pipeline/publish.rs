@@ -83,7 +83,8 @@ impl<'a, S> Publisher<'a, S> {
     /// # Errors
     /// What ends the job. The batch is ended all the same.
     pub fn add(&self, ready: Ready<S>, end: impl Fn(Ticket<S>)) -> Result<()> {
-        let gathers = self.durable == Durable::PowerLoss || self.job.ledger().is_some();
+        let gathers = (self.durable == Durable::PowerLoss || self.job.ledger().is_some())
+            && self.sink.caps().gathers;
         let batch = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.1 += ready.bytes;

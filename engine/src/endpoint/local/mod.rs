@@ -29,6 +29,9 @@ const CAPS: Caps = Caps {
     links: true,
     attributes: true,
     random_writes: true,
+    reads_back: true,
+    gathers: true,
+    remote: false,
     atomic_noreplace: true,
     mtime_step_ns: 1,
     leases: true,
@@ -38,8 +41,9 @@ const CAPS: Caps = Caps {
 pub const SCHEME: Scheme = Scheme {
     name: "file",
     caps: CAPS,
-    source: |location| LocalSource::open(location).map(|source| Box::new(source) as _),
-    sink: |location| Ok(Box::new(LocalSink::new(location))),
+    options: &[],
+    source: |location, _| LocalSource::open(location).map(|source| Box::new(source) as _),
+    sink: |location, _| Ok(Box::new(LocalSink::new(location))),
     overlap: overlap::overlap,
     sweep: leftovers::sweep,
 };

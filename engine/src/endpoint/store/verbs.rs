@@ -160,6 +160,8 @@ pub struct Rules {
     pub replaces_only: bool,
     /// Whether a removal may be bound to a version.
     pub removes_only: bool,
+    /// Whether parts are objects of their own until they are composed, with temporary names.
+    pub leaves_objects: bool,
     /// Step of [`Object::modified`], nanoseconds.
     pub modified_step_ns: u64,
 }
