@@ -129,3 +129,33 @@ pub const LOCK_TIMEOUT_MS: u64 = 600_000;
 pub const DELETES_A_COMMIT: usize = 32;
 /// Entries of a timetable of rates.
 pub const TIMETABLE_ENTRIES_MAX: usize = 256;
+/// Longest step of a wait for a service, milliseconds: how long a cancel may go unseen.
+pub const REMOTE_STEP_MS: u64 = 100;
+/// How long connecting may take over all addresses of a name, TLS included, milliseconds.
+pub const REMOTE_CONNECT_MS: u64 = 20_000;
+/// How long the first byte of an answer may take, milliseconds. Stores complete large uploads and
+/// copies before they answer.
+pub const REMOTE_ANSWER_MS: u64 = 120_000;
+/// Longest silence while bytes are sent or received, milliseconds.
+pub const REMOTE_SILENCE_MS: u64 = 30_000;
+/// Longest time that the body of an answer without content takes, milliseconds. Some stores send
+/// spaces while they complete an upload.
+pub const REMOTE_WHOLE_MS: u64 = 900_000;
+/// Least bytes each second of content, over [`REMOTE_SLOW_MS`].
+pub const REMOTE_SLOW_BYTES_PER_S: u64 = 1024;
+/// How long content may come slower than [`REMOTE_SLOW_BYTES_PER_S`], milliseconds.
+pub const REMOTE_SLOW_MS: u64 = 30_000;
+/// Longest head of an answer, bytes.
+pub const REMOTE_HEAD_BYTES_MAX: usize = 64 << 10;
+/// Header fields of an answer at most.
+pub const REMOTE_FIELDS_MAX: usize = 128;
+/// Interim answers (1xx) in front of one answer at most.
+pub const REMOTE_INTERIM_MAX: usize = 16;
+/// Bytes read ahead for heads and chunk sizes.
+pub const REMOTE_AHEAD_BYTES: usize = 16 << 10;
+/// Longest line that says a chunk's size, bytes.
+pub const REMOTE_CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
+/// Longest trailers behind the last chunk, bytes.
+pub const REMOTE_TRAILER_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a refusal that a dialect is shown.
+pub const REMOTE_REFUSAL_BYTES: usize = 64 << 10;
