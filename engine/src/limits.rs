@@ -143,3 +143,47 @@ pub const PARALLEL_REMOTE: usize = 64;
 pub const PARALLEL_REMOTE_CHUNKS: usize = 16;
 /// Entries of a timetable of rates.
 pub const TIMETABLE_ENTRIES_MAX: usize = 256;
+/// Longest step of a wait for a service, milliseconds: how long a cancel may go unseen.
+pub const REMOTE_STEP_MS: u64 = 100;
+/// How long connecting may take over all addresses of a name, TLS included, milliseconds.
+pub const REMOTE_CONNECT_MS: u64 = 20_000;
+/// How long the first byte of an answer may take, milliseconds. Stores complete large uploads and
+/// copies before they answer.
+pub const REMOTE_ANSWER_MS: u64 = 120_000;
+/// Longest silence while bytes are sent or received, milliseconds.
+pub const REMOTE_SILENCE_MS: u64 = 30_000;
+/// Longest time that the body of an answer without content takes, milliseconds. Some stores send
+/// spaces while they complete an upload.
+pub const REMOTE_WHOLE_MS: u64 = 900_000;
+/// Least bytes each second of content, over [`REMOTE_SLOW_MS`].
+pub const REMOTE_SLOW_BYTES_PER_S: u64 = 1024;
+/// How long content may come slower than [`REMOTE_SLOW_BYTES_PER_S`], milliseconds.
+pub const REMOTE_SLOW_MS: u64 = 30_000;
+/// Longest head of an answer, bytes.
+pub const REMOTE_HEAD_BYTES_MAX: usize = 64 << 10;
+/// Header fields of an answer at most.
+pub const REMOTE_FIELDS_MAX: usize = 128;
+/// Interim answers (1xx) in front of one answer at most.
+pub const REMOTE_INTERIM_MAX: usize = 16;
+/// Bytes read ahead for heads and chunk sizes.
+pub const REMOTE_AHEAD_BYTES: usize = 16 << 10;
+/// Longest line that says a chunk's size, bytes.
+pub const REMOTE_CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
+/// Longest trailers behind the last chunk, bytes.
+pub const REMOTE_TRAILER_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a refusal that a dialect is shown.
+pub const REMOTE_REFUSAL_BYTES: usize = 64 << 10;
+/// Longest file of credentials that is read, bytes.
+pub const CREDENTIALS_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Longest answer of a token service, bytes.
+pub const CREDENTIALS_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Longest time before their end that credentials are renewed, milliseconds; a quarter of their
+/// life where that is shorter.
+pub const CREDENTIALS_RENEW_MS: u64 = 300_000;
+/// Time after a failed renewal when it is not tried again, milliseconds.
+pub const CREDENTIALS_FAILED_MS: u64 = 5_000;
+/// Age below which credentials that are refused as expired are taken for another thread's renewal,
+/// milliseconds.
+pub const CREDENTIALS_YOUNG_MS: u64 = 10_000;
+/// Profiles that name each other as their source, in a row.
+pub const PROFILES_CHAINED_MAX: usize = 8;

@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod local;
 pub mod memory;
+pub mod s3;
 pub mod store;
 
 use crate::error::{EngineError, Kind, Result};

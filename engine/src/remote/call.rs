@@ -114,8 +114,10 @@ pub enum Class {
     Damaged,
     /// Credentials that are no longer valid.
     Expired,
-    /// Credentials that are wrong or missing.
+    /// Credentials that are wrong.
     Refused,
+    /// Credentials that were not found.
+    Missing,
     /// Rights that are missing.
     Forbidden,
     /// The clocks of both sides differ too much.
@@ -232,6 +234,7 @@ impl Failure {
             Class::Transient | Class::Unreachable => Kind::RemoteUnavailable,
             Class::Expired => Kind::CredentialsExpired,
             Class::Refused => Kind::CredentialsRefused,
+            Class::Missing => Kind::CredentialsMissing,
             Class::Forbidden if verb == Verb::List => Kind::ListPermission,
             Class::Forbidden if verb == Verb::Remove => Kind::DeletePermission,
             Class::Forbidden if reads => Kind::SourcePermission,

@@ -34,4 +34,10 @@ impl Signer for Anonymous {
 pub trait Dialect: Send + Sync {
     /// What an answer that is no success means. `body` is at most the first 64 KiB of it.
     fn refusal(&self, status: u16, headers: &Headers, body: &[u8]) -> Refusal;
+
+    /// A refusal in the whole body of an answer whose status said success. Asked by
+    /// [`Client::fetch`](crate::remote::client::Client::fetch) alone, and treated as any other.
+    fn hidden(&self, _body: &[u8]) -> Option<Refusal> {
+        None
+    }
 }

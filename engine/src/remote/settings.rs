@@ -1,0 +1,49 @@
+//! How a service is talked to: trust, time-outs, repetitions.
+
+use std::time::Duration;
+
+use crate::limits;
+
+/// What a client may be told. The default is what `limits` says, the system's authorities, and no
+/// metadata service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// A PEM file of certificates that are trusted beside the system's.
+    pub tls_ca: Option<String>,
+    /// Whether any certificate is trusted.
+    pub tls_insecure: bool,
+    /// Whether the addresses of metadata services may be asked.
+    pub imds: bool,
+    /// Time-outs.
+    pub waits: Waits,
+}
+
+/// Time-outs, by what is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// For a connection, over all addresses of a name, TLS included.
+    pub connect: Duration,
+    /// For the head of an answer, once the request was sent.
+    pub answer: Duration,
+    /// For the next byte, of a request on its way out or of a body.
+    pub silence: Duration,
+    /// For the whole body of an answer that carries no content.
+    pub whole: Duration,
+    /// Least bytes of content each second.
+    pub slow_bytes_per_s: u64,
+    /// How long content may come slower than that.
+    pub slow: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_millis(limits::REMOTE_CONNECT_MS),
+            answer: Duration::from_millis(limits::REMOTE_ANSWER_MS),
+            silence: Duration::from_millis(limits::REMOTE_SILENCE_MS),
+            whole: Duration::from_millis(limits::REMOTE_WHOLE_MS),
+            slow_bytes_per_s: limits::REMOTE_SLOW_BYTES_PER_S,
+            slow: Duration::from_millis(limits::REMOTE_SLOW_MS),
+        }
+    }
+}

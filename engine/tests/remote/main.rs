@@ -1,0 +1,13 @@
+//! The transport of services against servers that behave as each test tells them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod common;
+mod framing;
+mod server;
