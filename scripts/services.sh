@@ -11,7 +11,7 @@ set -euo pipefail
 verb=${1:-}
 shift || true
 required=(seaweed azurite gcs nginx)
-optional=()
+optional=(rgw)
 named=''
 while (($#)); do
   case $1 in
@@ -46,7 +46,6 @@ own_directory() {
     mkdir -p "$dir"
     touch "$dir/instance"
   fi
-  mkdir -p "$dir"/{pids,ports,logs}
 }
 
 start() {
@@ -61,6 +60,8 @@ up() {
   lock 8 "$dir/lock" 600
   # One at a time on this machine: downloads are made once, and no two pick the same port.
   lock 9 "$installed/lock" 3600
+  [[ -e $dir/servers ]] || rm -rf "$dir/logs"
+  mkdir -p "$dir"/{pids,ports,logs}
   : >"$dir/absent"
   "$here/clients.sh" install
   local name
@@ -96,9 +97,9 @@ down() {
   # Every recorded process, also of servers that did not come up.
   for name in $(servers | tac); do server "$name" stop; done
   for name in "$dir"/pids/*; do
-    [[ ! -e $name ]] || end "$(basename "$name")" KILL
+    [[ ! -e $name ]] || end "${name##*/}" KILL
   done
-  find "$dir" -mindepth 1 -maxdepth 1 ! -name logs -exec rm -rf {} +
+  find "$dir" -mindepth 1 -maxdepth 1 ! -name logs ! -name instance ! -name lock -exec rm -rf {} +
   printf 'services: down; logs are in %s\n' "$dir/logs"
 }
 
@@ -112,10 +113,10 @@ print_env() {
 }
 
 status() {
-  [[ -e $dir/instance ]] || die "$dir is no instance"
+  [[ -s $dir/servers ]] || die "nothing is up in $dir"
   local name dead=0
   for name in "$dir"/pids/*; do
-    name=$(basename "$name")
+    name=${name##*/}
     if alive "$name"; then
       printf '%-8s pid %-7s %5s MiB\n' "$name" "$(pid_of "$name")" "$(resident "$name")"
     else

@@ -10,6 +10,8 @@ name="clients-$(cksum <<<"${wanted[*]}" | cut -d ' ' -f 1)"
 
 install() { once "$name" by_pip "${wanted[@]}"; }
 
-env() { variable TEST_CLIENTS_PYTHON "$installed/$name/bin/python"; }
+python() { printf '%s\n' "$installed/$name/bin/python"; }
+
+env() { variable TEST_CLIENTS_PYTHON "$(python)"; }
 
 "$@"
