@@ -73,12 +73,20 @@ resident() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$(pid_of "$1")/statu
 # daemon NAME COMMAND...: in a session of its own. The record stands before the program begins, so
 # that whatever happens to this script, down finds it.
 daemon() {
-  local name=$1
+  local name=$1 pid tries=0
   shift
+  rm -f "$dir/pids/$name"
   (
-    printf '%s %s\n' "$BASHPID" "$(born "$BASHPID")" >"$dir/pids/$name"
+    # Said here: within $(...) it is the pid of another process.
+    pid=$BASHPID
+    printf '%s %s\n' "$pid" "$(born "$pid")" >"$dir/pids/$name"
     exec setsid "$@" </dev/null >>"$dir/logs/$name.log" 2>&1 8>&- 9>&-
   ) &
+  until [[ -s $dir/pids/$name ]]; do
+    ((tries += 1))
+    ((tries < 1000)) || die "$name cannot be started"
+    sleep 0.01
+  done
 }
 
 # await DAEMON SECONDS COMMAND...: until the command succeeds; fails when the daemon ends or the time
@@ -86,7 +94,6 @@ daemon() {
 await() {
   local name=$1 deadline=$((SECONDS + $2))
   shift 2
-  sleep 0.05
   until "$@" >/dev/null 2>&1; do
     if ! alive "$name" || ((SECONDS >= deadline)); then
       tail -n 20 "$dir/logs/$name.log" >&2

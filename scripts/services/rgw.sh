@@ -88,6 +88,8 @@ mon_max_pg_per_osd = 2000
 paxos_propose_interval = 0.05
 [mon]
 mon_data = /var/lib/ceph/mon/a
+mon_data_avail_warn = 2
+mon_data_avail_crit = 1
 [osd]
 osd_data = /var/lib/ceph/osd/0
 bluestore_block_size = 8589934592
