@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # SeaweedFS: S3 over a tree of files, so keys that no tree can hold (a//b, a/../b) are refused.
+# Each bucket takes a volume: by itself it would allow for as few as 17. And by itself it makes a
+# bucket for an object that has none, and deletes a bucket with all that is in it: S3 does neither.
 set -euo pipefail
 # shellcheck source=scripts/services/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -35,8 +37,22 @@ start() {
     daemon seaweed "$installed/$name/bin/weed" mini \
     -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir="$dir/seaweed/data" -s3.config="$dir/seaweed/s3.json" \
     -admin.ui=false -webdav=false -s3.port.iceberg=0 -s3.port.lance=0 -master.telemetry=false \
-    "${ports[@]}"
+    -volume.max=20000 -master.volumeSizeLimitMB=1024 \
+    -s3.autoCreateBucket=false -s3.allowDeleteBucketNotEmpty=false "${ports[@]}"
   await seaweed 60 answers "http://127.0.0.1:$(port seaweed-s3)/healthz"
+  stored
+}
+
+# It answers before it has found its own volumes: until then every object is an internal error. So a
+# file outside all buckets is stored once, and read after each start.
+stored() {
+  local file
+  file="http://127.0.0.1:$(port seaweed-filer)/stored"
+  if [[ ! -e $dir/seaweed/stored ]]; then
+    await seaweed 60 curl --silent --fail --noproxy '*' --max-time 10 --form file=@/bin/sh "$file"
+    touch "$dir/seaweed/stored"
+  fi
+  await seaweed 60 answers "$file"
 }
 
 env() {
