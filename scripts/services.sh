@@ -97,7 +97,8 @@ down() {
   # Every recorded process, also of servers that did not come up.
   for name in $(servers | tac); do server "$name" stop; done
   for name in "$dir"/pids/*; do
-    [[ ! -e $name ]] || end "${name##*/}" KILL
+    [[ -e $name ]] || continue
+    end "${name##*/}" KILL
   done
   find "$dir" -mindepth 1 -maxdepth 1 ! -name logs ! -name instance ! -name lock -exec rm -rf {} +
   printf 'services: down; logs are in %s\n' "$dir/logs"
@@ -116,6 +117,7 @@ status() {
   [[ -s $dir/servers ]] || die "nothing is up in $dir"
   local name dead=0
   for name in "$dir"/pids/*; do
+    [[ -e $name ]] || continue
     name=${name##*/}
     if alive "$name"; then
       printf '%-8s pid %-7s %5s MiB\n' "$name" "$(pid_of "$name")" "$(resident "$name")"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The test command: lints, all Rust and Python tests, the package installed with and without cargo.
+# The test command: lints, all Rust and Python tests, the package installed with and without cargo,
+# on real servers that it starts and ends.
 # Installs what is missing by package name. Goes on after a failure; the last line says what failed.
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
@@ -14,7 +15,6 @@ finish() {
   rm -rf "$scratch"
 }
 trap 'cd "$root"; finish' EXIT
-trap 'exit 1' INT TERM HUP
 # Nothing here touches the state of an engine in use.
 export XDG_STATE_HOME="$scratch/state"
 failed=()

@@ -10,7 +10,7 @@ by_apt() {
   command -v apt-get >/dev/null || die "needs nginx"
   (
     cd "$1"
-    apt-get -qq update
+    [[ $(id -u) -ne 0 ]] || apt-get -qq update
     apt-get -qq -o APT::Sandbox::User=root download nginx
     unpack "$1" nginx_*.deb
   )
@@ -45,20 +45,20 @@ configuration() {
   cat <<EOT
 daemon off;
 master_process off;
-pid $dir/nginx/pid;
+pid "$dir/nginx/pid";
 error_log stderr;
 events { worker_connections 512; }
 http {
-  access_log $dir/logs/nginx-access.log;
-  client_body_temp_path $dir/nginx/tmp;
-  proxy_temp_path $dir/nginx/tmp;
-  fastcgi_temp_path $dir/nginx/tmp;
-  uwsgi_temp_path $dir/nginx/tmp;
-  scgi_temp_path $dir/nginx/tmp;
+  access_log "$dir/logs/nginx-access.log";
+  client_body_temp_path "$dir/nginx/tmp";
+  proxy_temp_path "$dir/nginx/tmp";
+  fastcgi_temp_path "$dir/nginx/tmp";
+  uwsgi_temp_path "$dir/nginx/tmp";
+  scgi_temp_path "$dir/nginx/tmp";
   types { text/plain txt; text/html html; application/json json; }
   default_type application/octet-stream;
   sendfile on;
-  root $dir/nginx/root;
+  root "$dir/nginx/root";
   server { listen 127.0.0.1:$(port nginx-http); }
   server {
     listen 127.0.0.1:$(port nginx-https) ssl;

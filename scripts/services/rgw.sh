@@ -171,6 +171,11 @@ made() {
 osd_is_up() { within ceph --connect-timeout 5 osd stat | grep -q '1 up'; }
 
 start() {
+  # A cluster that was never whole is begun again.
+  if [[ ! -e $data/whole ]]; then
+    stop
+    rm -rf "$data"
+  fi
   made make_monitor
   alive mon || daemon mon "${within[@]}" ceph-mon -f -i a
   await mon 60 within ceph --connect-timeout 2 -s
@@ -181,6 +186,7 @@ start() {
   alive rgw || daemon rgw "${within[@]}" radosgw -f -n client.admin
   await rgw 120 answers "http://127.0.0.1:$(port rgw)/"
   made make_policy
+  touch "$data/whole"
 }
 
 # They take minutes to end by themselves, and lose nothing when they are killed.
