@@ -34,7 +34,7 @@ start() {
   done
   # The credentials hide those of whoever runs this; the key for encryption at rest is any word.
   AWS_ACCESS_KEY_ID=testkey AWS_SECRET_ACCESS_KEY=testsecret123 WEED_S3_SSE_KEY=x \
-    daemon seaweed "$installed/$name/bin/weed" mini \
+    daemon seaweed "$installed/$name/bin/weed" -logtostderr=true mini \
     -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir="$dir/seaweed/data" -s3.config="$dir/seaweed/s3.json" \
     -admin.ui=false -webdav=false -s3.port.iceberg=0 -s3.port.lance=0 -master.telemetry=false \
     -volume.max=20000 -master.volumeSizeLimitMB=1024 \
