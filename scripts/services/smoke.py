@@ -264,8 +264,11 @@ class Http:
 def main() -> None:
     """Does what the words say with every server that is up."""
     steps = sys.argv[1:] or ["write", "read", "clear"]
-    servers = {name: S3(f"TEST_{name}") for name in ("S3", "RGW", "GARAGE")
-               if f"TEST_{name}_ENDPOINT" in environ}
+    servers = {
+        name: S3(f"TEST_{name}")
+        for name in ("S3", "RGW", "GARAGE")
+        if f"TEST_{name}_ENDPOINT" in environ
+    }
     for name, server in {**servers, "Azure": Azure(), "GCS": Gcs(), "HTTP": Http()}.items():
         for step in steps:
             getattr(server, step)()
