@@ -16,6 +16,6 @@ pub mod origin;
 mod patience;
 mod resolve;
 pub mod settings;
-mod stream;
 pub mod sign;
+mod stream;
 pub mod ties;
