@@ -39,9 +39,8 @@ pub(super) fn token(body: &str, now: Timestamp, reach: Reach) -> Result<Lent<Tok
         Some(Number::Quoted(text)) => text.parse().ok(),
         None => None,
     };
-    let expires = seconds.map(|seconds| {
-        Timestamp(now.0 + i128::from(seconds.min(LIFE_MAX_S)) * 1_000_000_000)
-    });
+    let expires = seconds
+        .map(|seconds| Timestamp(now.0 + i128::from(seconds.min(LIFE_MAX_S)) * 1_000_000_000));
     Ok(Lent::until(Token { text, reach }, expires))
 }
 

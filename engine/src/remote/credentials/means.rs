@@ -1,6 +1,7 @@
 //! What a search for credentials may use.
 
-use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::error::{EngineError, Kind, Result};
 use crate::model::location::Location;
@@ -45,6 +46,26 @@ impl Means {
         let read = secret::read(source, self.allow_secret_command);
         let text = read.and_then(|bytes| value::of_bytes(&field, &bytes));
         text.map(Some).map_err(|error| error.field(field))
+    }
+
+    /// A secret that the location names, of more than one line.
+    ///
+    /// # Errors
+    /// `SecretUnresolved`.
+    pub(super) fn given_text(&self, name: &str) -> Result<Option<Zeroizing<String>>> {
+        let Some((_, source)) = self.location.auth.iter().find(|(known, _)| known == name) else {
+            return Ok(None);
+        };
+        let field = format!("auth.{name}");
+        let bytes = secret::read(source, self.allow_secret_command)
+            .map_err(|error| error.field(field.as_str()))?;
+        match std::str::from_utf8(bytes.expose_secret()) {
+            Ok(text) => Ok(Some(Zeroizing::new(text.to_owned()))),
+            Err(_) => {
+                let why = format!("{field} is not UTF-8");
+                Err(EngineError::new(Kind::SecretUnresolved, why).field(field))
+            }
+        }
     }
 
     /// Refuses a location that wants no signature and names what would sign.

@@ -66,8 +66,10 @@ fn word(body: &[u8]) -> String {
         error_description: Option<String>,
     }
     let text = std::str::from_utf8(body).unwrap_or_default();
-    let told: Told = serde_json::from_str(text)
-        .unwrap_or_else(|_| Told { error: between(text, "<Code>", "</Code>"), error_description: None });
+    let told: Told = serde_json::from_str(text).unwrap_or_else(|_| Told {
+        error: between(text, "<Code>", "</Code>"),
+        error_description: None,
+    });
     let code = told.error.and_then(|error| KNOWN.into_iter().find(|known| *known == error));
     let number = told.error_description.as_deref().and_then(number).unwrap_or_default();
     [code.unwrap_or_default(), &number].join(" ").trim().to_owned()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{Result};
+use crate::error::Result;
 use crate::model::item::Timestamp;
 use crate::model::location::Location;
 use crate::remote::credentials::aws::{
@@ -114,7 +114,10 @@ mod tests {
     #[test]
     fn the_location_goes_first_then_the_environment_then_the_profile() {
         let mut trial = Trial::new();
-        trial.home(".aws/credentials", "[default]\naws_access_key_id = FILE\naws_secret_access_key=s");
+        trial.home(
+            ".aws/credentials",
+            "[default]\naws_access_key_id = FILE\naws_secret_access_key=s",
+        );
         assert_eq!(signed(&trial).unwrap(), "FILE");
         trial.set("AWS_ACCESS_KEY_ID", "ENV").set("AWS_SECRET_ACCESS_KEY", &canary());
         assert_eq!(signed(&trial).unwrap(), "ENV");
@@ -129,7 +132,8 @@ mod tests {
         let trial = Trial::new();
         let error = signed(&trial).unwrap_err();
         assert_eq!(error.kind(), Kind::CredentialsMissing);
-        for place in ["AWS_ACCESS_KEY_ID", ".aws/credentials", "AWS_WEB_IDENTITY_TOKEN_FILE", "imds"]
+        for place in
+            ["AWS_ACCESS_KEY_ID", ".aws/credentials", "AWS_WEB_IDENTITY_TOKEN_FILE", "imds"]
         {
             assert!(error.to_string().contains(place), "{error}");
         }

@@ -94,6 +94,9 @@ mod tests {
         is(&trial, "o-1", "http://option");
         trial.store(|store| store.region = Some("evil.example/".to_owned()));
         let error = trial.aws().unwrap().region().unwrap_err();
-        assert_eq!((error.kind(), error.parts().field.as_deref()), (Kind::InvalidField, Some("region")));
+        assert_eq!(
+            (error.kind(), error.parts().field.as_deref()),
+            (Kind::InvalidField, Some("region"))
+        );
     }
 }

@@ -15,16 +15,15 @@ use secrecy::ExposeSecret as _;
 /// `SecretUnresolved` where programs may not give secrets, and for one that fails.
 pub(super) fn run(means: &Means, command: &str, profile: &str) -> Result<Lent<Keys>> {
     let place = format!("credential_process of the AWS profile {profile}");
-    let unresolved = |why: &str| {
-        EngineError::new(Kind::SecretUnresolved, format!("{place} {why}"))
-    };
+    let unresolved = |why: &str| EngineError::new(Kind::SecretUnresolved, format!("{place} {why}"));
     if !means.allow_secret_command {
         let hint = "start the engine with --allow-secret-command";
         return Err(unresolved("is not allowed: secrets from programs are off").hint(hint));
     }
     let words = words(command).ok_or_else(|| unresolved("has an open quote"))?;
     // The program's name and arguments may hold a secret: its own error is not passed on.
-    let output = secret::read(&SecretSource::Command(words), true).map_err(|_| unresolved("failed"))?;
+    let output =
+        secret::read(&SecretSource::Command(words), true).map_err(|_| unresolved("failed"))?;
     let text = std::str::from_utf8(output.expose_secret()).unwrap_or_default();
     answer::keys(text, &place)
 }

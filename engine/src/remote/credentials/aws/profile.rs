@@ -160,10 +160,15 @@ mod tests {
 
     #[test]
     fn profiles_are_found_by_option_environment_and_default() {
-        let mut trial = with("[profile a]\naws_access_key_id=A\naws_secret_access_key=x\n\
-            [default]\naws_access_key_id=D\naws_secret_access_key=x\naws_session_token=old\n");
-        trial.home(".aws/credentials", "[b]\naws_access_key_id=B\naws_secret_access_key=x\n\
-            [default]\naws_session_token=new");
+        let mut trial = with(
+            "[profile a]\naws_access_key_id=A\naws_secret_access_key=x\n\
+            [default]\naws_access_key_id=D\naws_secret_access_key=x\naws_session_token=old\n",
+        );
+        trial.home(
+            ".aws/credentials",
+            "[b]\naws_access_key_id=B\naws_secret_access_key=x\n\
+            [default]\naws_session_token=new",
+        );
         assert_eq!(trial.aws_key(), "D");
         let request = trial.sign(&*trial.aws().unwrap().signer("r")).unwrap();
         assert_eq!(request.headers.get("x-amz-security-token"), Some("new"));
@@ -191,7 +196,11 @@ mod tests {
             ("role_arn=r\nsource_profile=x".to_owned(), Kind::CredentialsMissing, "is none"),
             ("role_arn=r\nsource_profile=default".to_owned(), Kind::CredentialsMissing, "source"),
             ("role_arn=r\nsource_profile=loop".to_owned(), Kind::InvalidField, "its own source"),
-            ("role_arn=r\ncredential_source=Environment".to_owned(), Kind::CredentialsMissing, "so"),
+            (
+                "role_arn=r\ncredential_source=Environment".to_owned(),
+                Kind::CredentialsMissing,
+                "so",
+            ),
             ("role_arn=r\nweb_identity_token_file=/no".to_owned(), Kind::SecretUnresolved, "/no"),
             (format!("credential_process = echo {secret}"), Kind::SecretUnresolved, "not allowed"),
             (format!("aws_secret_access_key={secret}"), Kind::CredentialsMissing, "access_key_id"),

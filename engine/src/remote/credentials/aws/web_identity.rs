@@ -30,7 +30,6 @@ pub(super) fn find(
     };
     let session = means.environment.text("AWS_ROLE_SESSION_NAME")?;
     let arn = sts::role_arn(&arn, ROLE)?;
-    let role =
-        Role { arn: &arn, session: session.as_deref(), external_id: None, seconds: None };
+    let role = Role { arn: &arn, session: session.as_deref(), external_id: None, seconds: None };
     sts::with_web_identity(means, &role, &path, now).map(Some)
 }
