@@ -48,11 +48,10 @@ pub struct Sweep<'a> {
 }
 
 /// Every scheme that is built, in alphabetical order.
-pub static SCHEMES: &[Scheme] = &[local::SCHEME, memory::SCHEME];
+pub static SCHEMES: &[Scheme] = &[local::SCHEME, memory::SCHEME, s3::SCHEME];
 
 /// Schemes that the design names and that are not built.
-const PLANNED: [&str; 13] = [
-    "s3",
+const PLANNED: [&str; 12] = [
     "gs",
     "az",
     "http",

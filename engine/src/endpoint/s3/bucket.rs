@@ -20,6 +20,7 @@ use crate::model::location::Location;
 use crate::model::store::StoreOptions;
 use crate::model::version::Version;
 use crate::platform::secret;
+use crate::remote::credentials::aws::{self, AwsChain};
 use crate::remote::call::{Class, Failure, Request, Side, Verb};
 use crate::remote::client::{Answer, Client};
 use crate::remote::dialect::{Anonymous, Signer};
@@ -36,6 +37,7 @@ const KEY_BYTES_MAX: usize = 1024;
 
 /// A bucket.
 pub struct Bucket {
+    chain: Option<AwsChain>,
     style: Style,
     side: Side,
     ties: Ties,
@@ -71,15 +73,18 @@ impl Bucket {
         metadata::check(&options, customer.is_some())?;
         let identity = format!("{}/{name}", style.service());
         let (facts, _) = Facts::of(&identity);
-        let region = facts.region().or_else(|| options.region.clone());
+        let chain = (!options.anonymous).then(|| aws::chain(location, ties)).transpose()?;
+        let known = facts.region().or_else(|| options.region.clone());
+        let asked = || chain.as_ref().map_or(Ok(None), |chain| chain.region());
+        let region = known.map_or_else(asked, |region| Ok(Some(region)))?;
         let region = region.unwrap_or_else(|| REGION.to_owned());
         if !errors::is_region(&region) {
             let error = EngineError::new(Kind::InvalidField, "the region is no region's name");
             return Err(error.field("region"));
         }
-        let wire = Mutex::new(wire(&region, ties));
+        let wire = Mutex::new(wire(&region, chain.as_ref(), ties));
         let ties = ties.clone();
-        Ok(Self { style, side, ties, options, customer, identity, facts, wire })
+        Ok(Self { chain, style, side, ties, options, customer, identity, facts, wire })
     }
 
     /// What is known of it.
@@ -171,7 +176,7 @@ impl Bucket {
         self.facts.learn_region(region);
         let mut wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         if wire.region != region {
-            *wire = self::wire(region, &self.ties);
+            *wire = self::wire(region, self.chain.as_ref(), &self.ties);
         }
         wire.clone()
     }
@@ -183,8 +188,11 @@ impl Bucket {
     }
 }
 
-fn wire(region: &str, ties: &Ties) -> Wire {
-    let signer: Arc<dyn Signer> = Arc::new(Anonymous);
+fn wire(region: &str, chain: Option<&AwsChain>, ties: &Ties) -> Wire {
+    let signer: Arc<dyn Signer> = match chain {
+        Some(chain) => chain.signer(region),
+        None => Arc::new(Anonymous),
+    };
     let client = Client::new(signer, Arc::new(S3), ties.clone());
     Wire { region: region.to_owned(), client }
 }

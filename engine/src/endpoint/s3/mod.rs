@@ -31,11 +31,24 @@ pub mod xml;
 
 use std::sync::Arc;
 
+use crate::endpoint::Scheme;
+use crate::endpoint::store;
 use crate::endpoint::store::verbs::Store;
 use crate::error::{EngineError, Kind, Result};
 use crate::model::location::Location;
 use crate::remote::call::Side;
 use crate::remote::ties::Ties;
+
+/// The registry's entry.
+pub const SCHEME: Scheme = Scheme {
+    name: "s3",
+    caps: store::Bucket::caps("s3"),
+    options: OPTIONS,
+    source: |location, ties| store::Bucket::source(open, location, ties),
+    sink: |location, ties| store::Bucket::sink(open, location, ties),
+    overlap: |source, destination| store::Bucket::overlap(open, source, destination),
+    sweep: |search| store::Bucket::sweep(open, search),
+};
 
 /// What a location may say of S3.
 pub const OPTIONS: &[&str] = &[
