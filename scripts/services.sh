@@ -72,7 +72,16 @@ up() {
   for name in "${optional[@]}"; do
     { server "$name" install && start "$name"; } || give_up "$name"
   done
+  buckets
   summary
+}
+
+# The bucket that the tests share, in every server.
+buckets() {
+  (
+    eval "$(print_env)"
+    "$TEST_CLIENTS_PYTHON" "$here/buckets.py"
+  )
 }
 
 # give_up NAME: an optional server that did not come up leaves nothing behind but its log.
@@ -109,6 +118,7 @@ print_env() {
   [[ -s $dir/servers ]] || die "nothing is up in $dir"
   local name
   variable TEST_SERVICES_DIR "$dir"
+  variable TEST_BUCKET tests
   "$here/clients.sh" env
   for name in $(servers); do server "$name" env; done
 }

@@ -162,7 +162,8 @@ impl Job {
     pub fn new(name: String, engine: Engine, listener: Arc<dyn Listener>) -> Self {
         let report = engine.state.as_ref().map(|state| state.report(&name));
         let allow_secret_command = engine.allow_secret_command;
-        let ties = Ties { allow_secret_command, ..Ties::default() };
+        let memory_bytes = engine.budget.total();
+        let ties = Ties { allow_secret_command, memory_bytes, ..Ties::default() };
         Self {
             name,
             subject: OnceLock::new(),

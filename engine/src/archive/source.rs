@@ -32,6 +32,7 @@ const ABILITIES: Abilities = Abilities {
     atomic_noreplace: false,
     mtime_step_ns: 1,
     leases: false,
+    leases_hold: false,
 };
 
 /// How an archive is opened.

@@ -101,8 +101,10 @@ impl Checksum {
         if sources.is_empty() {
             return invalid("src", "the list is empty");
         }
+        let mut remote = false;
         for source in &sources {
-            endpoint::scheme(source).map_err(|error| error.field("src"))?;
+            let scheme = endpoint::scheme(source).map_err(|error| error.field("src"))?;
+            remote |= scheme.caps.remote;
         }
         if params.check.is_some() && (params.algorithm.is_some() || params.manifest.is_some()) {
             return invalid("check", "the list says which digests: give no algorithm or manifest");
@@ -143,7 +145,7 @@ impl Checksum {
             check: params.check.map(|spec| wire::local_path(&spec, "check")).transpose()?,
             parallel_files: parallel
                 .transpose()?
-                .map_or_else(fields::default_parallel_files, |files| files as usize),
+                .map_or_else(|| fields::default_parallel_files(remote), |files| files as usize),
         })
     }
 
@@ -521,7 +523,7 @@ impl Digester<'_> {
                         algorithm: Some(*algorithm),
                         pieces: false,
                         holes: false,
-                        threads: fields::default_parallel_chunks(),
+                        threads: fields::default_parallel_chunks(self.source.caps().remote),
                         chunk_bytes: CHUNK_BYTES,
                         receipts: None,
                     }

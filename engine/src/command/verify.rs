@@ -121,7 +121,7 @@ impl Work for Verify {
             directories,
             counts: &counts,
         };
-        let parallel = fields::default_parallel_files();
+        let parallel = fields::default_parallel_files(source.caps().remote || other.caps().remote);
         feed(job, &*source, &self.selection, LinkPolicy::Preserve, parallel, &comparer)?;
         let mut extras = Extras { job, source: &*source, directories, counts: &counts };
         other.survey(&self.selection, LinkPolicy::Preserve, &mut extras)?;

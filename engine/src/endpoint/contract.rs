@@ -53,6 +53,8 @@ pub struct Caps {
     pub mtime_step_ns: u64,
     /// Whether a directory or prefix can be leased.
     pub leases: bool,
+    /// Whether nobody can break a lease while a commit under it goes on.
+    pub leases_hold: bool,
 }
 
 /// Whether a directory's entries are wanted.
@@ -143,6 +145,20 @@ pub trait ObjectSource: Send + Sync {
         Ok(None)
     }
 
+    /// Where its items are, for [`ObjectSink::copies`].
+    fn home(&self) -> Handle {
+        Handle::default()
+    }
+
+    /// A file of it for a destination that copies from here by itself, without the bytes passing
+    /// here; `None` where it must be read.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    fn offer(&self, _item: &Item) -> Result<Option<Offer>> {
+        Ok(None)
+    }
+
     /// What hangs on an item that is not opened: a directory, a link, a special file. Of files it
     /// may be told before they are opened, for a plan.
     ///
@@ -151,6 +167,18 @@ pub trait ObjectSource: Send + Sync {
     fn extended(&self, _item: &Item, _carry: Carry) -> Result<Extended> {
         Ok(Extended::default())
     }
+}
+
+/// A file that its destination may copy by itself.
+pub struct Offer {
+    /// The file in the state that is offered.
+    pub item: Item,
+    /// What hangs on it.
+    pub extended: Extended,
+    /// Digests of its whole content that its store holds.
+    pub digests: Vec<Digest>,
+    /// For [`Intake::share`] and [`Intake::offload`].
+    pub handle: Handle,
 }
 
 /// An open source file.
@@ -397,6 +425,11 @@ pub trait ObjectSink: Send + Sync {
         shape: Shape,
         becoming: Becoming<'_>,
     ) -> Result<Box<dyn Intake>>;
+
+    /// Whether it can copy by itself from where a source's items are ([`ObjectSource::home`]).
+    fn copies(&self, _from: &Handle) -> bool {
+        false
+    }
 
     /// The length of the parts of an item of so many bytes, where whole parts are written; the
     /// same each time.

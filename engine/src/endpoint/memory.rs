@@ -38,6 +38,7 @@ const CAPS: Caps = Caps {
     atomic_noreplace: true,
     mtime_step_ns: 1,
     leases: true,
+    leases_hold: true,
 };
 
 /// The registry's entry.
@@ -45,6 +46,7 @@ pub const SCHEME: Scheme = Scheme {
     name: "memory",
     caps: CAPS,
     options: &[],
+    writes: true,
     source: |location, _| Ok(Box::new(Memory::new(location))),
     sink: |location, _| Ok(Box::new(Memory::new(location))),
     overlap: |source, destination| Ok(overlap(source, destination)),

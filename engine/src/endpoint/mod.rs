@@ -20,6 +20,8 @@ pub struct Scheme {
     pub caps: contract::Caps,
     /// Fields of a location that it knows beside `url` and `auth`.
     pub options: &'static [&'static str],
+    /// Whether it is a destination too.
+    pub writes: bool,
     /// Opens a source; nothing is read yet but the root's own entry.
     pub source: fn(&Location, &Ties) -> Result<Box<dyn ObjectSource>>,
     /// Opens a sink; nothing is made yet.

@@ -17,6 +17,7 @@ use sha2::Digest as _;
 use crate::error::{EngineError, Kind, Result};
 use crate::journal::partial;
 use crate::journal::state::{lock, unusable};
+use crate::journal::together::Together;
 use crate::limits::CLOCK_TICK_NS;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::{Mark, lasting_device};
@@ -170,6 +171,7 @@ pub struct Ledger {
     begun: Timestamp,
     /// The facts are small and rewritten whole.
     writing: Arc<Mutex<()>>,
+    together: Arc<Together<Vec<(Vec<u8>, Receipt)>>>,
 }
 
 /// What opening a key gives.
@@ -372,7 +374,14 @@ pub fn forget(folder: &Path, key: &str) -> Result<bool> {
 
 impl Ledger {
     fn of(database: Arc<Database>, path: PathBuf, resumed: bool) -> Self {
-        Self { database, path, resumed, begun: clock::now(), writing: Arc::default() }
+        Self {
+            database,
+            path,
+            resumed,
+            begun: clock::now(),
+            writing: Arc::default(),
+            together: Arc::default(),
+        }
     }
 
     /// Whether earlier attempts may have done part of it.
@@ -437,25 +446,45 @@ impl Ledger {
         found.map(|bytes| self.decode(bytes.value())).transpose()
     }
 
-    /// Commits receipts; durable when this returns, if so asked.
+    /// Commits receipts, with those of other threads in one step.
+    ///
+    /// # Errors
+    /// `StateDir` when they cannot be written.
+    pub fn commit_together(&self, receipts: Vec<(Vec<u8>, Receipt)>) -> Result<()> {
+        self.together.run(receipts, |all| {
+            let all: Vec<_> = all.into_iter().flatten().collect();
+            self.write(|transaction| self.put(transaction, &all))
+        })
+    }
+
+    /// Commits receipts, and forgets what was begun of their items.
     ///
     /// # Errors
     /// `StateDir` when they cannot be written.
     pub fn commit(&self, receipts: &[(Vec<u8>, Receipt)]) -> Result<()> {
         self.write(|transaction| {
-            let mut table = transaction.open_table(RECEIPTS)?;
-            for (path, receipt) in receipts {
-                let old = match self.resumed {
-                    true => table.get(path.as_slice())?,
-                    false => None,
-                };
-                let old = old.and_then(|bytes| serde_json::from_slice(bytes.value()).ok());
-                let receipt = old.map_or_else(|| receipt.clone(), |old| receipt.after(old));
-                let bytes = serde_json::to_vec(&receipt).unwrap_or_default();
-                table.insert(path.as_slice(), bytes.as_slice())?;
-            }
+            self.put(transaction, receipts)?;
             partial::forget(transaction, receipts.iter().map(|(path, _)| path.as_slice()))
         })
+    }
+
+    fn put(
+        &self,
+        transaction: &redb::WriteTransaction,
+        receipts: &[(Vec<u8>, Receipt)],
+    ) -> Result<(), redb::Error> {
+        let mut table = transaction.open_table(RECEIPTS)?;
+        for (path, receipt) in receipts {
+            let old = match self.resumed {
+                true => table.get(path.as_slice())?,
+                false => None,
+            };
+            let old = old.and_then(|bytes| serde_json::from_slice(bytes.value()).ok());
+            let receipt = old.map_or_else(|| receipt.clone(), |old| receipt.after(old));
+            let bytes = serde_json::to_vec(&receipt).unwrap_or_default();
+            table.insert(path.as_slice(), bytes.as_slice())?;
+        }
+        Ok(())
     }
 
     pub(super) fn database(&self) -> &Database {

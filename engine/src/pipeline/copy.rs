@@ -16,6 +16,7 @@ use crate::model::parts::PartDigest;
 use crate::model::path::{is_kept, temp_name};
 use crate::model::selection::Selection;
 use crate::pipeline::compare::{Standing, There, same_content};
+use crate::pipeline::confirm::Confirm;
 use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
 use crate::pipeline::join::{Kept, Spot};
@@ -77,6 +78,8 @@ pub struct Tally {
     pub shared: AtomicU64,
     /// Files that the storage copied by itself.
     pub offloaded: AtomicU64,
+    /// Files that an object store copied by itself.
+    pub served: AtomicU64,
     /// Set once storage could not be shared.
     unshared: AtomicBool,
 }
@@ -111,8 +114,12 @@ pub fn copy(
     beside: &Beside<'_>,
 ) -> Result<Tally> {
     let skip_taken = options.on_exists == OnExists::Skip;
-    let publisher =
-        Publisher::new(job, sink, options.durable, manifest, skip_taken).under(beside.lease);
+    let after = options.read_back && !sink.caps().reads_back;
+    let chunk_bytes = options.chunk_bytes;
+    let confirm = beside.there.filter(|_| after).map(|there| Confirm { there, chunk_bytes });
+    let publisher = Publisher::new(job, sink, options.durable, manifest, skip_taken)
+        .under(beside.lease)
+        .confirmed(confirm.as_ref());
     let rule = Rule {
         on_exists: options.on_exists,
         compare: options.compare,

@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod compare;
+pub mod confirm;
 pub mod content;
 pub mod copy;
 pub mod delete;

@@ -195,8 +195,14 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(large: Large<'a>) -> Self {
         let (size, _) = large.reader.facts();
-        let ordered = large.algorithm.is_some_and(|algorithm| !algorithm.combines());
         let sent = large.intake.and_then(Intake::part_bytes);
+        // Subtrees of BLAKE3 are as long as a power of two.
+        let is_tree = |algorithm| algorithm == Algorithm::Blake3;
+        let apart = |algorithm: Algorithm| {
+            algorithm.combines()
+                && !(is_tree(algorithm) && sent.is_some_and(|part| !part.is_power_of_two()))
+        };
+        let ordered = large.algorithm.is_some_and(|algorithm| !apart(algorithm));
         let chunk = sent.unwrap_or(1u64 << large.chunk_bytes.min(PART_BYTES).ilog2());
         let keeps_parts = large.pieces || large.receipts.is_some();
         let piece = keeps_parts.then(|| large.algorithm.unwrap_or(Algorithm::Crc64Nvme).of_parts());

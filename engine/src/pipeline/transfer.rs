@@ -60,6 +60,9 @@ impl Transfer<'_> {
     /// # Errors
     /// What fails the item; its temporary file is removed.
     pub fn run(&self, buffer: &mut ChunkBuffer) -> Result<Made> {
+        if let Some(made) = self.offered()? {
+            return Ok(made);
+        }
         for attempt in 1..=CHANGED_ATTEMPTS {
             if let Some(made) = self.attempt(buffer)? {
                 return Ok(made);
@@ -72,6 +75,68 @@ impl Transfer<'_> {
             }
         }
         Err(EngineError::new(Kind::SourceChanged, "the source kept changing while it was read"))
+    }
+
+    /// The file copied by the destination itself, where it holds the source too and the digest asked
+    /// for is known there; `None` where it must be read.
+    fn offered(&self) -> Result<Option<Made>> {
+        if self.way.is_some() || !self.sink.copies(&self.source.home()) {
+            return Ok(None);
+        }
+        let progress = &self.job.progress;
+        let Some(offer) = progress.timed(Spent::SourceRead, || self.source.offer(self.item))?
+        else {
+            return Ok(None);
+        };
+        let algorithm = self.options.algorithm;
+        let known = |a| offer.digests.iter().find(|digest| digest.algorithm == a).cloned();
+        let digest = algorithm.and_then(known);
+        if (algorithm.is_some() && digest.is_none()) || self.options.pieces {
+            return Ok(None);
+        }
+        self.job.pass()?;
+        let target = self.target.with(offer.extended);
+        let attributes = &offer.item.attributes;
+        let becoming = Becoming { target: &target, attributes };
+        let temp = temp_name(&self.job.name, self.job.next_temp());
+        let size = offer.item.size;
+        let intake = self.sink.begin(self.place, &temp, Shape::dense(size), becoming)?;
+        let copy = || self.copy_there(&*intake, &offer.handle, size);
+        match progress.timed(Spent::DestinationWrite, copy) {
+            Ok(true) => {}
+            Ok(false) => {
+                intake.abort();
+                return Ok(None);
+            }
+            Err(error) => {
+                intake.abort();
+                return Err(error);
+            }
+        }
+        let staged = intake.seal(size, attributes, &target)?;
+        add(&self.tally.served, 1);
+        add(&progress.bytes_done, size);
+        let digests = digest.into_iter().collect();
+        Ok(Some(Made::Ready { bytes: size, digests, pieces: Vec::new(), stored: None, staged }))
+    }
+
+    /// Has the destination copy the whole, or each part; false where it cannot.
+    fn copy_there(&self, intake: &dyn Intake, from: &Handle, size: u64) -> Result<bool> {
+        if intake.share(from)? {
+            return Ok(true);
+        }
+        let Some(part_bytes) = intake.part_bytes().filter(|_| size > 0) else {
+            return Ok(false);
+        };
+        noted(self.job.notes().as_ref(), intake)?;
+        for start in (0..size).step_by(part_bytes as usize) {
+            self.job.pass()?;
+            let length = part_bytes.min(size - start);
+            if intake.offload(from, start, length)? != Some(length) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// One reading of the file; `None` when it changed meanwhile.

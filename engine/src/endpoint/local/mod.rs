@@ -35,6 +35,7 @@ const CAPS: Caps = Caps {
     atomic_noreplace: true,
     mtime_step_ns: 1,
     leases: true,
+    leases_hold: true,
 };
 
 /// The registry's entry.
@@ -42,6 +43,7 @@ pub const SCHEME: Scheme = Scheme {
     name: "file",
     caps: CAPS,
     options: &[],
+    writes: true,
     source: |location, _| LocalSource::open(location).map(|source| Box::new(source) as _),
     sink: |location, _| Ok(Box::new(LocalSink::new(location))),
     overlap: overlap::overlap,

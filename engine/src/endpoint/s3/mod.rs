@@ -44,6 +44,7 @@ pub const SCHEME: Scheme = Scheme {
     name: "s3",
     caps: store::Bucket::caps("s3"),
     options: OPTIONS,
+    writes: true,
     source: |location, ties| store::Bucket::source(open, location, ties),
     sink: |location, ties| store::Bucket::sink(open, location, ties),
     overlap: |source, destination| store::Bucket::overlap(open, source, destination),

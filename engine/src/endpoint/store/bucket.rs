@@ -29,6 +29,8 @@ pub struct Bucket {
     pub(super) names: Names,
     pub(super) listings: Arc<Listings>,
     pub(super) options: Arc<StoreOptions>,
+    /// Memory for data in flight.
+    pub(super) memory_bytes: u64,
 }
 
 impl Bucket {
@@ -37,7 +39,8 @@ impl Bucket {
         let names = Names::new(location.store.keys, store.rules().key_bytes_max);
         let is_prefix = root.is_empty() || location.is_into();
         let (listings, options) = (Arc::default(), Arc::clone(&location.store));
-        Ok(Self { store, root, is_prefix, names, listings, options })
+        let memory_bytes = ties.memory_bytes;
+        Ok(Self { store, root, is_prefix, names, listings, options, memory_bytes })
     }
 
     /// Opens a location as a source.
@@ -71,6 +74,7 @@ impl Bucket {
             atomic_noreplace: true,
             mtime_step_ns: 1,
             leases: true,
+            leases_hold: false,
         }
     }
 

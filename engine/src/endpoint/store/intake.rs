@@ -12,7 +12,7 @@ use crate::model::loss::Loss;
 use crate::model::parts::{PartDigest, joined};
 
 use super::token::Token;
-use super::verbs::{Part, Put, Rules, Store, Upload, Whole};
+use super::verbs::{From, Part, Put, Rules, Store, Upload, Whole};
 
 /// What is published.
 pub(super) enum Sealed {
@@ -20,6 +20,8 @@ pub(super) enum Sealed {
     Whole(HeldBytes),
     /// By completing an upload.
     Parts(Upload, Vec<Part>),
+    /// By the store, from an object of its own.
+    Copied(From),
 }
 
 /// A sealed object.
@@ -51,6 +53,7 @@ pub(super) struct State {
     /// Checksums of parts as they were sent.
     sums: BTreeMap<u32, PartDigest>,
     held: Option<(HeldBytes, Option<PartDigest>)>,
+    copied: Option<From>,
 }
 
 impl State {
@@ -113,7 +116,15 @@ impl ObjectIntake {
         let mut state = self.state();
         let algorithm = self.rules.checksum;
         let held = state.held.take();
+        let copied = state.copied.take();
         let (content, digest) = match (held, &state.upload) {
+            (None, None) if copied.is_some() => match copied {
+                Some(from) if from.object.size == size => (Sealed::Copied(from), None),
+                _ => {
+                    let message = "the object to be copied has another size";
+                    return Err(EngineError::new(Kind::SourceChanged, message));
+                }
+            },
             (Some((bytes, digest)), _) if (*bytes).as_ref().len() as u64 == size => {
                 (Sealed::Whole(bytes), whole(algorithm, digest))
             }
@@ -211,8 +222,16 @@ impl Intake for ObjectIntake {
         Ok(Some(stands))
     }
 
-    fn share(&self, _from: &Handle) -> Result<bool> {
-        Ok(false)
+    fn share(&self, from: &Handle) -> Result<bool> {
+        let Some(from) = from.get::<From>() else {
+            return Ok(false);
+        };
+        let fits = from.store.identity() == self.store.identity()
+            && from.object.size <= self.rules.copy_bytes_max;
+        if fits {
+            self.state().copied = Some((*from).clone());
+        }
+        Ok(fits)
     }
 
     fn clear(&self, offset: u64, _length: u64) -> Result<()> {
@@ -229,8 +248,19 @@ impl Intake for ObjectIntake {
         Ok(())
     }
 
-    fn offload(&self, _from: &Handle, _offset: u64, _length: u64) -> Result<Option<u64>> {
-        Ok(None)
+    fn offload(&self, from: &Handle, offset: u64, length: u64) -> Result<Option<u64>> {
+        let Some(from) = from.get::<From>() else {
+            return Ok(None);
+        };
+        if from.store.identity() != self.store.identity() {
+            return Ok(None);
+        }
+        let (index, upload) = (self.index(offset)?, self.upload()?);
+        let part = self.store.copy_part(&upload, index, &from, offset..offset + length)?;
+        Ok(part.map(|part| {
+            self.state().parts.insert(index, part);
+            length
+        }))
     }
 
     fn mark(&self) -> Result<Mark> {

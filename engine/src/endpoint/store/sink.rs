@@ -7,17 +7,20 @@ use crate::endpoint::contract::{
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Consent, Durable};
+use crate::model::digest::Digest;
 use crate::model::extended::Extended;
 use crate::model::found::{Found, Mark};
-use crate::model::item::{Attributes, ItemKind};
+use crate::model::item::{Attributes, Handle, ItemKind};
 use crate::model::loss::Loss;
 use crate::model::path::LEASE_NAME;
+use crate::model::version::Version;
 
 use super::bucket::{Bucket, prefix_of};
 use super::intake::{ObjectIntake, Sealed, Sealing, State};
 use super::lease::ObjectLease;
+use super::source::Home;
 use super::token::{Token, write_number};
-use super::verbs::{Ask, Condition, Object, Put};
+use super::verbs::{Ask, Condition, From, Object, Put};
 use super::walk::PAGE_ENTRIES;
 use super::{metadata, parts};
 
@@ -68,11 +71,15 @@ impl Bucket {
             put: Put { condition, metadata, content_type, digest: None },
             lost,
             write,
-            part_bytes: parts::part_bytes(&rules, self.options.part_bytes, bytes),
+            part_bytes: self.part_bytes_of(bytes),
             state: Mutex::new(State::default()),
         };
         intake.reserve(bytes)?;
         Ok(intake)
+    }
+
+    fn part_bytes_of(&self, bytes: u64) -> u64 {
+        parts::part_bytes(&self.store.rules(), self.options.part_bytes, self.memory_bytes, bytes)
     }
 
     /// What a consent means to the store. One that cannot hold a condition is used without only
@@ -107,14 +114,43 @@ impl Bucket {
                 return Err(EngineError::new(Kind::DestinationExists, message));
             }
         }
-        let given = match &content {
-            Sealed::Whole(bytes) => self.store.put(&key, (**bytes).as_ref(), &put),
-            Sealed::Parts(upload, parts) => self.store.complete(upload, parts, &put),
-        };
+        let mut given = self.put(&content, &key, &put);
+        let is = matches!(put.condition, Condition::Is(_));
+        let changed = |error: &EngineError| error.kind() == Kind::DestinationChanged;
+        if is && given.as_ref().is_err_and(changed) && self.store.look(&key)?.is_none() {
+            // What was to be replaced is gone: the name is free, and taken only as long as it is.
+            let put = Put { condition: Condition::Absent, ..put };
+            given = self.put(&content, &key, &put);
+        }
         if given.is_err() {
             self.drop_upload(&content);
         }
         given.map(drop)
+    }
+
+    fn put(&self, content: &Sealed, key: &str, put: &Put) -> Result<Version> {
+        match content {
+            Sealed::Copied(from) => self.copied(from, key, put),
+            Sealed::Whole(bytes) => self.store.put(key, (**bytes).as_ref(), put),
+            Sealed::Parts(upload, parts) => self.store.complete(upload, parts, put),
+        }
+    }
+
+    /// Has the store copy an object of its own, and compares what it says of both.
+    fn copied(&self, from: &From, key: &str, put: &Put) -> Result<Version> {
+        let copied = self.store.copy(from, key, put)?.ok_or_else(|| {
+            let message = "the store does not copy by itself what it seemed to";
+            EngineError::new(Kind::Unsupported, message)
+        })?;
+        let same = |digest: &Digest| {
+            let theirs = copied.digests.iter().find(|d| d.algorithm == digest.algorithm);
+            theirs.is_none_or(|theirs| theirs == digest)
+        };
+        if copied.size != from.object.size || !from.object.digests.iter().all(same) {
+            let message = "the store's copy is not what it was made of";
+            return Err(EngineError::new(Kind::VerifyMismatch, message));
+        }
+        Ok(copied.version)
     }
 
     fn drop_upload(&self, content: &Sealed) {
@@ -148,7 +184,15 @@ impl ObjectSink for Bucket {
     }
 
     fn enter(&self, place: &Place, name: &[u8]) -> Result<Place> {
-        let key = self.names.key(&key_of(place)?, name)?;
+        let prefix = key_of(place)?;
+        let key = self.names.key(&prefix, name)?;
+        if !place.made
+            && !self.listings.lacks(&*self.store, &prefix, &key)?
+            && self.store.look(&key)?.is_some()
+        {
+            let message = "another kind of thing stands at the destination";
+            return Err(EngineError::new(Kind::DestinationType, message));
+        }
         Ok(self.place(key, place.made))
     }
 
@@ -161,8 +205,13 @@ impl ObjectSink for Bucket {
         Ok(self.store.look(&key)?.as_ref().map(found))
     }
 
+    fn copies(&self, from: &Handle) -> bool {
+        let from = from.get::<Home>();
+        from.is_some_and(|from| from.identity == self.store.identity())
+    }
+
     fn part_bytes(&self, bytes: u64) -> Option<u64> {
-        Some(parts::part_bytes(&self.store.rules(), self.options.part_bytes, bytes))
+        Some(self.part_bytes_of(bytes))
     }
 
     fn begin(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::endpoint::contract::{Caps, Descend, ObjectSource, Reader, Visitor};
+use crate::endpoint::contract::{Caps, Descend, ObjectSource, Offer, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::LinkPolicy;
 use crate::model::item::{Attributes, Handle, Identity, Item, ItemKind};
@@ -12,8 +12,13 @@ use crate::model::selection::Selection;
 use super::bucket::{Bucket, prefix_of};
 use super::metadata;
 use super::reader::ObjectReader;
-use super::verbs::{Ask, Object};
+use super::verbs::{Ask, From, Object};
 use super::walk::{self, Nested};
+
+/// Which bucket a source's items are in.
+pub(super) struct Home {
+    pub(super) identity: String,
+}
 
 /// An object as an item.
 pub(super) fn item(path: ItemPath, object: Object) -> Item {
@@ -95,6 +100,23 @@ impl ObjectSource for Bucket {
         let known = self.known(item)?;
         let reader = ObjectReader::open(&self.store, &known);
         Ok(Box::new(reader?))
+    }
+
+    fn home(&self) -> Handle {
+        Handle::new(Arc::new(Home { identity: self.store.identity().to_owned() }))
+    }
+
+    fn offer(&self, item: &Item) -> Result<Option<Offer>> {
+        let known = self.known(item)?;
+        let Some(object) = self.store.look(&known.key)?.filter(|object| !object.archived) else {
+            return Ok(None);
+        };
+        let digests = object.digests.clone();
+        let extended = metadata::extended(&object);
+        let item = self::item(item.path.clone(), object.clone());
+        let store = Arc::clone(&self.store);
+        let handle = Handle::new(Arc::new(From { store, object }));
+        Ok(Some(Offer { item, extended, digests, handle }))
     }
 
     fn refine(&self, item: &Item) -> Result<Option<Item>> {
