@@ -307,7 +307,11 @@ impl ObjectSink for Bucket {
             return Ok(false);
         }
         let key = self.names.key(&key_of(place)?, name)?;
-        self.store.remove(&key, seen.version)
+        // Equal contents may have equal versions: whose write it was tells them apart.
+        match self.store.look(&key)? {
+            Some(object) if found(&object).mark == *seen => self.store.remove(&key, seen.version),
+            _ => Ok(false),
+        }
     }
 
     fn lease(&self, place: &Place) -> Result<Box<dyn LeaseCell>> {
