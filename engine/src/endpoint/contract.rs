@@ -597,6 +597,10 @@ pub trait Intake: Send + Sync {
         self.write_at(offset, bytes)
     }
 
+    /// Writing may go back to `offset`, which is where it goes on now; what is before will not be
+    /// written again. Asked of what is written in order.
+    fn pin(&self, _offset: u64) {}
+
     /// Takes the whole content at once, and keeps it until it is published.
     ///
     /// # Errors

@@ -228,7 +228,9 @@ impl Handler for Copier<'_> {
         }
         let decodes = self.options.read_back || self.lists_standing();
         let bytes = |recode: Recode| recode.bytes(self.job, decodes);
-        let more = self.options.recode.map_or(0, bytes);
+        // What is recoded on its way to a store is gathered into parts.
+        let part = self.options.recode.and_then(|_| self.sink.part_bytes(0)).unwrap_or_default();
+        let more = self.options.recode.map_or(0, bytes) + part;
         ChunkBuffer::beside(self.job, self.options.chunk_bytes, more)
     }
 

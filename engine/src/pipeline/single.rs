@@ -8,7 +8,7 @@ use crate::limits::CHANGED_ATTEMPTS;
 use crate::model::choice::{Carry, Consent, Durable, OnExists};
 use crate::model::item::{Attributes, Item};
 use crate::model::path::temp_name;
-use crate::pipeline::gather::Gather;
+use crate::pipeline::gather::{Gather, Memory};
 use crate::plan::conflict::{Decision, decide};
 use crate::progress::{Spent, add};
 
@@ -92,7 +92,8 @@ impl Single<'_> {
             // How large it will be is not known.
             let shape = Shape { durable: true, ..Shape::default() };
             let becoming = Becoming { target: &target, attributes: &self.item.attributes };
-            let intake = Gather::around(job, sink.begin(&place, &temp, shape, becoming)?)?;
+            let intake = sink.begin(&place, &temp, shape, becoming)?;
+            let intake = Gather::around(job, intake, Memory::Ahead);
             match make(&*intake) {
                 Ok(Some(made)) if !made.whole && !ours && consent != Consent::New => {
                     intake.abort();

@@ -16,7 +16,7 @@ use crate::model::parts::part_bytes;
 use crate::model::path::temp_name;
 use crate::pipeline::content::{self, ChunkBuffer, Content, Reading};
 use crate::pipeline::copy::{CopyOptions, Made, Tally};
-use crate::pipeline::gather::{Gather, noted, part_digest};
+use crate::pipeline::gather::{Gather, Memory, noted, part_digest};
 use crate::pipeline::parts::{Large, Moved, agrees};
 use crate::pipeline::receipts::Receipts;
 use crate::pipeline::recode::Way;
@@ -207,8 +207,12 @@ impl Transfer<'_> {
         let ledger = self.job.ledger().filter(|_| is_large(shape.bytes) && self.way.is_none());
         let Some(ledger) = ledger else {
             let intake = sink.begin(place, &temp, shape, becoming)?;
-            let gathers = self.way.is_some() || shape.bytes == 0;
-            let intake = if gathers { Gather::around(self.job, intake)? } else { intake };
+            let intake = match (self.way, shape.bytes) {
+                (Some(_), _) => Gather::around(self.job, intake, Memory::Counted),
+                // A size told as 0 may be any.
+                (None, 0) => Gather::around(self.job, intake, Memory::Waited),
+                (None, _) => intake,
+            };
             return Ok(Draft { intake, receipts: None });
         };
         let algorithm = self.options.algorithm;

@@ -114,6 +114,10 @@ impl ObjectIntake {
 
     fn sealed(&self, size: u64, attributes: &Attributes, target: &Target) -> Result<Staged> {
         let mut state = self.state();
+        // What was sent and then taken back lies behind the end.
+        let parts = size.div_ceil(self.part_bytes) as u32;
+        state.parts.retain(|index, _| *index < parts);
+        state.sums.retain(|index, _| *index < parts);
         let algorithm = self.rules.checksum;
         let held = state.held.take();
         let copied = state.copied.take();
