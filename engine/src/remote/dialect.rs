@@ -34,4 +34,10 @@ impl Signer for Anonymous {
 pub trait Dialect: Send + Sync {
     /// What an answer that is no success means. `body` is at most the first 64 KiB of it.
     fn refusal(&self, status: u16, headers: &Headers, body: &[u8]) -> Refusal;
+
+    /// Whether a signed request that is sent on to another place goes there, unsigned. Nothing that
+    /// was not signed needs to ask.
+    fn follows(&self) -> bool {
+        false
+    }
 }
