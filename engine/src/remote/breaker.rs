@@ -161,8 +161,8 @@ mod tests {
         for _ in 0..5 {
             breaker.pass(&switch, soon()).unwrap().bad(Duration::from_secs(600));
         }
+        let late = Instant::now() + Duration::from_secs(600);
         std::thread::scope(|scope| {
-            let late = Instant::now() + Duration::from_secs(600);
             let waiting = scope.spawn(|| breaker.pass(&switch, late).map(drop));
             switch.cancel();
             assert_eq!(waiting.join().unwrap().unwrap_err().class, Class::Cancelled);
