@@ -187,3 +187,49 @@ pub const CREDENTIALS_FAILED_MS: u64 = 5_000;
 pub const CREDENTIALS_YOUNG_MS: u64 = 10_000;
 /// Profiles that name each other as their source, in a row.
 pub const PROFILES_CHAINED_MAX: usize = 8;
+/// Attempts at one request at most.
+pub const REMOTE_TRIES: u32 = 10;
+/// Time for all attempts at one request, milliseconds.
+pub const REMOTE_TRIES_MS: u64 = 180_000;
+/// Least and greatest wait between two attempts, milliseconds.
+pub const REMOTE_BACKOFF_MS: (u64, u64) = (100, 15_000);
+/// Longest wait that a service may ask for by `Retry-After`, milliseconds.
+pub const REMOTE_RETRY_AFTER_MS: u64 = 300_000;
+/// Tokens of the process's retry budget, and what a retry, a retry after a time-out cost.
+pub const REMOTE_BUDGET_TOKENS: i64 = 500;
+/// As [`REMOTE_BUDGET_TOKENS`].
+pub const REMOTE_BUDGET_RETRY: i64 = 5;
+/// As [`REMOTE_BUDGET_TOKENS`].
+pub const REMOTE_BUDGET_TIMEOUT: i64 = 10;
+/// Failures in a row after which a service is left alone for a while.
+pub const REMOTE_BREAKER_ROW: u32 = 5;
+/// Answers within [`REMOTE_BREAKER_CELLS`] seconds of which half must fail for the same.
+pub const REMOTE_BREAKER_LEAST: u32 = 20;
+/// Seconds over which a breaker counts.
+pub const REMOTE_BREAKER_CELLS: usize = 30;
+/// How long a failing service is left alone, milliseconds.
+pub const REMOTE_BREAKER_MS: u64 = 10_000;
+/// Requests at once to a service for one verb: at first, and at most.
+pub const REMOTE_SLOTS: (f64, f64) = (8.0, 64.0);
+/// How long nothing may end before one request more is let through, milliseconds.
+pub const REMOTE_SLOTS_PATIENCE_MS: u64 = 5_000;
+/// Least rate that a service's refusals lead to, requests each second.
+pub const REMOTE_PACE_LEAST: f64 = 5.0;
+/// Rate beyond which none holds any more, requests each second.
+pub const REMOTE_PACE_MOST: f64 = 20_000.0;
+/// Connections at rest: to one origin, and in all.
+pub const REMOTE_IDLE_MAX: (usize, usize) = (64, 256);
+/// How long a connection rests before it is closed, milliseconds.
+pub const REMOTE_IDLE_MS: u64 = 30_000;
+/// Origins whose rates are remembered.
+pub const REMOTE_SERVICES_MAX: usize = 1024;
+/// How long the addresses of a name are believed, milliseconds.
+pub const REMOTE_NAMES_MS: u64 = 30_000;
+/// Names whose addresses are remembered.
+pub const REMOTE_NAMES_MAX: usize = 1024;
+/// Redirects followed for one request.
+pub const REMOTE_REDIRECTS_MAX: usize = 5;
+/// Longest file of trusted certificates, bytes.
+pub const REMOTE_CA_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of TLS records read at once.
+pub const REMOTE_TLS_BYTES: usize = 64 << 10;

@@ -1,9 +1,10 @@
 //! One request and what comes of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::error::{EngineError, Kind};
-use crate::remote::headers::Headers;
+use crate::remote::headers::{Headers, is_secret_query};
 use crate::remote::origin::Origin;
 
 /// What a request does, as rates and concurrency tell requests apart.
@@ -33,8 +34,9 @@ pub enum Repeat {
 }
 
 /// A request. Its path is percent-encoded; query names and values are not, and are encoded once
-/// (RFC 3986: all but letters, digits, `-`, `.`, `_`, `~`), sorted by nobody.
-#[derive(Clone, Debug)]
+/// (RFC 3986: all but letters, digits, `-`, `.`, `_`, `~`), sorted by nobody. Its `Debug` shows no
+/// secret.
+#[derive(Clone)]
 pub struct Request<'a> {
     /// What it does.
     pub verb: Verb,
@@ -52,6 +54,26 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// Whether it may be sent twice.
     pub repeat: Repeat,
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.split('?').next().unwrap_or_default();
+        let shown = |(name, value): &(String, String)| match is_secret_query(name) {
+            true => (name.clone(), "[hidden]".to_owned()),
+            false => (name.clone(), value.clone()),
+        };
+        f.debug_struct("Request")
+            .field("verb", &self.verb)
+            .field("method", &self.method)
+            .field("origin", &self.origin)
+            .field("path", &path)
+            .field("query", &self.query.iter().map(shown).collect::<Vec<_>>())
+            .field("headers", &self.headers)
+            .field("body", &self.body.len())
+            .field("repeat", &self.repeat)
+            .finish()
+    }
 }
 
 impl<'a> Request<'a> {

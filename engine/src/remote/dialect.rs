@@ -40,4 +40,10 @@ pub trait Dialect: Send + Sync {
     fn hidden(&self, _body: &[u8]) -> Option<Refusal> {
         None
     }
+
+    /// Whether a signed request that is sent on to another place goes there, unsigned. Nothing that
+    /// was not signed needs to ask.
+    fn follows(&self) -> bool {
+        false
+    }
 }

@@ -31,12 +31,8 @@ impl Failure {
 
     /// A call of the system that failed on a connection.
     pub(super) fn io(error: &io::Error, doing: &str) -> Self {
-        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let (class, message) = match tls {
-            Some(tls) => (Class::Tls, format!("{doing}: {tls}")),
-            None => (Class::Transient, format!("{doing}: {}", error.kind())),
-        };
-        Self { errno: error.raw_os_error(), ..Self::of(class, message) }
+        let message = format!("{doing}: {}", error.kind());
+        Self { errno: error.raw_os_error(), ..Self::of(Class::Transient, message) }
     }
 
     /// A service's refusal.

@@ -16,6 +16,8 @@ pub struct Settings {
     pub imds: bool,
     /// Time-outs.
     pub waits: Waits,
+    /// Repetitions.
+    pub tries: Tries,
 }
 
 /// Time-outs, by what is waited for.
@@ -44,6 +46,33 @@ impl Default for Waits {
             whole: Duration::from_millis(limits::REMOTE_WHOLE_MS),
             slow_bytes_per_s: limits::REMOTE_SLOW_BYTES_PER_S,
             slow: Duration::from_millis(limits::REMOTE_SLOW_MS),
+        }
+    }
+}
+
+/// How often and how soon a request is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// Attempts at most.
+    pub count: u32,
+    /// Time for all of them, but for what a service asks for.
+    pub total: Duration,
+    /// Least wait between two.
+    pub first: Duration,
+    /// Greatest wait between two.
+    pub longest: Duration,
+    /// How long a service that fails again and again is left alone.
+    pub rest: Duration,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self {
+            count: limits::REMOTE_TRIES,
+            total: Duration::from_millis(limits::REMOTE_TRIES_MS),
+            first: Duration::from_millis(limits::REMOTE_BACKOFF_MS.0),
+            longest: Duration::from_millis(limits::REMOTE_BACKOFF_MS.1),
+            rest: Duration::from_millis(limits::REMOTE_BREAKER_MS),
         }
     }
 }

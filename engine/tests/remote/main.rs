@@ -8,6 +8,10 @@
     reason = "tests"
 )]
 
+mod broken;
 mod common;
 mod framing;
+mod redirects;
+mod repeat;
 mod server;
+mod tls;

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use migration_engine::remote::origin::Origin;
 
@@ -75,12 +76,12 @@ impl Peer {
     }
 
     /// Answers with a body of known length.
-    pub fn answer(&mut self, status: u16, fields: &str, body: &[u8]) -> bool {
+    pub fn answer(&mut self, status: u16, fields: &str, body: &[u8]) {
         let mut bytes =
             format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{fields}\r\n", body.len())
                 .into_bytes();
         bytes.extend(body);
-        self.say(bytes)
+        self.say(bytes);
     }
 
     /// Closes so that the other side sees a reset.
@@ -97,21 +98,23 @@ pub struct Server {
     stop: Arc<AtomicBool>,
     connections: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<Asked>>>,
+    listens: Option<JoinHandle<()>>,
 }
 
 impl Server {
     /// Starts one whose connections are handled so.
     pub fn start(handle: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Self {
+        let mut server = Self {
             address: listener.local_addr().unwrap(),
             stop: Arc::default(),
             connections: Arc::default(),
             seen: Arc::default(),
+            listens: None,
         };
         let (stop, seen) = (Arc::clone(&server.stop), Arc::clone(&server.seen));
         let (connections, handle) = (Arc::clone(&server.connections), Arc::new(handle));
-        std::thread::spawn(move || {
+        server.listens = Some(std::thread::spawn(move || {
             for socket in listener.incoming() {
                 if stop.load(Ordering::SeqCst) {
                     return;
@@ -124,7 +127,7 @@ impl Server {
                     handle(&mut Peer { socket, ahead: Vec::new(), number, seen });
                 });
             }
-        });
+        }));
         server
     }
 
@@ -167,5 +170,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(self.address));
+        drop(self.listens.take().map(JoinHandle::join));
     }
 }
