@@ -30,6 +30,7 @@ mod slots;
 mod stream;
 mod tally;
 pub mod sign;
+mod stream;
 pub mod ties;
 mod tls;
 mod tls_insecure;
