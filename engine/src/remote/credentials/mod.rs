@@ -12,7 +12,7 @@ pub mod google;
 mod answer;
 mod ask;
 mod cached;
-mod environment;
+pub mod environment;
 mod file;
 mod looked;
 mod means;

@@ -51,3 +51,51 @@ pub(super) fn find(
     let Some(body) = get(&[ROLES, &role].concat())? else { return Ok(None) };
     answer::keys(&body, WHO).map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::remote::credentials::trial::{Service, Trial, canary};
+
+    #[test]
+    fn it_is_asked_only_where_the_location_says_so_and_by_its_second_version() {
+        let keys = r#"{"Code":"Success","AccessKeyId":"EC2","SecretAccessKey":"s","Token":"t",
+            "Expiration":"2026-01-01T06:00:00Z"}"#;
+        let answers = ["the-token", "my-role\n", keys].map(|body| (200, body.to_owned()));
+        let service = Service::new(answers.to_vec());
+        let mut trial = Trial::new();
+        trial.set(ENDPOINT, &service.url);
+        trial.refuses_aws(Kind::CredentialsMissing, "imds is false");
+        trial.store(|store| store.imds = true);
+        trial.set("AWS_EC2_METADATA_DISABLED", "TRUE");
+        trial.refuses_aws(Kind::CredentialsMissing, "AWS_EC2_METADATA_DISABLED is true");
+        assert!(service.asked().is_empty());
+        trial.set("AWS_EC2_METADATA_DISABLED", "");
+        assert_eq!(trial.aws_key(), "EC2");
+        let asked = service.asked();
+        assert!(asked[0].starts_with("PUT /latest/api/token "), "{}", asked[0]);
+        assert!(asked[0].contains("x-aws-ec2-metadata-token-ttl-seconds: 21600"));
+        assert!(asked[1].contains("x-aws-ec2-metadata-token: the-token"));
+        let path = "GET /latest/meta-data/iam/security-credentials/my-role ";
+        assert!(asked[2].starts_with(path), "{}", asked[2]);
+        trial.set(ENDPOINT, "http://10.1.1.1");
+        trial.refuses_aws(Kind::InvalidField, ENDPOINT);
+    }
+
+    #[test]
+    fn odd_answers_are_refused_and_not_repeated() {
+        let ok = |body: &str| (200, body.to_owned());
+        for (answers, kind, word) in [
+            (vec![ok("token"), (404, canary())], Kind::CredentialsMissing, WHO),
+            (vec![ok("token"), ok(&format!("../{}", canary()))], Kind::InvalidField, "role"),
+            (vec![ok(&format!("{} x", canary()))], Kind::SecretUnresolved, WHO),
+            (vec![ok("token"), ok("r"), ok(&canary())], Kind::RemoteAnswer, WHO),
+        ] {
+            let service = Service::new(answers);
+            let mut trial = Trial::new();
+            trial.set(ENDPOINT, &service.url).store(|store| store.imds = true);
+            trial.refuses_aws(kind, word);
+        }
+    }
+}

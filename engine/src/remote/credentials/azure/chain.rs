@@ -157,3 +157,145 @@ impl AzureChain {
         Arc::new(ProofSigner(self.proof.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::call::Request;
+    use crate::remote::credentials::trial::{Service, Trial, canary, refused};
+
+    const KEY: &str = "aHVudGVyMkNhbmFyeQ==";
+
+    fn chain_of(trial: &Trial) -> AzureChain {
+        chain_in(&trial.location, &trial.ties, trial.environment()).unwrap()
+    }
+
+    fn signed(trial: &Trial) -> Result<Request<'static>> {
+        trial.sign(&*chain_of(trial).signer())
+    }
+
+    fn proof(trial: &Trial) -> String {
+        let request = signed(trial).unwrap();
+        let proof = request.headers.get("authorization").map(str::to_owned);
+        proof.unwrap_or_else(|| format!("query {:?}", request.query))
+    }
+
+    fn refuses(trial: &Trial, kind: Kind, word: &str) {
+        refused(&signed(trial).map(|_| ()).unwrap_err(), kind, word);
+    }
+
+    fn trial() -> Trial {
+        let mut trial = Trial::new();
+        trial.url = "https://a.blob.core.windows.net/c".to_owned();
+        trial
+    }
+
+    #[test]
+    fn the_location_goes_first_then_the_environment_in_its_order() {
+        let body = r#"{"access_token":"t0k","expires_in":"3600"}"#;
+        let service = Service::new(vec![(200, body.to_owned())]);
+        let mut trial = trial();
+        refuses(&trial, Kind::CredentialsMissing, "imds is false");
+        trial.store(|store| store.imds = true);
+        trial.set("AZURE_POD_IDENTITY_AUTHORITY_HOST", &service.url);
+        assert_eq!(proof(&trial), "Bearer t0k");
+        let asked = service.asked().remove(0);
+        assert!(asked.starts_with("GET /metadata/identity/oauth2/token?api-version=2018-02-01&"));
+        assert!(asked.contains("metadata: true"), "{asked}");
+        trial.set("IDENTITY_ENDPOINT", &service.url).set("IDENTITY_HEADER", "h");
+        assert_eq!(proof(&trial), "Bearer t0k");
+        assert!(service.asked()[1].contains("x-identity-header: h"));
+        trial.set("AZURE_TENANT_ID", "ten").set("AZURE_CLIENT_ID", "cli");
+        trial.set("AZURE_AUTHORITY_HOST", &service.url);
+        let path = trial.home("token", "federated");
+        trial.set("AZURE_FEDERATED_TOKEN_FILE", &path);
+        assert_eq!(proof(&trial), "Bearer t0k");
+        let asked = service.asked().remove(2);
+        assert!(asked.starts_with("POST /ten/oauth2/v2.0/token "), "{asked}");
+        assert!(asked.contains("&client_assertion=federated"), "{asked}");
+        trial.set("AZURE_CLIENT_SECRET", "s&c");
+        assert_eq!(proof(&trial), "Bearer t0k");
+        assert!(service.asked()[3].ends_with("&client_secret=s%26c"));
+        trial.set(ENV_SAS, "?sv=1&sig=abc%3D");
+        assert!(proof(&trial).starts_with("query"));
+        trial.set(ENV_KEY, KEY);
+        refuses(&trial, Kind::MissingField, "account");
+        trial.set("AZURE_STORAGE_ACCOUNT", "own");
+        assert!(proof(&trial).starts_with("SharedKey own:"));
+        trial.set(CONNECTION, &format!("AccountName=con;AccountKey={KEY}"));
+        assert!(proof(&trial).starts_with("SharedKey con:"));
+        trial.give(CLIENT_SECRET, "given");
+        assert_eq!(proof(&trial), "Bearer t0k");
+        assert!(service.asked()[4].ends_with("&client_secret=given"));
+    }
+
+    #[test]
+    fn what_belongs_to_another_account_is_passed_over() {
+        let mut trial = trial();
+        trial.set(CONNECTION, &format!("AccountName=con;AccountKey={KEY}"));
+        trial.set("AZURE_STORAGE_ACCOUNT", "own").set(ENV_KEY, KEY);
+        trial.store(|store| store.account = Some("own".to_owned()));
+        assert!(proof(&trial).starts_with("SharedKey own:"));
+        assert_eq!(chain_of(&trial).endpoint().unwrap(), None);
+        trial.store(|store| store.account = Some("third".to_owned()));
+        refuses(&trial, Kind::CredentialsMissing, "of another account");
+        trial.give(ACCOUNT_KEY, KEY);
+        assert!(proof(&trial).starts_with("SharedKey third:"));
+        trial.store(|store| store.account = Some("a/b".to_owned()));
+        refuses(&trial, Kind::InvalidField, "account");
+    }
+
+    #[test]
+    fn the_emulator_is_known_and_signatures_stay_where_they_belong() {
+        let mut emulated = trial();
+        emulated.set(CONNECTION, "UseDevelopmentStorage=true");
+        let chain = chain_of(&emulated);
+        assert_eq!(chain.account().unwrap().as_deref(), Some("devstoreaccount1"));
+        let endpoint = chain.endpoint().unwrap().unwrap();
+        assert_eq!(endpoint, "http://127.0.0.1:10000/devstoreaccount1");
+        emulated.url = format!("{endpoint}/c");
+        assert!(proof(&emulated).starts_with("SharedKey devstoreaccount1:"));
+
+        let mut signed = trial();
+        signed.set(ENV_SAS, &format!("sv=1&sig={}", canary()));
+        signed.url = "https://evil.example".to_owned();
+        refuses(&signed, Kind::InvalidField, "is not sent");
+        signed.url = "http://a.blob.core.windows.net".to_owned();
+        refuses(&signed, Kind::InvalidField, "https");
+        signed.give(SAS, &format!("sv=1&sig={}", canary()));
+        signed.url = "https://own.example".to_owned();
+        assert!(proof(&signed).starts_with("query"));
+    }
+
+    #[test]
+    fn every_refusal_keeps_the_secrets() {
+        let secret = canary();
+        let mut trial = trial();
+        trial.give(ACCOUNT_KEY, &format!("{secret}!")).store(|s| s.account = Some("a".to_owned()));
+        refuses(&trial, Kind::InvalidField, "base64");
+        trial.give(SAS, &secret);
+        let twice = chain_in(&trial.location, &trial.ties, trial.environment()).map(|_| ());
+        refused(&twice.unwrap_err(), Kind::InvalidField, "more than one");
+        let mut trial = self::trial();
+        trial.give(SAS, &secret);
+        refuses(&trial, Kind::InvalidField, "no sig");
+        let mut trial = self::trial();
+        trial.set(CONNECTION, &secret);
+        refuses(&trial, Kind::InvalidField, CONNECTION);
+        trial.set(CONNECTION, "").set("AZURE_CLIENT_SECRET", &secret);
+        refuses(&trial, Kind::CredentialsMissing, "AZURE_TENANT_ID");
+        trial.set("AZURE_TENANT_ID", "a/b").set("AZURE_CLIENT_ID", "c");
+        refuses(&trial, Kind::InvalidField, "AZURE_TENANT_ID");
+        trial.set("AZURE_TENANT_ID", "t").set("AZURE_AUTHORITY_HOST", "http://login.example");
+        refuses(&trial, Kind::InvalidField, "AZURE_AUTHORITY_HOST");
+        let told = format!(
+            r#"{{"error":"invalid_client","error_description":"AADSTS7000215: {secret}"}}"#
+        );
+        let service = Service::new(vec![(401, told)]);
+        trial.set("AZURE_AUTHORITY_HOST", &service.url);
+        refuses(&trial, Kind::CredentialsRefused, "AADSTS7000215");
+        let service = Service::new(vec![(200, format!(r#"{{"access_token":["{secret}"]}}"#))]);
+        trial.set("AZURE_AUTHORITY_HOST", &service.url);
+        refuses(&trial, Kind::RemoteAnswer, "no credentials");
+    }
+}
