@@ -113,6 +113,9 @@ impl Client {
         if !gather(&mut answer, most, &mut body)? {
             return Err(Failure::garbled("the answer is too long"));
         }
+        if let Some(refusal) = self.dialect.hidden(&body) {
+            return Err(Failure::refused(answer.status, refusal));
+        }
         Ok((answer, body))
     }
 
