@@ -24,7 +24,7 @@ struct Begun {
 pub fn begin(bucket: &Bucket, key: &str, put: &Put) -> Result<Upload> {
     condition::require(bucket, key, &put.condition, Writes::Complete)?;
     let mut request = request(bucket, key);
-    metadata::add(&mut request.headers, bucket.options(), key, put)?;
+    metadata::add(&mut request.headers, bucket.options(), put)?;
     if bucket.rules().checks_whole {
         request.headers.add("x-amz-checksum-algorithm", "CRC64NVME");
         request.headers.add("x-amz-checksum-type", "FULL_OBJECT");

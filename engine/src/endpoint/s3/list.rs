@@ -130,9 +130,8 @@ fn object(key: String, entry: &Entry) -> Result<Object, String> {
         size: entry.size,
         version: answer::version(&entry.etag)?,
         modified: answer::date(&entry.last_modified)?,
-        metadata: None,
-        digests: Vec::new(),
         archived: answer::is_archive(&entry.storage_class) && !restored,
+        ..Object::default()
     })
 }
 
