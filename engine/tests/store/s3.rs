@@ -292,7 +292,13 @@ fn damage_is_refused(server: Server) {
     let upload = store.begin("k", &put(Condition::Absent)).unwrap();
     assert!(store.put_part(&upload, 0, 0, b"123456789", Some(wrong)).is_err());
     let part = store.put_part(&upload, 0, 0, b"123456789", None).unwrap();
-    assert_eq!(kind(store.complete(&upload, &[part], &damaged)), Kind::VerifyMismatch);
+    let completed = store.complete(&upload, &[part], &damaged);
+    if server == Server::Rgw {
+        // Ceph checks parts, and not what they make.
+        assert!(completed.is_ok() && !store.rules().checks_whole);
+        return;
+    }
+    assert_eq!(kind(completed), Kind::VerifyMismatch);
     assert!(store.look("k").unwrap().is_none());
     store.abandon(&upload).unwrap();
 }
@@ -325,7 +331,8 @@ fn uploads_are_completed_from_their_parts(server: Server) {
         let version = store.complete(&upload, &parts, &whole).unwrap();
         let object = look(&*store, &key);
         assert_eq!((object.size, object.version), (length as u64, version));
-        assert_eq!(crc(&object), Some(checksum::digest(checksum::of(&bytes)).hex));
+        let whole = Some(checksum::digest(checksum::of(&bytes)).hex);
+        assert_eq!(crc(&object), whole.filter(|_| server != Server::Rgw));
         assert!(read(&*store, &key, None) == bytes);
         assert!(store.parts(&upload).unwrap().is_none());
     }
@@ -410,7 +417,7 @@ fn the_store_copies_by_itself(server: Server) {
         let copied = to.copy(&from, "to", &written).unwrap().unwrap();
         let there = look(&**to, "to");
         assert_eq!((there.version, there.size), (copied.version, bytes.len() as u64));
-        assert_eq!(crc(&there), crc(&object));
+        assert_eq!(crc(&there), crc(&object).filter(|_| server != Server::Rgw));
         let user = there.metadata.unwrap();
         assert!(user.contains(&("mode".to_owned(), "100600".to_owned())));
         assert!(read(&**to, "to", None) == bytes);
@@ -476,13 +483,12 @@ fn odd_keys_come_back_as_they_are(server: Server) {
         "\u{1f600}",
         "~-_.!*'()",
         "colon:semi;",
-        "back\\slash",
         "new\nline",
         "dir/",
     ];
     if server == Server::Rgw {
         // What a tree of files cannot hold.
-        keys.extend(["a//b", "/lead", "a/../b", "a/./b", "file", "file/below"]);
+        keys.extend(["back\\slash", "a//b", "/lead", "a/../b", "a/./b", "file", "file/below"]);
     }
     for key in &keys {
         let bytes: &[u8] = if key.ends_with('/') { b"" } else { key.as_bytes() };
@@ -506,9 +512,12 @@ fn removals_are_bound_to_versions(server: Server) {
         assert!(!store.remove("k", first).unwrap());
         assert_eq!(read(&*store, "k", None), b"2");
         assert!(store.remove("k", second).unwrap());
-        assert!(!store.remove("k", second).unwrap());
+        // Ceph says of what is gone already that it removed it.
+        assert_eq!(store.remove("k", second).unwrap(), probed && server == Server::Rgw);
         assert!(!probed || store.rules().removes_only);
-        store.put("other", b"", &put(Condition::Absent)).unwrap_or_default();
+        if !probed {
+            store.put("other", b"", &put(Condition::Absent)).unwrap();
+        }
     }
 }
 
@@ -518,8 +527,8 @@ fn refusals_are_told_apart(server: Server) {
         let prefix = if server == Server::Seaweed { "TEST_S3" } else { "TEST_RGW" };
         SecretSource::Env(format!("{prefix}_{name}"))
     };
-    // Variables of the environment that hold no key.
-    let bad = || SecretSource::Env("PATH".to_owned());
+    // A variable of the environment that holds no key.
+    let bad = || good("REGION");
     let open =
         |id, secret, bucket: &str, side| server.open_by(id, secret, bucket, side, server.options());
     for (id, secret) in [(bad(), good("SECRET_KEY")), (good("ACCESS_KEY"), bad())] {

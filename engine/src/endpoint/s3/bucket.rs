@@ -216,7 +216,7 @@ impl Store for Bucket {
     }
 
     fn rules(&self) -> Rules {
-        let confirmed = self.style.is_aws() || self.facts.checksums() != Some(false);
+        let confirmed = self.confirms();
         let heeds = Heeds { absent: true, is: true };
         let puts = self.facts.single.get().map_or(heeds, |single| single.puts);
         let completes = self.facts.completes.get().copied().unwrap_or(heeds);
@@ -230,7 +230,7 @@ impl Store for Bucket {
             key_bytes_max: KEY_BYTES_MAX,
             parallel_parts: true,
             checksum: confirmed.then_some(Algorithm::Crc64Nvme),
-            checks_whole: confirmed,
+            checks_whole: confirmed && !self.facts.lacks_wholes(),
             creates_only: puts.absent && completes.absent,
             replaces_only: puts.is && completes.is,
             removes_only: self.removes_only(),
@@ -310,6 +310,12 @@ impl Store for Bucket {
 }
 
 impl Bucket {
+    /// Whether the store confirms checksums, as far as is known.
+    #[must_use]
+    pub fn confirms(&self) -> bool {
+        self.style.is_aws() || self.facts.checksums() != Some(false)
+    }
+
     /// Whether `If-Match` holds for removals, as far as is known.
     #[must_use]
     pub fn removes_only(&self) -> bool {

@@ -44,7 +44,7 @@ pub fn copy(bucket: &Bucket, from: &From, key: &str, put: &Put) -> Result<Option
     if !bucket.options().tags.is_empty() {
         request.headers.add("x-amz-tagging-directive", "REPLACE");
     }
-    if bucket.rules().checks_whole {
+    if bucket.confirms() {
         request.headers.add("x-amz-checksum-algorithm", "CRC64NVME");
     }
     if !from.object.version.is_none() {
