@@ -21,6 +21,7 @@ pub fn object(key: &str, size: u64, headers: &Headers) -> Result<Object, String>
         metadata: Some(metadata::read(headers)),
         digests: digests(headers),
         archived: is_archived(headers),
+        ..Object::default()
     })
 }
 

@@ -23,8 +23,8 @@ use crate::platform::secret;
 use crate::remote::call::{Class, Failure, Request, Side, Verb};
 use crate::remote::client::{Answer, Client};
 use crate::remote::credentials::aws::{self, AwsChain};
-use crate::remote::dialect::{Anonymous, Signer};
 use crate::remote::headers::Headers;
+use crate::remote::settings::Settings;
 use crate::remote::ties::Ties;
 
 /// Where a bucket is looked for when nobody says where it is.
@@ -37,15 +37,21 @@ const KEY_BYTES_MAX: usize = 1024;
 
 /// A bucket.
 pub struct Bucket {
-    chain: Option<AwsChain>,
     style: Style,
     side: Side,
-    ties: Ties,
+    reach: Reach,
     options: Arc<StoreOptions>,
     customer: Option<CustomerKey>,
     identity: String,
     facts: Arc<Facts>,
     wire: Mutex<Wire>,
+}
+
+/// What clients are made of.
+struct Reach {
+    chain: AwsChain,
+    settings: Settings,
+    ties: Ties,
 }
 
 /// What sends requests to a region.
@@ -62,7 +68,8 @@ impl Bucket {
     /// `InvalidField`, `Unsupported`, `SecretUnresolved`, `CredentialsMissing`.
     pub fn open(name: &str, location: &Location, side: Side, ties: &Ties) -> Result<Self> {
         let options = location.store.clone();
-        let style = Style::new(name, &options)?;
+        let chain = aws::chain(location, ties)?;
+        let style = Style::new(name, chain.endpoint()?.as_deref(), &options)?;
         let customer = location.auth.iter().find(|(name, _)| name == "sse_customer_key");
         let customer = match customer {
             Some((_, source)) => {
@@ -73,18 +80,25 @@ impl Bucket {
         metadata::check(&options, customer.is_some())?;
         let identity = format!("{}/{name}", style.service());
         let (facts, _) = Facts::of(&identity);
-        let chain = (!options.anonymous).then(|| aws::chain(location, ties)).transpose()?;
-        let known = facts.region().or_else(|| options.region.clone());
-        let asked = || chain.as_ref().map_or(Ok(None), |chain| chain.region());
-        let region = known.map_or_else(asked, |region| Ok(Some(region)))?;
-        let region = region.unwrap_or_else(|| REGION.to_owned());
+        let region = match facts.region() {
+            Some(learned) => learned,
+            None => chain.region()?.unwrap_or_else(|| REGION.to_owned()),
+        };
         if !errors::is_region(&region) {
             let error = EngineError::new(Kind::InvalidField, "the region is no region's name");
             return Err(error.field("region"));
         }
-        let wire = Mutex::new(wire(&region, chain.as_ref(), ties));
-        let ties = ties.clone();
-        Ok(Self { chain, style, side, ties, options, customer, identity, facts, wire })
+        let reach = Reach {
+            chain,
+            settings: Settings {
+                tls_ca: options.tls_ca.clone(),
+                tls_insecure: options.tls_insecure,
+                ..Settings::default()
+            },
+            ties: ties.clone(),
+        };
+        let wire = Mutex::new(reach.wire(&region));
+        Ok(Self { style, side, reach, options, customer, identity, facts, wire })
     }
 
     /// What is known of it.
@@ -176,7 +190,7 @@ impl Bucket {
         self.facts.learn_region(region);
         let mut wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         if wire.region != region {
-            *wire = self::wire(region, self.chain.as_ref(), &self.ties);
+            *wire = self.reach.wire(region);
         }
         wire.clone()
     }
@@ -188,13 +202,12 @@ impl Bucket {
     }
 }
 
-fn wire(region: &str, chain: Option<&AwsChain>, ties: &Ties) -> Wire {
-    let signer: Arc<dyn Signer> = match chain {
-        Some(chain) => chain.signer(region),
-        None => Arc::new(Anonymous),
-    };
-    let client = Client::new(signer, Arc::new(S3), ties.clone());
-    Wire { region: region.to_owned(), client }
+impl Reach {
+    fn wire(&self, region: &str) -> Wire {
+        let (signer, ties) = (self.chain.signer(region), self.ties.clone());
+        let client = Client::with(signer, Arc::new(S3), ties, self.settings.clone());
+        Wire { region: region.to_owned(), client }
+    }
 }
 
 impl Store for Bucket {
@@ -203,7 +216,7 @@ impl Store for Bucket {
     }
 
     fn rules(&self) -> Rules {
-        let confirmed = self.style.is_aws() || self.facts.checksums() != Some(false);
+        let confirmed = self.confirms();
         let heeds = Heeds { absent: true, is: true };
         let puts = self.facts.single.get().map_or(heeds, |single| single.puts);
         let completes = self.facts.completes.get().copied().unwrap_or(heeds);
@@ -217,7 +230,7 @@ impl Store for Bucket {
             key_bytes_max: KEY_BYTES_MAX,
             parallel_parts: true,
             checksum: confirmed.then_some(Algorithm::Crc64Nvme),
-            checks_whole: confirmed,
+            checks_whole: confirmed && !self.facts.lacks_wholes(),
             creates_only: puts.absent && completes.absent,
             replaces_only: puts.is && completes.is,
             removes_only: self.removes_only(),
@@ -297,6 +310,12 @@ impl Store for Bucket {
 }
 
 impl Bucket {
+    /// Whether the store confirms checksums, as far as is known.
+    #[must_use]
+    pub fn confirms(&self) -> bool {
+        self.style.is_aws() || self.facts.checksums() != Some(false)
+    }
+
     /// Whether `If-Match` holds for removals, as far as is known.
     #[must_use]
     pub fn removes_only(&self) -> bool {

@@ -25,6 +25,12 @@ pub fn field(whole: Whole) -> &'static str {
     }
 }
 
+/// The name of its algorithm.
+#[must_use]
+pub fn name(whole: Whole) -> &'static str {
+    if whole.algorithm == Algorithm::Crc32c { "CRC32C" } else { "CRC64NVME" }
+}
+
 /// The element of this checksum in XML.
 #[must_use]
 pub fn element(whole: Whole) -> &'static str {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::endpoint::s3::bucket::Bucket;
 use crate::endpoint::s3::condition::{self, Writes};
 use crate::endpoint::s3::{answer, checksum, xml};
-use crate::endpoint::store::verbs::{Part, Put, Store as _, Upload, Whole};
+use crate::endpoint::store::verbs::{Part, Put, Upload, Whole};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
 use crate::model::version::Version;
@@ -21,6 +21,16 @@ struct Completed {
     etag: String,
     #[serde(rename = "ChecksumCRC64NVME")]
     crc: Option<String>,
+    #[serde(rename = "ChecksumType")]
+    kind: Option<String>,
+}
+
+impl Completed {
+    /// The checksum of the whole, where it is told: Ceph's gateway has none, but of its parts'.
+    fn whole(&self) -> Option<Whole> {
+        let crc = self.crc.as_ref().filter(|_| self.kind.as_deref() != Some("COMPOSITE"))?;
+        checksum::decode(Algorithm::Crc64Nvme, crc)
+    }
 }
 
 /// Makes an object of parts.
@@ -29,7 +39,7 @@ struct Completed {
 /// `DestinationExists`, `DestinationChanged`, `NoAtomicNoreplace`; `VerifyMismatch` when the
 /// store's checksum of the whole is another one.
 pub fn complete(bucket: &Bucket, upload: &Upload, parts: &[Part], put: &Put) -> Result<Version> {
-    let checks = bucket.rules().checks_whole;
+    let checks = bucket.confirms();
     let mut parts = parts.to_vec();
     parts.sort_by_key(|part| part.index);
     let body = body(&parts, checks);
@@ -51,17 +61,21 @@ pub fn complete(bucket: &Bucket, upload: &Upload, parts: &[Part], put: &Put) -> 
     let text = match bucket.fetch(request.body(body.as_bytes())) {
         Ok((_, text)) => text,
         Err(failure) if failure.class == Class::Damaged => return mismatch(failure.message),
-        Err(failure) => {
+        Err(mut failure) => {
+            // An upload that was completed before, by a process that was killed since, stands in its
+            // own way.
+            failure.unsure |= failure.class == Class::Condition;
             let settled = condition::settle(bucket, &upload.key, put, &failure, DOING);
             return settled.map(|object| object.version);
         }
     };
     let completed: Completed = xml::answer(&text, "CompleteMultipartUploadResult", DOING)?;
-    let crc = completed.crc.and_then(|crc| checksum::decode(Algorithm::Crc64Nvme, &crc));
-    if let (Some(told), Some(whole)) = (crc, whole)
-        && told != whole
-    {
-        return mismatch("the store joined other bytes than were sent".to_owned());
+    if let Some(whole) = whole {
+        let told = completed.whole();
+        bucket.facts().learn_wholes(told.is_some());
+        if told.is_some_and(|told| told != whole) {
+            return mismatch("the store joined other bytes than were sent".to_owned());
+        }
     }
     answer::version(&completed.etag).map_err(|why| xml::garbled(DOING, why))
 }

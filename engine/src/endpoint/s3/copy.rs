@@ -40,11 +40,11 @@ pub fn copy(bucket: &Bucket, from: &From, key: &str, put: &Put) -> Result<Option
         .request(Verb::Write, "PUT", key)
         .header("x-amz-copy-source", source)
         .header("x-amz-metadata-directive", "REPLACE");
-    metadata::add(&mut request.headers, bucket.options(), key, put)?;
+    metadata::add(&mut request.headers, bucket.options(), put)?;
     if !bucket.options().tags.is_empty() {
         request.headers.add("x-amz-tagging-directive", "REPLACE");
     }
-    if bucket.rules().checks_whole {
+    if bucket.confirms() {
         request.headers.add("x-amz-checksum-algorithm", "CRC64NVME");
     }
     if !from.object.version.is_none() {
@@ -87,7 +87,7 @@ fn object(from: &From, key: &str, put: &Put, copied: &Copied) -> Result<Object> 
         modified: answer::date(&copied.modified).map_err(garbled)?,
         metadata: Some(put.metadata.clone()),
         digests: digest.into_iter().collect(),
-        archived: false,
+        ..Object::default()
     })
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::endpoint::s3::bucket::Bucket;
 use crate::endpoint::s3::condition::{self, Writes};
 use crate::endpoint::s3::{metadata, xml};
-use crate::endpoint::store::verbs::{Put, Store as _, Upload};
+use crate::endpoint::store::verbs::{Put, Upload};
 use crate::error::Result;
 use crate::remote::call::{Class, Failure, Request, Verb};
 
@@ -24,8 +24,8 @@ struct Begun {
 pub fn begin(bucket: &Bucket, key: &str, put: &Put) -> Result<Upload> {
     condition::require(bucket, key, &put.condition, Writes::Complete)?;
     let mut request = request(bucket, key);
-    metadata::add(&mut request.headers, bucket.options(), key, put)?;
-    if bucket.rules().checks_whole {
+    metadata::add(&mut request.headers, bucket.options(), put)?;
+    if bucket.confirms() {
         request.headers.add("x-amz-checksum-algorithm", "CRC64NVME");
         request.headers.add("x-amz-checksum-type", "FULL_OBJECT");
     }

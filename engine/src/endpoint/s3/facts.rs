@@ -35,6 +35,7 @@ pub struct Facts {
     region: Mutex<Option<String>>,
     seen: AtomicBool,
     checksums: AtomicU8,
+    lacks_wholes: AtomicBool,
     /// Conditions of single requests, once they were probed.
     pub single: OnceLock<Single>,
     /// Conditions of completed uploads, once they were probed.
@@ -97,6 +98,17 @@ impl Facts {
     /// The store has confirmed a checksum, or passed over it in silence.
     pub fn learn_checksums(&self, confirmed: bool) {
         self.checksums.store(if confirmed { 1 } else { 2 }, Ordering::Relaxed);
+    }
+
+    /// Whether the store is known not to check wholes.
+    #[must_use]
+    pub fn lacks_wholes(&self) -> bool {
+        self.lacks_wholes.load(Ordering::Relaxed)
+    }
+
+    /// The store has told the checksum of a whole, or has not.
+    pub fn learn_wholes(&self, told: bool) {
+        self.lacks_wholes.store(!told, Ordering::Relaxed);
     }
 }
 

@@ -130,9 +130,8 @@ fn object(key: String, entry: &Entry) -> Result<Object, String> {
         size: entry.size,
         version: answer::version(&entry.etag)?,
         modified: answer::date(&entry.last_modified)?,
-        metadata: None,
-        digests: Vec::new(),
         archived: answer::is_archive(&entry.storage_class) && !restored,
+        ..Object::default()
     })
 }
 
@@ -140,7 +139,7 @@ fn object(key: String, entry: &Entry) -> Result<Object, String> {
 ///
 /// # Errors
 /// For an encoding that nobody asked for.
-pub fn is_encoded(encoding: Option<&str>) -> Result<bool, String> {
+fn is_encoded(encoding: Option<&str>) -> Result<bool, String> {
     match encoding {
         None | Some("") => Ok(false),
         Some("url") => Ok(true),
@@ -152,7 +151,7 @@ pub fn is_encoded(encoding: Option<&str>) -> Result<bool, String> {
 ///
 /// # Errors
 /// For what is no encoding of UTF-8.
-pub fn decoded(name: String, encoded: bool) -> Result<String, String> {
+fn decoded(name: String, encoded: bool) -> Result<String, String> {
     if !encoded || !name.contains(['%', '+']) {
         return Ok(name);
     }

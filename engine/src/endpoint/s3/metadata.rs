@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::endpoint::s3::{checksum, media};
+use crate::endpoint::s3::checksum;
 use crate::endpoint::store::verbs::Put;
 use crate::error::{EngineError, Kind, Result};
 use crate::model::secret::Secret;
@@ -87,12 +87,12 @@ pub fn check(options: &StoreOptions, customer: bool) -> Result<()> {
     Ok(())
 }
 
-/// Adds what an object written under this key gets.
+/// Adds what an object written gets.
 ///
 /// # Errors
 /// `StoreRefused` for user metadata that no header field can hold.
-pub fn add(headers: &mut Headers, options: &StoreOptions, key: &str, put: &Put) -> Result<()> {
-    let media = options.content_type.as_deref().or(put.content_type).or(media::by_name(key));
+pub fn add(headers: &mut Headers, options: &StoreOptions, put: &Put) -> Result<()> {
+    let media = options.content_type.as_deref().or(put.content_type);
     let fields = [
         ("content-type", media),
         ("content-encoding", options.content_encoding.as_deref()),
@@ -156,7 +156,12 @@ mod tests {
     fn put(metadata: &[(&str, &str)]) -> Put {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let metadata = metadata.iter().map(owned).collect();
-        Put { condition: Condition::Any, metadata, content_type: None, digest: None }
+        Put {
+            condition: Condition::Any,
+            metadata,
+            content_type: Some("application/json"),
+            digest: None,
+        }
     }
 
     #[test]
@@ -169,7 +174,7 @@ mod tests {
         options.sse_key_id = Some("key".to_owned());
         check(&options, false).unwrap();
         let mut headers = Headers::default();
-        add(&mut headers, &options, "a/b.json", &put(&[("mode", "100644")])).unwrap();
+        add(&mut headers, &options, &put(&[("mode", "100644")])).unwrap();
         for (name, value) in [
             ("content-type", "application/json"),
             ("x-amz-tagging", "a%26=%C3%A9"),
@@ -187,7 +192,7 @@ mod tests {
         for (name, value) in [("a", "é"), ("a", "x\r\ny: z"), ("a", " x"), ("", "x"), ("a b", "x")]
         {
             let mut headers = Headers::default();
-            let error = add(&mut headers, &StoreOptions::default(), "k", &put(&[(name, value)]));
+            let error = add(&mut headers, &StoreOptions::default(), &put(&[(name, value)]));
             assert_eq!(error.unwrap_err().kind(), Kind::StoreRefused, "{name} {value}");
         }
         let checked = |change: fn(&mut StoreOptions), customer| {

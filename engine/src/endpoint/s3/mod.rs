@@ -20,7 +20,6 @@ pub mod head;
 pub mod list;
 pub mod list_parts;
 pub mod list_uploads;
-pub mod media;
 pub mod metadata;
 pub mod probe;
 pub mod proof;

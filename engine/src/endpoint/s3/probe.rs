@@ -135,11 +135,12 @@ impl Probe<'_> {
         let tag = answer.headers.get("etag").unwrap_or_default().to_owned();
         let part = Part { index: 0, size: CONTENT.len() as u64, tag, digest: None };
         let body = complete::body(&[part], false);
-        let request = self
+        let mut request = self
             .bucket
             .request(Verb::Control, "POST", &self.key)
             .query("uploadId", upload.id.as_str())
             .header(name, value);
+        self.bucket.add_customer_key(&mut request.headers);
         heeded(self.bucket.fetch(request.body(body.as_bytes())))
     }
 }

@@ -29,6 +29,8 @@ impl Proof {
     pub fn add(&self, headers: &mut Headers) {
         if let Some(whole) = self.whole {
             headers.add(checksum::field(whole), checksum::encode(whole));
+            // Ceph's gateway passes over the checksum unless its algorithm is named.
+            headers.add("x-amz-sdk-checksum-algorithm", checksum::name(whole));
         }
         if let Some(md5) = &self.md5 {
             headers.add("content-md5", md5.clone());

@@ -18,7 +18,7 @@ const DOING: &str = "failed to put the object";
 pub fn put(bucket: &Bucket, key: &str, bytes: &[u8], put: &Put) -> Result<Version> {
     let proof = Proof::of(bucket, bytes, put.digest);
     let mut request = bucket.request(Verb::Write, "PUT", key);
-    metadata::add(&mut request.headers, bucket.options(), key, put)?;
+    metadata::add(&mut request.headers, bucket.options(), put)?;
     bucket.add_customer_key(&mut request.headers);
     proof.add(&mut request.headers);
     condition::bind(bucket, key, &put.condition, Writes::Put, &mut request.headers)?;

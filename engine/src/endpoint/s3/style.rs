@@ -16,13 +16,13 @@ pub struct Style {
 }
 
 impl Style {
-    /// The place of a bucket.
+    /// The place of a bucket, at an endpoint or at AWS.
     ///
     /// # Errors
     /// `InvalidField`, `Unsupported`: a name that no bucket bears, options that exclude each other.
-    pub fn new(bucket: &str, options: &StoreOptions) -> Result<Self> {
+    pub fn new(bucket: &str, endpoint: Option<&str>, options: &StoreOptions) -> Result<Self> {
         check_name(bucket)?;
-        let endpoint = match &options.endpoint {
+        let endpoint = match endpoint {
             None => None,
             Some(url) => {
                 let (origin, base) = Origin::parse(url).map_err(|e| e.field("endpoint"))?;
@@ -153,7 +153,7 @@ mod tests {
     fn style(bucket: &str, change: impl Fn(&mut StoreOptions)) -> Result<Style> {
         let mut options = StoreOptions::default();
         change(&mut options);
-        Style::new(bucket, &options)
+        Style::new(bucket, options.endpoint.as_deref(), &options)
     }
 
     fn shown(style: &Style, region: &str) -> String {
