@@ -1,0 +1,1 @@
+//! Finds what a request is signed with.
