@@ -49,6 +49,10 @@ impl Dialect for AzureDialect {
                 Class::Expired
             }
             "InvalidAuthenticationInfo" if proof.contains("expired") => Class::Expired,
+            // Azurite's code for a wrong signature; the service's own means rights that are missing.
+            "AuthorizationFailure" if told.message.starts_with("Server failed to authenticate") => {
+                Class::Refused
+            }
             code => class(status, code),
         };
         Refusal { class, code: word(code), message: text(&told.message) }
@@ -100,7 +104,7 @@ fn class(status: u16, code: &str) -> Class {
         "ServerBusy" | "TooManyRequests" => Class::Throttled,
         "InternalError" | "OperationTimedOut" => Class::Transient,
         "AccountCapacityExceeded" | "InsufficientStorage" | "QuotaExceeded" => Class::Quota,
-        "NotImplemented" => Class::Unsupported,
+        "FeatureNotSupported" | "NotImplemented" => Class::Unsupported,
         "InvalidBlobOrBlock" | "InvalidBlobType" | "SnapshotsPresent" => Class::Invalid,
         _ => by_status(status),
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::endpoint::azure::container::{Container, garbled};
 use crate::endpoint::azure::properties;
 use crate::endpoint::store::verbs::Opened;
-use crate::error::Result;
+use crate::error::{EngineError, Kind, Result};
 use crate::model::version::Version;
 use crate::remote::call::{Request, Verb};
 use crate::remote::client::Answer;
@@ -46,6 +46,11 @@ fn opened(key: &str, version: Version, range: Option<Range<u64>>, body: Answer) 
         Some(range) => partial(body.status, &body.headers, range),
     };
     let size = size.ok_or_else(|| garbled(DOING, "it answers with other bytes than asked for"))?;
+    // Told by 416, or by a range that ends before it begins.
+    if range.is_some_and(|range| range.start >= size) {
+        let why = "the object is shorter than it was when it was looked at";
+        return Err(EngineError::new(Kind::SourceChanged, why));
+    }
     let object = properties::object(key, size, &body.headers);
     let object = object.ok_or_else(|| garbled(DOING, "its version or time is missing"))?;
     if !version.is_none() && object.version != version {

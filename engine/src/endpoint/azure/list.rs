@@ -270,10 +270,8 @@ mod tests {
         let second = blob("<Name Encoded=\"true\">p%EF%BF%BE%2F</Name>", "");
         let third = blob("<Name>p</Name>", "<Metadata Encrypted=\"true\" />");
         let prefix = "<BlobPrefix><Name>p/</Name></BlobPrefix>";
-        let text = page(
-            &[&first, prefix, &second, &third].map(|s| &**s).concat(),
-            "<NextMarker>m</NextMarker>",
-        );
+        let text =
+            page(&[first.as_str(), prefix, &second, &third].concat(), "<NextMarker>m</NextMarker>");
         let results = read(&text).unwrap();
         assert_eq!(results.next(None).unwrap().as_deref(), Some("m"));
         assert!(results.next(Some("m")).is_err());
