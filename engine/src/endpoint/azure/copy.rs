@@ -32,7 +32,10 @@ impl Container {
         }
         self.written.add_to_copy(&mut request, put)?;
         if let Err(failure) = self.start(&request) {
-            if matches!(failure.class, Class::Unsupported) || failure.code == COPY_SOURCE {
+            // The source is read with rights of its own: a signature over the destination gives none.
+            let cannot =
+                matches!(failure.class, Class::Unsupported | Class::Refused | Class::Forbidden);
+            if cannot || failure.code == COPY_SOURCE {
                 return Ok(None);
             }
             self.settle_copy(from, key, put, &failure)?;

@@ -14,8 +14,10 @@ use crate::remote::call::{Class, Failure, Verb};
 const DOING: &str = "failed to list the container";
 /// Most entries of a page.
 const PAGE_MAX: usize = 5000;
-/// Longest page, bytes: 5,000 entries with keys and metadata of a common length, and room for the
-/// longest keys.
+/// Entries of a page whose keys and metadata are as long as they may be.
+const PAGE_LEAST: usize = 500;
+/// Longest page, bytes: 5,000 entries with keys and metadata of a common length, or 500 with the
+/// longest.
 const PAGE_BYTES_MAX: usize = 32 << 20;
 
 /// A page as the service writes it.
@@ -131,11 +133,14 @@ impl Container {
                 request = request.query(name, value);
             }
         }
-        let answer = self.client.fetch(&request, PAGE_BYTES_MAX);
-        let (_, body) = answer.map_err(|failure| {
-            let failure = no_container(failure);
-            self.error(&failure, Verb::List, DOING)
-        })?;
+        let body = match self.client.fetch(&request, PAGE_BYTES_MAX) {
+            Ok((_, body)) => body,
+            // Perhaps too long: keys and metadata may be ten times what is common.
+            Err(failure) if failure.class == Class::Garbled && ask.most > PAGE_LEAST => {
+                return self.page(&Ask { most: PAGE_LEAST, ..*ask }, include);
+            }
+            Err(failure) => return Err(self.error(&no_container(failure), Verb::List, DOING)),
+        };
         xml::read(&body).ok_or_else(|| garbled(DOING, "it is no page of a listing"))
     }
 }

@@ -66,10 +66,15 @@ impl Container {
     /// The service checks no checksum of the whole: what it made is compared with what was sent,
     /// block by block. What it should not have made is taken away again.
     fn confirm(&self, key: &str, version: Version, sent: &[Block]) -> Result<()> {
-        let committed = self.committed(key)?.filter(|made| made.version == Some(version));
-        let Some(made) = committed else {
-            let why = "it was replaced or removed as soon as it was there";
-            return Err(destination_changed().because(format!("{LOOKING}: {why}"), None));
+        let made = match self.committed(key) {
+            Ok(made) => made,
+            Err(error) if error.kind() == Kind::ObjectArchived => {
+                return self.confirm_size(key, version, sent);
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(made) = made.filter(|made| made.version == Some(version)) else {
+            return Err(replaced());
         };
         if made.blocks == sent {
             return Ok(());
@@ -77,8 +82,13 @@ impl Container {
         let kept =
             if self.delete(key, version).unwrap_or(false) { "removed" } else { "left there" };
         let why = format!("the object is not made of the blocks that were sent, and was {kept}");
-        Err(EngineError::new(Kind::VerifyMismatch, why))
+        EngineError::new(Kind::VerifyMismatch, why)
     }
+}
+
+fn replaced() -> EngineError {
+    let why = "it was replaced or removed as soon as it was there";
+    destination_changed().because(format!("{LOOKING}: {why}"), None)
 }
 
 /// The blocks to be committed. What is not this upload's, or not in order, is never committed.
