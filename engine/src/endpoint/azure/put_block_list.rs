@@ -79,6 +79,20 @@ impl Container {
         if made.blocks == sent {
             return Ok(());
         }
+        Err(self.take_away(key, version))
+    }
+
+    /// As [`Container::confirm`], of what went to the archive tier as soon as it was there.
+    fn confirm_size(&self, key: &str, version: Version, sent: &[Block]) -> Result<()> {
+        let size = sent.iter().map(|block| block.size).sum::<u64>();
+        match self.properties(key)? {
+            Some(made) if (made.version, made.size) == (version, size) => Ok(()),
+            Some(made) if made.version == version => Err(self.take_away(key, version)),
+            _ => Err(replaced()),
+        }
+    }
+
+    fn take_away(&self, key: &str, version: Version) -> EngineError {
         let kept =
             if self.delete(key, version).unwrap_or(false) { "removed" } else { "left there" };
         let why = format!("the object is not made of the blocks that were sent, and was {kept}");
