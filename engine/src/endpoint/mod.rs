@@ -1,5 +1,6 @@
 //! Where bytes come from and go to. One file or folder for each scheme, one line for each below.
 
+pub mod azure;
 pub mod contract;
 pub mod local;
 pub mod memory;
