@@ -1,6 +1,8 @@
 //! Where bytes come from and go to. One file or folder for each scheme, one line for each below.
 
 pub mod contract;
+pub mod gcs;
+pub mod http;
 pub mod local;
 pub mod memory;
 pub mod store;
