@@ -10,9 +10,10 @@ use crate::model::location::Location;
 use crate::model::store::StoreOptions;
 use crate::remote::call::{Class, Failure, Request, Side, Verb};
 use crate::remote::client::Client;
-use crate::remote::dialect::Anonymous;
+use crate::remote::credentials::google;
 use crate::remote::encode;
 use crate::remote::origin::Origin;
+use crate::remote::settings::Settings;
 use crate::remote::ties::Ties;
 
 use super::errors::Reader;
@@ -61,14 +62,21 @@ pub(super) struct Bucket {
 pub fn open(location: &Location, side: Side, ties: &Ties) -> Result<(Arc<dyn Store>, String)> {
     let options = Arc::clone(&location.store);
     let (name, key) = split(&location.path)?;
-    let (origin, rest) = Origin::parse(options.endpoint.as_deref().unwrap_or(SERVICE))?;
+    let chain = google::chain(location, ties)?;
+    let endpoint = chain.endpoint()?;
+    let (origin, rest) = Origin::parse(endpoint.as_deref().unwrap_or(SERVICE))?;
     if !matches!(rest, "" | "/") {
         let message = "the endpoint of Google Cloud Storage has no path";
         return Err(EngineError::new(Kind::InvalidField, message).field("endpoint"));
     }
     let project = options.requester_pays.then(paying).transpose()?;
+    let settings = Settings {
+        tls_ca: options.tls_ca.clone(),
+        tls_insecure: options.tls_insecure,
+        ..Settings::default()
+    };
     let bucket = Bucket {
-        client: Client::new(Arc::new(Anonymous), Arc::new(Reader), ties.clone()),
+        client: Client::with(chain.signer(), Arc::new(Reader), ties.clone(), settings),
         side,
         identity: format!("gs {origin} {name}"),
         options,
