@@ -40,7 +40,7 @@ pub const OPTIONS: &[&str] = &[
 /// Where the service listens.
 const SERVICE: &str = "https://storage.googleapis.com";
 /// Most bytes of an answer in JSON: a page of 1,000 objects, each with 8 KiB of metadata.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
+pub(super) const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Who pays for requests to a bucket whose owner does not.
 const PROJECT: &str = "GOOGLE_CLOUD_PROJECT";
 

@@ -6,7 +6,6 @@
 
 mod digests;
 mod errors;
-mod follow;
 mod login;
 mod look;
 mod read;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::endpoint::store::verbs::Store;
 use crate::error::{EngineError, Kind, Result};
 use crate::model::location::Location;
-use crate::remote::call::{Failure, Side, Verb};
-use crate::remote::client::Client;
+use crate::remote::call::{Failure, Request, Side, Verb};
+use crate::remote::client::{Answer, Client};
 use crate::remote::encode;
 use crate::remote::origin::Origin;
 use crate::remote::settings::Settings;
@@ -20,8 +20,8 @@ pub const OPTIONS: &[&str] = &["tls_ca", "tls_insecure"];
 
 /// A web server, opened for one job.
 pub(super) struct Site {
-    pub(super) client: Client,
-    pub(super) origin: Origin,
+    client: Client,
+    origin: Origin,
     pub(super) identity: String,
     pub(super) is_tls: bool,
 }
@@ -56,9 +56,29 @@ pub fn open(location: &Location, side: Side, ties: &Ties) -> Result<(Arc<dyn Sto
     Ok((Arc::new(site), key(rest)))
 }
 
+impl Site {
+    /// Asks for a key.
+    pub(super) fn ask(
+        &self,
+        verb: Verb,
+        method: &'static str,
+        key: &str,
+        fields: &[(&str, String)],
+    ) -> Result<Answer, Failure> {
+        // What is stored is wanted, not what is good to be shown.
+        let request = Request::new(verb, method, &self.origin, format!("/{key}"))
+            .header("accept", "*/*")
+            .header("accept-encoding", "identity");
+        let add = |request: Request<'static>, (name, value): &(&str, String)| {
+            request.header(name, value.as_str())
+        };
+        self.client.send(&fields.iter().fold(request, add))
+    }
+}
+
 /// Path and query as they are sent: without fragment, and with what no request line can hold
 /// percent-encoded. What is encoded already stays so.
-pub(super) fn key(rest: &[u8]) -> String {
+fn key(rest: &[u8]) -> String {
     let rest = rest.split(|byte| *byte == b'#').next().unwrap_or_default();
     let rest = rest.strip_prefix(b"/").unwrap_or(rest);
     let keeps = |byte: &u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(byte);

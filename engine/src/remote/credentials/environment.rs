@@ -1,6 +1,6 @@
 //! The environment that credentials are looked for in: the process's, or a test's.
 
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use secrecy::SecretString;
