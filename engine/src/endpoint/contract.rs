@@ -209,6 +209,11 @@ pub trait Reader: Send + Sync {
     /// `SourceRead`.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize>;
 
+    /// Whether it can only be read once, from its start to its end.
+    fn in_one(&self) -> bool {
+        false
+    }
+
     /// Somebody is about to read this range from its start to its end: so that it is asked for at
     /// once.
     fn expect(&self, _range: Range<u64>) {}

@@ -2,6 +2,8 @@
 
 pub mod azure;
 pub mod contract;
+pub mod gcs;
+pub mod http;
 pub mod local;
 pub mod memory;
 pub mod s3;

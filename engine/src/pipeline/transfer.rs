@@ -151,7 +151,9 @@ impl Transfer<'_> {
         let further = self.options.carry.hard_links && attributes.links > 1;
         let named = further || is_large(size) || self.options.read_back;
         let unnamed = self.target.consent == Consent::New && !named;
-        let shape = Shape { bytes: size, sparse, durable, unnamed, mode };
+        // What is read in one goes as a stream, whatever its size.
+        let told = if reader.in_one() { 0 } else { size };
+        let shape = Shape { bytes: told, sparse, durable, unnamed, mode };
         let becoming = Becoming { target: &target, attributes: &attributes };
         // What is recorded of it is the state that is read, whatever the survey saw.
         let opened = Item { size, attributes, identity: reader.identity(), ..self.item.clone() };
@@ -360,7 +362,7 @@ impl Transfer<'_> {
         buffer: &mut ChunkBuffer,
     ) -> Result<Moved> {
         let (size, _) = reader.facts();
-        if is_large(size) {
+        if is_large(size) && !reader.in_one() {
             return self.large(reader, intake, receipts, holes).run(buffer);
         }
         let other = self.other_stored(reader);

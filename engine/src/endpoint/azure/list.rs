@@ -228,6 +228,7 @@ impl Blob {
             metadata: metadata.map(renamed),
             digests: known.md5.as_deref().and_then(properties::md5_digest).into_iter().collect(),
             archived: known.tier.as_deref() == Some("Archive"),
+            ..Object::default()
         })
     }
 }

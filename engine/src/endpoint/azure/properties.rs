@@ -51,6 +51,7 @@ pub fn object(key: &str, size: u64, headers: &Headers) -> Option<Object> {
         metadata: Some(metadata::read(headers)),
         digests: headers.get(md5).and_then(md5_digest).into_iter().collect(),
         archived: headers.get("x-ms-access-tier") == Some("Archive"),
+        ..Object::default()
     })
 }
 

@@ -48,7 +48,7 @@ pub fn root(body: &[u8]) -> Option<&str> {
         match reader.read_event().ok()? {
             Event::Start(start) | Event::Empty(start) => {
                 // Borrowed from the text itself, which outlives the event.
-                let at = text.find(std::str::from_utf8(start.local_name().into_inner()).ok()?)?;
+                let at = text.find(start.local_name().into_inner())?;
                 let rest = text.get(at..)?;
                 return rest.get(..start.local_name().as_ref().len());
             }

@@ -51,12 +51,19 @@ impl ObjectReader {
                 opened => opened,
             }
             .map(|Opened { object, body }| {
-                let end = object.size;
+                let end = if object.sizeless { u64::MAX } else { object.size };
                 (object, vec![Stream { at: 0, end, body }])
             })
         } else {
-            let looked = store.look(&known.key)?;
-            looked.map(|object| (object, Vec::new())).ok_or_else(gone)
+            let looked = store.look(&known.key)?.ok_or_else(gone)?;
+            let streams = match looked.rangeless {
+                true => {
+                    let Opened { body, .. } = store.read(&looked.key, looked.version, None)?;
+                    vec![Stream { at: 0, end: looked.size, body }]
+                }
+                false => Vec::new(),
+            };
+            Ok((looked, streams))
         };
         let (object, streams) = opened?;
         if object.archived {
@@ -91,6 +98,11 @@ impl ObjectReader {
     fn stream(&self, offset: u64, want: u64) -> Result<Option<Stream>> {
         if let Some(stream) = self.taken(offset) {
             return Ok(Some(stream));
+        }
+        if self.in_one() {
+            // It broke off, and cannot be gone on with: it is read again from its beginning.
+            self.changed.store(true, Ordering::Release);
+            return Ok(None);
         }
         let range = self.range(offset, want);
         match self.store.read(&self.object.key, self.object.version, Some(range.clone())) {
@@ -130,13 +142,18 @@ impl Reader for ObjectReader {
         &self.object.digests
     }
 
+    fn in_one(&self) -> bool {
+        self.object.sizeless || self.object.rangeless
+    }
+
     fn expect(&self, range: Range<u64>) {
         let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         expected.push(range);
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        if offset >= self.object.size || buffer.is_empty() {
+        let ended = !self.object.sizeless && offset >= self.object.size;
+        if ended || buffer.is_empty() {
             return Ok(0);
         }
         let mut broken = 0;
@@ -157,6 +174,7 @@ impl Reader for ObjectReader {
                 }
                 Err(failure) if !failure.class.passes() => return Err(unread(&failure)),
                 Err(failure) if broken >= BROKEN_MAX => return Err(unread(&failure)),
+                Ok(_) if self.object.sizeless => return Ok(0),
                 // Broken off: the rest is asked for again, from this very version.
                 Ok(_) | Err(_) => broken += 1,
             }
