@@ -120,7 +120,7 @@ impl Compress {
         let src = wire::location(&params.src, "src")?;
         let dst = wire::location(&params.dst, "dst")?;
         endpoint::scheme(&src).map_err(|error| error.field("src"))?;
-        endpoint::scheme(&dst).map_err(|error| error.field("dst"))?;
+        endpoint::written(&dst).map_err(|error| error.field("dst"))?;
         let format = params.format.or_else(|| Format::of_name(dst.name()));
         format.map(|format| format.level(params.level)).transpose()?;
         Ok(Self {

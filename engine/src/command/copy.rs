@@ -159,7 +159,7 @@ impl Copy {
         let src = wire::location(&params.src, "src")?;
         let mut dst = wire::location(&params.dst, "dst")?;
         endpoint::scheme(&src).map_err(|error| error.field("src"))?;
-        endpoint::scheme(&dst).map_err(|error| error.field("dst"))?;
+        endpoint::written(&dst).map_err(|error| error.field("dst"))?;
         if dst.is_into() {
             if src.name().is_empty() {
                 let message = "the source has no name of its own to go by under dst";

@@ -126,7 +126,7 @@ impl Decompress {
         let src = wire::location(&params.src, "src")?;
         let dst = wire::location(&params.dst, "dst")?;
         endpoint::scheme(&src).map_err(|error| error.field("src"))?;
-        endpoint::scheme(&dst).map_err(|error| error.field("dst"))?;
+        endpoint::written(&dst).map_err(|error| error.field("dst"))?;
         let max_bytes = params.max_bytes.map_or(MAX_BYTES, |size| size.0);
         let max_ratio = params.max_ratio.unwrap_or(MAX_RATIO);
         fields::in_range("max_bytes", max_bytes, 1, u64::MAX)?;

@@ -53,23 +53,19 @@ pub struct Sweep<'a> {
 }
 
 /// Every scheme that is built, in alphabetical order.
-pub static SCHEMES: &[Scheme] = &[local::SCHEME, memory::SCHEME, s3::SCHEME];
+pub static SCHEMES: &[Scheme] = &[
+    azure::SCHEME,
+    local::SCHEME,
+    gcs::SCHEME,
+    http::PLAIN,
+    http::SECURE,
+    memory::SCHEME,
+    s3::SCHEME,
+];
 
 /// Schemes that the design names and that are not built.
-const PLANNED: [&str; 12] = [
-    "gs",
-    "az",
-    "http",
-    "https",
-    "sftp",
-    "postgres",
-    "postgresql",
-    "mysql",
-    "mariadb",
-    "sqlite",
-    "mongodb",
-    "mongodb+srv",
-];
+const PLANNED: [&str; 8] =
+    ["sftp", "postgres", "postgresql", "mysql", "mariadb", "sqlite", "mongodb", "mongodb+srv"];
 
 /// The scheme of a location.
 ///
@@ -101,12 +97,25 @@ pub fn open_source(location: &Location, ties: &Ties) -> Result<Box<dyn ObjectSou
     (scheme(location)?.source)(location, ties)
 }
 
+/// The scheme of a location that is written.
+///
+/// # Errors
+/// As [`scheme`]; `Unsupported` for a scheme that is only read.
+pub fn written(location: &Location) -> Result<&'static Scheme> {
+    let scheme = scheme(location)?;
+    if scheme.writes {
+        return Ok(scheme);
+    }
+    let message = format!("{} locations are only read", scheme.name);
+    Err(EngineError::new(Kind::Unsupported, message))
+}
+
 /// Opens a sink.
 ///
 /// # Errors
-/// Those of the endpoint.
+/// Those of the endpoint; `Unsupported` for a scheme that is only read.
 pub fn open_sink(location: &Location, ties: &Ties) -> Result<Box<dyn ObjectSink>> {
-    (scheme(location)?.sink)(location, ties)
+    (written(location)?.sink)(location, ties)
 }
 
 /// Whether two locations name the same thing, or one lies inside the other.

@@ -66,7 +66,11 @@ impl Location {
     /// The last part of its path; empty for `/`, `.` and `..`, which name no entry.
     #[must_use]
     pub fn name(&self) -> &[u8] {
-        let name = self.path.split(|b| *b == b'/').rfind(|part| !part.is_empty());
+        // The query of a URL is no part of a name, and may hold a signature.
+        let is_web = matches!(self.scheme.as_str(), "http" | "https");
+        let end = self.path.iter().position(|b| is_web && matches!(b, b'?' | b'#'));
+        let path = self.path.get(..end.unwrap_or(self.path.len())).unwrap_or_default();
+        let name = path.split(|b| *b == b'/').rfind(|part| !part.is_empty());
         name.filter(|name| *name != b"." && *name != b"..").unwrap_or_default()
     }
 

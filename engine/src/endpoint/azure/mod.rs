@@ -27,11 +27,25 @@ mod xml;
 
 use std::sync::Arc;
 
+use crate::endpoint::Scheme;
+use crate::endpoint::store;
 use crate::endpoint::store::verbs::Store;
 use crate::error::Result;
 use crate::model::location::Location;
 use crate::remote::call::Side;
 use crate::remote::ties::Ties;
+
+/// The registry's entry.
+pub const SCHEME: Scheme = Scheme {
+    name: "az",
+    caps: store::Bucket::caps("az"),
+    options: OPTIONS,
+    writes: true,
+    source: |location, ties| store::Bucket::source(open, location, ties),
+    sink: |location, ties| store::Bucket::sink(open, location, ties),
+    overlap: |source, destination| store::Bucket::overlap(open, source, destination),
+    sweep: |search| store::Bucket::sweep(open, search),
+};
 
 /// Fields of a location beside its URL that this store knows.
 pub const OPTIONS: &[&str] = &[

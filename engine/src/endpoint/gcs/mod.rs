@@ -22,3 +22,17 @@ mod together;
 mod uploads;
 
 pub use bucket::{OPTIONS, open};
+
+use crate::endpoint::{Scheme, store as shared};
+
+/// The registry's entry.
+pub const SCHEME: Scheme = Scheme {
+    name: "gs",
+    caps: shared::Bucket::caps("gs"),
+    options: OPTIONS,
+    writes: true,
+    source: |location, ties| shared::Bucket::source(open, location, ties),
+    sink: |location, ties| shared::Bucket::sink(open, location, ties),
+    overlap: |source, destination| shared::Bucket::overlap(open, source, destination),
+    sweep: |search| shared::Bucket::sweep(open, search),
+};
