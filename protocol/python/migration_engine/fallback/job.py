@@ -8,7 +8,18 @@ import os
 import resource
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Union,
+)
 
 from .faults import Fault
 from .limiter import Limiter
@@ -103,6 +114,7 @@ class Job:
         self._gate = threading.Condition()
         self._cancelled = False
         self._paused = False
+        self._cut: List[Callable[[], None]] = []
         self.bytes = 0
         self.bytes_seen = 0
         self.bytes_total: Optional[int] = None
@@ -144,6 +156,20 @@ class Job:
             if self.state != "queued":
                 self._enter("cancelling")
             self._gate.notify_all()
+            cut = list(self._cut)
+        for one in cut:
+            one()
+
+    def on_cancel(self, call: Callable[[], None]) -> None:
+        """Has ``call`` end what the job waits for, once it is cancelled."""
+        with self._gate:
+            self._cut.append(call)
+
+    def no_cancel(self, call: Callable[[], None]) -> None:
+        """Takes back :meth:`on_cancel`."""
+        with self._gate:
+            if call in self._cut:
+                self._cut.remove(call)
 
     def pause(self) -> None:
         """Holds the job at its next step."""
