@@ -256,7 +256,7 @@ class ObjectCopier:
             job.item_ok(item.source.path, record.content.size, record.content.digests)
             self._note_done(item, record.content)
             return
-        judged = self._sink.judge(item, there, "replace" if record is not None else None)
+        judged = self._sink.judge(item, key, there, "replace" if record is not None else None)
         if judged.fault is not None:
             raise judged.fault
         if judged.action == "skip":

@@ -98,7 +98,7 @@ class ObjectPlan:
             skips = self._params["symlinks"] == "skip"
             tally.item(path, item.kind, item.status, "skip" if skips else "conflict")
             return
-        judged = self._sink.judge(item, self._sink.look(key))
+        judged = self._sink.judge(item, key, self._sink.look(key))
         if judged.action in ("new", "replace"):
             tally.losses(item.kind, item.status, self._preserve)
             if item.source.dir_fd is not None:

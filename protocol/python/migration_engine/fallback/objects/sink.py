@@ -77,7 +77,9 @@ class Sink:
                 raise
             return None
 
-    def judge(self, item: Item, there: Optional[Seen], rule: Optional[str] = None) -> Judged:
+    def judge(
+        self, item: Item, key: str, there: Optional[Seen], rule: Optional[str] = None
+    ) -> Judged:
         """What becomes of an item where that stands under its key."""
         rule = rule or self._on_exists
         if there is None:
@@ -88,7 +90,7 @@ class Sink:
             return Judged("skip", None, there)
         if rule != "update" or not self._may_agree(item, there):
             return Judged("replace", None, there)
-        return self._update(item, there)
+        return self._update(item, key, there)
 
     def _may_agree(self, item: Item, there: Seen) -> bool:
         """Whether it is up to date, as far as that is told without reading contents."""
@@ -98,12 +100,13 @@ class Sink:
             return True
         return time_ns(there.metadata.get("mtime", "")) == item.status.st_mtime_ns
 
-    def _update(self, item: Item, there: Seen) -> Judged:
+    def _update(self, item: Item, key: str, there: Seen) -> Judged:
         wanted: List[str] = [self._algorithm] if self._lists and self._algorithm else []
         if not self._by_digest and not (self._lists and (wanted or self._packs)):
             content = Content(there.size or 0, {}, []) if self._lists else None
             return Judged("skip", None, there, content)
-        standing = self._standing(item, there, [PROOF, *wanted] if self._by_digest else wanted)
+        algorithms = [PROOF, *wanted] if self._by_digest else wanted
+        standing = self._standing(item, key, there, algorithms)
         if standing is None:
             return Judged("replace", None, there)
         if self._by_digest:
@@ -116,9 +119,11 @@ class Sink:
             standing = standing._replace(stored=there.size)
         return Judged("skip", None, there, standing if self._lists else None)
 
-    def _standing(self, item: Item, there: Seen, algorithms: List[str]) -> Optional[Content]:
+    def _standing(
+        self, item: Item, key: str, there: Seen, algorithms: List[str]
+    ) -> Optional[Content]:
         """What stands there, read; ``None`` where that cannot be done."""
-        far = Elsewhere(self._job, self.store.far(self.key(item.target)), there, item.target)
+        far = Elsewhere(self._job, self.store.far(key), there, item.target)
         theirs = Source(None, b"", item.source.path, packed=self._packs, far=far)
         try:
             return read_content(self._job, theirs, algorithms, self._job.pay)
