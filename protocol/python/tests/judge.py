@@ -112,7 +112,7 @@ class Shelf:
         told: Dict[str, Any] = self._judge.ask("facts", self.name, key)
         return told
 
-    def keys(self) -> List[str]:
+    def listed(self) -> List[str]:
         """Every key."""
         told: List[str] = self._judge.ask("keys", self.name)
         return told

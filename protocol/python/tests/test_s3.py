@@ -78,7 +78,7 @@ def test_a_tree_goes_there_and_back(run: Run, shelf: Shelf, tmp_path: Path) -> N
     tree(tmp_path / "in", SMALL)
     sent = run("copy", src="in", dst=shelf.at("t"), manifest="sent.jsonl")
     assert (sent["status"], sent["metrics"]["items_ok"]) == ("ok", 4)
-    assert shelf.keys() == sorted("t/" + name for name in SMALL)
+    assert shelf.listed() == sorted("t/" + name for name in SMALL)
     assert run("verify", src="in", dst=shelf.at("t"))["data"]["matched"] == 4
     assert run("verify", src=shelf.at("t"), dst="in")["data"]["matched"] == 4
     inspected = run("inspect", src=shelf.at("t"))["data"]
@@ -115,7 +115,7 @@ def test_bucket_to_bucket(run: Run, shelf: Shelf, tmp_path: Path) -> None:
 def test_filters_and_checksums(run: Run, shelf: Shelf, tmp_path: Path) -> None:
     tree(tmp_path / "in", SMALL)
     run("copy", src="in", dst=shelf.at("t"), exclude=["d/e/**"])
-    assert shelf.keys() == ["t/a", "t/d/b", "t/ü"]
+    assert shelf.listed() == ["t/a", "t/d/b", "t/ü"]
     run("checksum", src=shelf.at("t"), include=["d/**"], manifest="SUMS")
     assert (tmp_path / "SUMS").read_text() == hashlib.sha256(b"beta").hexdigest() + "  d/b\n"
     assert run("checksum", src="in", check="SUMS")["data"]["check"]["matched"] == 1
@@ -152,12 +152,12 @@ def test_what_is_extra_is_deleted_up_to_the_bound(run: Run, shelf: Shelf, tmp_pa
     planned = run("plan", command={"op": "copy", **mirror})["data"]
     assert (planned["delete"], planned["skip"]) == (2, 4)
     assert run("copy", **mirror)["data"]["deleted"] == 2
-    assert shelf.keys() == sorted([*("t/" + name for name in SMALL), "beside", "t.other"])
+    assert shelf.listed() == sorted([*("t/" + name for name in SMALL), "beside", "t.other"])
     (tmp_path / "in" / "a").unlink()
     os.mkfifo(tmp_path / "in" / "fifo")
     halted = run("copy", **mirror)
     assert halted["status"] == "partial" and halted["data"]["deleted"] == 0
-    assert "t/a" in shelf.keys()
+    assert "t/a" in shelf.listed()
 
 
 def test_what_is_extra_on_disk_is_deleted_too(run: Run, shelf: Shelf, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_files_are_packed_on_their_way(run: Run, shelf: Shelf, tmp_path: Path) -
 def test_the_lease_keeps_others_out(run: Run, shelf: Shelf, tmp_path: Path) -> None:
     tree(tmp_path / "in", SMALL)
     assert run("copy", src="in", dst=shelf.at("t"), lock="fail")["status"] == "ok"
-    assert "t/.mig-lease" not in shelf.keys()
+    assert "t/.mig-lease" not in shelf.listed()
     record = {"job": "0" * 16, "nonce": "0" * 32, "epoch": 3, "host": "elsewhere", "boot_id": ""}
     record.update(namespaces="", pid=1, started=1, renewed_seq=0, ttl_ms=60000)
     shelf.put("t/.mig-lease", json.dumps(record).encode().ljust(511) + b"\n")
@@ -240,7 +240,7 @@ def test_keys_that_are_no_paths(run: Run, shelf: Shelf, tmp_path: Path) -> None:
     run("copy", src=shelf.at("t", keys="escape"), dst="escaped", include=["100*"])
     assert (tmp_path / "escaped" / "100%25").read_bytes() == b"percent"
     back = run("copy", src="escaped", dst=shelf.at("u", keys="escape"))
-    assert back["status"] == "ok" and "u/100%" in shelf.keys()
+    assert back["status"] == "ok" and "u/100%" in shelf.listed()
 
 
 WRONG = {"env": "WRONG"}
@@ -303,7 +303,7 @@ def test_a_cancel_leaves_no_upload(shelf: Shelf, tmp_path: Path) -> None:
         pass
     host.send({"op": "cancel", "id": 2, "target": 1})
     assert host.result(1)["status"] == "cancelled"
-    assert (shelf.uploads(), shelf.keys()) == ([], [])
+    assert (shelf.uploads(), shelf.listed()) == ([], [])
     host.finish()
 
 
@@ -317,5 +317,5 @@ def test_cleanup_gives_up_the_uploads_of_the_dead(run: Run, shelf: Shelf, tmp_pa
     host.kill()
     assert shelf.uploads() == ["f"]
     assert run("cleanup")["data"]["removed"] == 1
-    assert (shelf.uploads(), shelf.keys()) == ([], [])
+    assert (shelf.uploads(), shelf.listed()) == ([], [])
     assert run("cleanup")["data"]["removed"] == 0

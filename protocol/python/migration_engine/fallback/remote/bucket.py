@@ -304,10 +304,7 @@ def _completed(answer: Answer, body: bytes) -> str:
     """The version; a success whose body is a refusal is one."""
     told = parse_any(body)
     if told is not None and told.tag == "Error":
-        failure = refusal(answer, body)
-        if failure.class_ == "invalid":
-            failure.class_ = "transient"
-        raise failure
+        raise refusal(answer, body)
     return text_of(parse(body, "CompleteMultipartUploadResult"), "ETag")
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ATTEMPTS = 10
+_ATTEMPTS_GARBLED = 3
+"""What cannot be understood seldom mends itself."""
 _WAIT_LEAST_S, _WAIT_MOST_S = 0.1, 20.0
 _ASKED_MOST_S = 120.0
 """A service that asks for more patience is asked again all the same."""
@@ -32,7 +34,8 @@ def persist(job: "Job", once: Callable[[], T]) -> T:
         except Failure as failure:
             # A cancel closes connections; that is no failure of the service.
             job.step()
-            if not failure.passes or attempt == ATTEMPTS:
+            most = _ATTEMPTS_GARBLED if failure.class_ == "garbled" else ATTEMPTS
+            if not failure.passes or attempt >= most:
                 raise
             wait = min(random.uniform(_WAIT_LEAST_S, wait * 3), _WAIT_MOST_S)
             asked = min(failure.retry_after or 0.0, _ASKED_MOST_S)

@@ -122,10 +122,11 @@ class Answer:
         try:
             data = self._response.read(most)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            self.close()
+            self._wire.drop(self._line)
             raise failure_of(error, "the answer broke off") from error
         if not data and self._response.length:
-            self.close()
+            # The library takes what it has for the end.
+            self._wire.drop(self._line)
             raise Failure("transient", "the answer broke off")
         return data
 
@@ -176,7 +177,7 @@ class Wire:
             try:
                 response = self._roundtrip(line.made, request)
             except BaseException as error:
-                self._drop(line)
+                self.drop(line)
                 if isinstance(error, (OSError, http.client.HTTPException)):
                     raise failure_of(error, "the connection broke off") from error
                 raise
@@ -242,13 +243,14 @@ class Wire:
             return
         whole = response.isclosed() and not response.will_close
         if not whole or line.made.sock is None:
-            self._drop(line)
+            self.drop(line)
             return
         self._busy.remove(line)
         line.used = time.monotonic()
         self._idle.append(line)
 
-    def _drop(self, line: _Line) -> None:
+    def drop(self, line: _Line) -> None:
+        """A connection is of no use any more."""
         with contextlib.suppress(ValueError):
             self._busy.remove(line)
         line.made.close()
