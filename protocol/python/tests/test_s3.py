@@ -246,7 +246,7 @@ def test_keys_that_are_no_paths(run: Run, shelf: Shelf, tmp_path: Path) -> None:
 WRONG = {"env": "WRONG"}
 REFUSALS = [
     ("CREDENTIALS_REFUSED", {"access_key_id": WRONG, "secret_access_key": WRONG}),
-    ("CREDENTIALS_MISSING", {"access_key_id": WRONG}),
+    ("MISSING_FIELD", {"access_key_id": WRONG}),
     ("SECRET_UNRESOLVED", {"access_key_id": {"env": "NEVER_SET"}, "secret_access_key": WRONG}),
 ]
 

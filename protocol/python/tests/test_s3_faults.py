@@ -291,10 +291,12 @@ def test_keys_that_are_no_paths_are_refused_or_escaped(
 ) -> None:
     keys = ["../up", "a//b", "/lead", "dir/", "x/./y", "good", "50%", "n" * 256]
     store.things = {"t/" + key: Thing(key.encode()) for key in keys}
+    store.things["t/empty/"] = Thing(b"")
     got = run("copy", src=store.at("t"), dst="plain")
     assert got["metrics"]["items_failed"] == 6
+    assert (tmp_path / "plain" / "empty").is_dir()
     assert {one["code"] for one in got["failures"]} == {"NAME_REFUSED"}
-    assert sorted(p.name for p in (tmp_path / "plain").iterdir()) == ["50%", "good"]
+    assert sorted(p.name for p in (tmp_path / "plain").iterdir()) == ["50%", "empty", "good"]
     got = run("copy", src=store.at("t", keys="escape"), dst="escaped")
     assert got["metrics"]["items_failed"] == 1
     back = run("copy", src="escaped", dst=store.at("u", keys="escape"))
@@ -326,6 +328,18 @@ def test_http_is_read_by_ranges(run: Run, store: FakeStore, tmp_path: Path) -> N
     assert run("copy", src=url, dst="bad")["error"]["code"] == "VERIFY_MISMATCH"
     assert run("copy", src=store.url + "/bucket/no", dst="no")["error"]["code"] == "SRC_NOT_FOUND"
     assert run("copy", src="got", dst=url)["error"]["code"] == "UNSUPPORTED"
+
+
+def test_a_login_stays_with_its_host(run: Run, store: FakeStore, tmp_path: Path) -> None:
+    other = FakeStore()
+    other.things["f"] = Thing(b"x")
+    store.before = lambda request: request.answer(302, b"", {"Location": other.url + "/bucket/f"})
+    auth = {"user": {"env": "FAKE"}, "password": {"env": "FAKE"}}
+    where = {"url": store.url + "/bucket/f", "auth": auth}
+    assert run("copy", src=where, dst="f")["status"] == "ok"
+    assert {one.headers.get("authorization") for one in store.seen} == {"Basic ZmFrZTpmYWtl"}
+    assert {one.headers.get("authorization") for one in other.seen} == {None}
+    other.close()
 
 
 def test_nobody_listens(run: Run, store: FakeStore, tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ _KNOWN: Dict[str, Tuple[Tuple[str, ...], Tuple[str, ...]]] = {
         _S3_OPTIONS,
         ("access_key_id", "secret_access_key", "session_token", "sse_customer_key"),
     ),
-    "http": (("tls_ca", "tls_insecure"), ()),
-    "https": (("tls_ca", "tls_insecure"), ()),
+    "http": (("tls_ca", "tls_insecure"), ("user", "password", "bearer")),
+    "https": (("tls_ca", "tls_insecure"), ("user", "password", "bearer")),
 }
 """The schemes of this backend beside files: options and names in ``auth`` that each one knows."""
 
@@ -185,12 +185,14 @@ def location(value: Any, field: str) -> Where:
         raise f.invalid(field, "a path that is not empty and has no NUL")
     found = _SCHEME.match(name)
     if not found:
+        _check_known("file", auth, options, field)
         return name
     scheme: str = found.group(1).lower().decode("ascii")
     rest = name[found.end() :]
     if b"@" in rest.split(b"/", 1)[0]:
         raise f.invalid(field, "a URL without user or password; use auth with references")
     if scheme == "file":
+        _check_known(scheme, auth, options, field)
         return _file_path(rest, field)
     if scheme not in _KNOWN:
         raise _not_built(scheme, field)
@@ -215,16 +217,19 @@ def _not_built(scheme: str, field: str) -> Fault:
 
 
 def _check_known(scheme: str, auth: Mapping[str, Any], options: Options, field: str) -> None:
-    if options.imds:
+    if options.imds and scheme == "s3":
         message = "the machine's metadata service is not asked by this backend"
         hint = "install the binary, or give credentials in another way"
         raise Fault("UNSUPPORTED", message, field=field, hint=hint)
-    known_options, known_auth = _KNOWN[scheme]
+    known_options, known_auth = _KNOWN.get(scheme, ((), tuple(auth)))
     for name in options.named():
         if name not in known_options:
-            message = "the scheme %s does not know %s" % (scheme, name)
+            message = "%s locations know no %s" % (scheme, name)
             raise Fault("INVALID_FIELD", message, field=field)
     for name in auth:
+        if options.anonymous and name in known_auth[:3]:
+            message = "the location is anonymous and names auth.%s" % name
+            raise Fault("INVALID_FIELD", message, field=field)
         if name not in known_auth:
             message = "the scheme %s knows no such secret" % scheme
             told = "known are %s" % ", ".join(known_auth) if known_auth else None

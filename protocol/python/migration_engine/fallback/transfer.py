@@ -172,7 +172,7 @@ def _fill_from_far(
         return None
     staged.source = content.identity
     staged.digests, staged.ranges = digests.finish(), digests.ranges
-    return Attributes(content.status, {})
+    return content.attributes(rules.preserve)
 
 
 def _attributes_of(fd: int, status: os.stat_result, rules: Rules, source: Source) -> Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from typing import Any, Dict, FrozenSet, Iterator, Mapping, Optional
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional
 
 from ..compare import Item
 from ..copier import METHODS, names_of, rules_of
@@ -16,6 +16,7 @@ from ..lease import Lease, lock_of, patience_of
 from ..local import Entry, Source, inode, kind_of
 from ..location import Location
 from ..manifest import ManifestWriter, refuse_manifest_inside
+from ..metadata import Attributes
 from ..names import is_kept, path_fields
 from ..origin import Origin, Tree
 from ..publish import BATCH_ITEMS, Checkpoints
@@ -23,7 +24,7 @@ from ..remote.bucket import Put
 from ..remote.seen import Seen
 from ..roots import hold_to_identity
 from ..state import Begun, Content, Published, Root
-from .facts import status_of, told_of
+from .facts import OWN, named_of, status_of, told_of
 from .lease import ObjectCell
 from .leftovers import abandon_uploads
 from .overlap import refuse_far_overlap
@@ -60,7 +61,7 @@ class ObjectCopier:
         """The whole copy."""
         kind = kind_of(self._origin.status.st_mode)
         try:
-            refuse_far_overlap(self._origin, self._sink.store, kind == "directory")
+            refuse_far_overlap(self._origin, self._sink.store, self._dst.shown)
             self._prepare(kind)
             if kind == "directory":
                 self._tree()
@@ -280,10 +281,12 @@ class ObjectCopier:
         nonce = secrets.token_hex(8)
         over = None if judged.there is None else judged.there.version
 
-        def begin(status: os.stat_result, size: Optional[int]) -> Upload:
-            put = Put(over, {**told_of(status, self._preserve), "mig-write": nonce})
+        def begin(given: Attributes, size: Optional[int]) -> "tuple[Upload, List[str]]":
+            told, lost = self._told(given)
+            put = Put(over, {**told, "mig-write": nonce})
             whole = self._sink.whole(key)
-            return Upload(job, self._sink.bucket, whole, put, size, self._recorded(whole))
+            record = self._recorded(whole)
+            return Upload(job, self._sink.bucket, whole, put, size, record), lost
 
         def note(source: str, content: Content) -> None:
             if job.key is not None:
@@ -302,6 +305,17 @@ class ObjectCopier:
             raise
         self._read_back(item, key, sent)
         self._done(item, sent)
+
+    def _told(self, given: Attributes) -> "tuple[Dict[str, str], List[str]]":
+        """The metadata of an object, and what of its source is lost."""
+        told = told_of(given.status, self._preserve)
+        options = self._dst.options.metadata
+        reserved = {*OWN, *(name.lower() for name in options)}
+        kept, left = named_of(given.named, {**told, **options}, reserved)
+        lost = ["xattrs"] if (left or given.cut) and "xattrs" in self._preserve else []
+        if "acls" in self._preserve and given.has("acls"):
+            lost.append("acls")
+        return {**told, **kept}, lost
 
     def _recorded(self, key: str) -> Record:
         state, job = self._job.session.state, self._job

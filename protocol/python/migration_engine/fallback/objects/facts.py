@@ -8,12 +8,19 @@ import re
 import stat
 from typing import Container, Dict, Mapping
 
-from ..metadata import usual_mode
+from ..metadata import Attributes, usual_mode
 
 _TIME = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?\Z")
 _NUMBER = re.compile(r"[0-9]{1,10}\Z")
 _OCTAL = re.compile(r"[0-7]{1,7}\Z")
 _NANOS = 10**9
+OWN = ("mig-write", "mtime", "mode", "uid", "gid")
+"""Names of metadata that are the engine's own."""
+_USER = "user."
+_METADATA_BYTES_MAX = 2 << 10
+"""What every store holds: Amazon S3 takes 2 KiB of names and values."""
+_NAME = re.compile(r"[a-z0-9-]+\Z")
+_VALUE = re.compile(rb"(?:[!-~](?:[ -~]*[!-~])?)?\Z")
 
 
 def told_of(status: os.stat_result, preserve: Container[str]) -> Dict[str, str]:
@@ -27,6 +34,32 @@ def told_of(status: os.stat_result, preserve: Container[str]) -> Dict[str, str]:
     if "owner" in preserve:
         told["uid"], told["gid"] = str(status.st_uid), str(status.st_gid)
     return told
+
+
+def named_of(
+    named: Mapping[str, bytes], told: Dict[str, str], reserved: Container[str]
+) -> "tuple[Dict[str, str], bool]":
+    """Extended attributes as metadata beside ``told``, and whether some cannot be held."""
+    kept: Dict[str, str] = {}
+    room = _METADATA_BYTES_MAX - sum(len(k) + len(v) for k, v in told.items())
+    left = False
+    for name, value in sorted(named.items()):
+        if name.startswith("system."):
+            continue
+        short = name[len(_USER) :] if name.startswith(_USER) else ""
+        room -= len(short) + len(value)
+        fits = _NAME.match(short) and _VALUE.match(value) and short not in reserved and room >= 0
+        if fits:
+            kept[short] = value.decode("ascii")
+        else:
+            left, room = True, room + len(short) + len(value)
+    return kept, left
+
+
+def attributes_of(status: os.stat_result, metadata: Mapping[str, str]) -> Attributes:
+    """What an object stands for: its metadata beside our own are extended attributes."""
+    named = {_USER + k: v.encode("utf-8") for k, v in metadata.items() if k not in OWN}
+    return Attributes(status, named)
 
 
 def time_text(nanos: int) -> str:
@@ -54,7 +87,7 @@ def status_of(
     told = time_ns(metadata.get("mtime", ""))
     mtime = modified_ns if told is None else told
     mode = metadata.get("mode", "")
-    bits = int(mode, 8) & 0o7777 if _OCTAL.match(mode) else usual_mode(0o666)
+    bits = int(mode, 8) & 0o7777 if _OCTAL.match(mode) else 0o644
     uid, gid = metadata.get("uid", ""), metadata.get("gid", "")
     owner = int(uid) if _NUMBER.match(uid) else os.geteuid()
     group = int(gid) if _NUMBER.match(gid) else os.getegid()

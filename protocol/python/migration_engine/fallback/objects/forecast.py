@@ -32,6 +32,7 @@ class ObjectPlan:
         self._job = job
         self._params = params
         self._origin = origin
+        self._dst = dst
         self._selection = Selection(params["include"], params["exclude"])
         self._preserve = frozenset(params["preserve"]) - {"xattrs", "acls"}
         self._names = names_of(params)
@@ -43,7 +44,7 @@ class ObjectPlan:
         kind = kind_of(self._origin.status.st_mode)
         extra: Dict[str, Any] = {}
         try:
-            refuse_far_overlap(self._origin, self._sink.store, kind == "directory")
+            refuse_far_overlap(self._origin, self._sink.store, self._dst.shown)
             if kind == "directory":
                 extra = self._tree()
             else:

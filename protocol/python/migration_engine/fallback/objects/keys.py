@@ -1,20 +1,20 @@
 """How keys of a store stand for paths of items.
 
-Plain keys are paths as they are. With ``escape``, what no path can hold is written as ``%XX``, and
-``%`` as ``%25``: read back, the key is the same again.
+Plain keys are paths as they are. With ``escape``, what no name can hold is written as ``%XX``,
+``%`` as ``%25``, and a part without any bytes as ``%`` alone: read back, the key is the same again.
 """
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_to_bytes
 
 from ..faults import Fault
 from ..names import is_kept
 
 NAME_BYTES_MAX = 255
 KEY_BYTES_MAX = 1024
-_ESCAPE = re.compile(rb"%([0-9A-F]{2})")
-_BARE = re.compile(rb"%(?![0-9A-F]{2})")
+_BARE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def refused(why: str) -> Fault:
@@ -36,19 +36,13 @@ def path_of(key: str, escape: bool) -> bytes:
 
 
 def _escaped(key: str) -> bytes:
-    """Every part between two slashes a name; slashes that would leave one empty are escaped."""
-    path = b""
-    begun = b""
-    for index, part in enumerate(key.split("/")):
-        name = part.encode("utf-8").replace(b"%", b"%25").replace(b"\0", b"%00")
-        if name in (b".", b".."):
-            name = name.replace(b".", b"%2E")
-        if index and (not begun or not name):
-            begun += b"%2F" + name
-        else:
-            path += begun + b"/" if index else b""
-            begun = name
-    return path + begun
+    return b"/".join(_escaped_part(part.encode("utf-8")) for part in key.split("/"))
+
+
+def _escaped_part(part: bytes) -> bytes:
+    if part in (b".", b".."):
+        return part.replace(b".", b"%2E")
+    return part.replace(b"%", b"%25").replace(b"\0", b"%00") or b"%"
 
 
 def shown_of(key: str) -> bytes:
@@ -60,20 +54,22 @@ def key_of(path: bytes, escape: bool) -> str:
     """The key of an item's path below its root; ``NAME_REFUSED`` where there is none."""
     if is_kept(path.rpartition(b"/")[2]):
         raise refused("the name is kept for temporary files and leases")
-    exact = _unescaped(path) if escape else path
     try:
-        key = exact.decode("utf-8")
+        key = path.decode("utf-8")
     except UnicodeDecodeError:
         raise refused("keys are UTF-8, and the name is not") from None
-    if escape and _escaped(key) != path:
-        raise refused("the name is not the escaped form of a key")
-    return key
+    return "/".join(map(_unescaped, key.split("/"))) if escape else key
 
 
-def _unescaped(path: bytes) -> bytes:
-    if _BARE.search(path):
-        raise refused("the name is not the escaped form of a key")
-    return _ESCAPE.sub(lambda found: bytes([int(found.group(1), 16)]), path)
+def _unescaped(part: str) -> str:
+    if part == "%":
+        return ""
+    if _BARE.search(part):
+        raise refused("the name holds a % that no escape wrote")
+    try:
+        return unquote_to_bytes(part).decode("utf-8")
+    except UnicodeDecodeError:
+        raise refused("the name holds a % that no escape wrote") from None
 
 
 def joined(root: str, key: str) -> str:

@@ -7,7 +7,6 @@ import secrets
 import threading
 from typing import TYPE_CHECKING, Iterator, Optional
 
-from ..lease import LEASE_BYTES
 from ..location import Location, Options
 from ..names import LEASE_NAME
 from ..remote.bucket import Bucket, Put
@@ -17,6 +16,8 @@ from .keys import joined
 if TYPE_CHECKING:
     from ..job import Job
     from ..lease import Record
+
+_RECORD_BYTES_MAX = 64 << 10
 
 
 class ObjectCell:
@@ -47,7 +48,7 @@ class ObjectCell:
             self._version = self._data = None
             return None
         self._version = answer.headers.get("etag", "")
-        self._data = answer.rest(LEASE_BYTES)
+        self._data = answer.rest(_RECORD_BYTES_MAX)
         return self._data
 
     def swap(self, expected: Optional[bytes], new: Optional[bytes]) -> bool:

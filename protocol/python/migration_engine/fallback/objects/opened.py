@@ -95,7 +95,7 @@ class _Far:
         return self._content.identity
 
     def attributes(self, preserve: FrozenSet[str]) -> Attributes:
-        return Attributes(self._content.status, {})
+        return self._content.attributes(preserve)
 
     def chunks(self, most: int) -> Iterator[bytes]:
         return self._content.chunks(most)

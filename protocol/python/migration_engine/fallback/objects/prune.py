@@ -47,7 +47,7 @@ class ObjectPruner:
         try:
             for listed in self._sink.store.listed():
                 self._job.step()
-                if listed.fault is None and not self._is_kept(listed.path):
+                if listed.fault is None and not listed.marker and not self._is_kept(listed.path):
                     self._judge(listed, commit)
         except Fault as fault:
             self._failed(b"", fault)

@@ -6,14 +6,15 @@ import base64
 import hashlib
 import os
 import zlib
-from typing import TYPE_CHECKING, Iterator, Mapping, Optional, Protocol
+from typing import TYPE_CHECKING, FrozenSet, Iterator, Mapping, Optional, Protocol
 
 from ..faults import Fault
+from ..metadata import Attributes
 from ..remote.failures import Failure
 from ..remote.retry import ATTEMPTS, persist
 from ..remote.seen import Seen
 from ..remote.wire import Answer
-from .facts import status_of
+from .facts import attributes_of, status_of
 
 if TYPE_CHECKING:
     from ..job import Job
@@ -60,6 +61,11 @@ class Content:
         """As the status of a file."""
         seen = self._seen
         return status_of(seen.size or self._size, seen.version, seen.modified_ns, seen.metadata)
+
+    def attributes(self, preserve: FrozenSet[str]) -> Attributes:
+        """What it stands for beside content."""
+        metadata = self._seen.metadata if "xattrs" in preserve else {}
+        return attributes_of(self.status, metadata)
 
     @property
     def identity(self) -> str:

@@ -9,6 +9,7 @@ from ..coding import GzipPacker, GzipUnpacker
 from ..compare import Item
 from ..digest import LARGE_BYTES, ContentDigests
 from ..faults import Fault
+from ..metadata import Attributes
 from ..state import Content
 from ..transfer import ATTEMPTS, Rules
 from .opened import Opened, open_item
@@ -17,8 +18,11 @@ from .uploads import Upload
 if TYPE_CHECKING:
     from ..job import Job
 
-Begin = Callable[[os.stat_result, Optional[int]], Upload]
-"""Begins the object of a source of this status, of so many bytes where that is known."""
+Begin = Callable[[Attributes, Optional[int]], "tuple[Upload, List[str]]"]
+"""Begins the object of a source with these attributes, of so many bytes where that is known.
+
+Told with it is what the object cannot hold.
+"""
 Note = Callable[[str, Content], None]
 """Hears of the source's state and the content just before the object is shown."""
 
@@ -73,7 +77,7 @@ class _Sending:
     def _made(self, opened: Opened, begin: Begin, note: Note) -> Optional[Sent]:
         status = opened.status
         given = opened.attributes(self._rules.preserve)
-        upload = begin(status, None if self._coded else status.st_size)
+        upload, lost = begin(given, None if self._coded else status.st_size)
         try:
             size = self._pour(opened, upload)
             if not opened.unchanged(size):
@@ -93,8 +97,7 @@ class _Sending:
         except BaseException:
             upload.abort()
             raise
-        lost = [kind for kind in ("xattrs", "acls") if kind in self._rules.preserve]
-        return Sent(version, content, status, [kind for kind in lost if given.has(kind)])
+        return Sent(version, content, status, lost)
 
     def _pour(self, opened: Opened, upload: Upload) -> int:
         """Sends the content; the bytes of the source."""

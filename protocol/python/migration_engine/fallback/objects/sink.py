@@ -98,7 +98,8 @@ class Sink:
             return False
         if self._by_digest:
             return True
-        return time_ns(there.metadata.get("mtime", "")) == item.status.st_mtime_ns
+        told = time_ns(there.metadata.get("mtime", ""))
+        return (there.modified_ns if told is None else told) == item.status.st_mtime_ns
 
     def _update(self, item: Item, key: str, there: Seen) -> Judged:
         wanted: List[str] = [self._algorithm] if self._lists and self._algorithm else []

@@ -12,7 +12,7 @@ from ..remote.seen import Seen
 from ..remote.web import Page as WebPage
 from ..remote.wire import Answer
 from .keys import path_of as item_path_of
-from .keys import refused, shown_of
+from .keys import shown_of
 from .reading import Content, Far
 
 if TYPE_CHECKING:
@@ -66,12 +66,16 @@ class Elsewhere:
 
 
 class Listed(NamedTuple):
-    """Something of a listing: a key below the root, and its path, or why it has none."""
+    """Something of a listing: a key below the root, and its path, or why it has none.
+
+    A ``marker`` is what other tools leave where a directory is meant.
+    """
 
     key: str
     path: bytes
     found: Object
     fault: Optional[Fault] = None
+    marker: bool = False
 
 
 class Store(Protocol):
@@ -128,12 +132,9 @@ class BucketStore:
             seen = self.look("")
             if seen is not None:
                 return "file", seen
-        if self.bucket.root and not self._page(None).objects:
+        if not self._page(None).objects:
             message, shown = "the source does not exist", self._location.shown
             raise Fault("SRC_NOT_FOUND", message, path=shown)
-        if not self.bucket.root:
-            # A bucket that is not there must not pass for an empty one.
-            self._page(None)
         return "directory", None
 
     @property
@@ -153,17 +154,17 @@ class BucketStore:
             page = self._page(next_)
             for found in page.objects:
                 key = found.key[len(self._prefix) :]
-                if key or found.size:
+                if key:
                     yield self._one(key, found)
             next_ = page.next
             if next_ is None:
                 return
 
     def _one(self, key: str, found: Object) -> Listed:
-        if not key:
-            return Listed(key, b"/", found, refused("the key is no path of an item"))
+        marker = key.endswith("/") and not found.size
         try:
-            return Listed(key, item_path_of(key, self.escape), found)
+            path = item_path_of(key[:-1] if marker else key, self.escape)
+            return Listed(key, path, found, marker=marker)
         except Fault as fault:
             return Listed(key, shown_of(key), found, fault)
 

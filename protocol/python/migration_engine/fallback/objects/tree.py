@@ -50,7 +50,9 @@ class FarWalk:
             if self._selection.takes(listed.path):
                 yield Entry("failed", listed.path, name, "", None, -1, listed.fault)
             return
-        yield from self._go(above)
+        yield from self._go(listed.path if listed.marker else above)
+        if listed.marker:
+            return
         level = self._stack[-1]
         if level.excluded or self._selection.excluded(listed.path, name):
             return

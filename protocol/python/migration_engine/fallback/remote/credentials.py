@@ -85,6 +85,10 @@ def keys_of(location: Location, profile: Profile) -> Optional[Keys]:
         return None
     auth = {name: resolve(one, name) for name, one in location.auth.items() if name in AUTH}
     if auth:
+        for name in AUTH[:2]:
+            if name not in auth:
+                message = "auth names a part of an access key without %s" % name
+                raise Fault("MISSING_FIELD", message, field="auth.%s" % name)
         return _told(auth, AUTH, "auth")
     if location.options.profile is None and os.environ.get(_VARIABLES[0]):
         return _told(os.environ, _VARIABLES, "the environment")

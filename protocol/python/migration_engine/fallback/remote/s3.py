@@ -167,13 +167,15 @@ class Service:
         if reference is None:
             return None
         told = resolve(reference, "sse_customer_key")
-        try:
-            key = base64.b64decode(told, validate=True)
-        except ValueError:
-            key = b""
+        key = told.encode("ascii")
         if len(key) != 32:
-            message = "sse_customer_key is no base64 of 32 bytes"
-            raise Fault("SECRET_UNRESOLVED", message)
+            try:
+                key = base64.b64decode(told, validate=True)
+            except ValueError:
+                key = b""
+        if len(key) != 32:
+            message = "sse_customer_key is neither 32 bytes nor the base64 of 32 bytes"
+            raise Fault("INVALID_FIELD", message, field="auth")
         return key
 
     @property

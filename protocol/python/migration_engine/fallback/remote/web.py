@@ -11,6 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from ..faults import Fault
 from ..location import Location
 from .bucket import http_date_ns
+from .credentials import resolve
 from .failures import Failure
 from .retry import persist
 from .s3 import class_of_status
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _REDIRECTS_MAX = 5
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DIGESTS = {"sha-256": "sha256", "md5": "md5"}
 # Digest: sha-256=…, and Repr-Digest: sha-256=:…:
 _DIGEST = re.compile(r"\s*([A-Za-z0-9-]+)=:?([A-Za-z0-9+/=]+?):?\s*\Z")
@@ -38,7 +40,8 @@ class Page:
         self._job = job
         self._trust = Trust(location.options.tls_ca, location.options.tls_insecure)
         self._wires: Dict[Address, Wire] = {}
-        self._address(self.url)
+        self._home = self._address(self.url)
+        self._login = _login(location, self._home)
 
     @staticmethod
     def _address(url: str) -> Address:
@@ -84,7 +87,10 @@ class Page:
     def _send(self, method: str, headers: Dict[str, str]) -> Answer:
         url = self.url
         for _ in range(_REDIRECTS_MAX + 1):
-            answer = self._wire(url).exchange(Request(method, _target(url), headers))
+            wire = self._wire(url)
+            # A login is for its own host alone, whoever sends on to another one.
+            login = self._login if wire.address == self._home else {}
+            answer = wire.exchange(Request(method, _target(url), {**headers, **login}))
             if 200 <= answer.status < 300:
                 return answer
             to = answer.headers.get("location")
@@ -116,6 +122,23 @@ class Page:
         """Ends the connections."""
         for wire in self._wires.values():
             wire.close()
+
+
+def _login(location: Location, home: Address) -> Dict[str, str]:
+    """The field that the location's ``auth`` asks for."""
+    auth = {name: resolve(one, name) for name, one in location.auth.items()}
+    if not auth:
+        return {}
+    if home.scheme == "http" and home.host not in _LOOPBACK:
+        message = "the login would go in the clear to another machine"
+        raise Fault("INVALID_FIELD", message, field="auth")
+    if set(auth) == {"bearer"}:
+        return {"authorization": "Bearer " + auth["bearer"]}
+    if set(auth) != {"user", "password"}:
+        message = "a web server takes user and password, or bearer"
+        raise Fault("INVALID_FIELD", message, field="auth")
+    pair = "%s:%s" % (auth["user"], auth["password"])
+    return {"authorization": "Basic " + base64.b64encode(pair.encode("ascii")).decode("ascii")}
 
 
 def _target(url: str) -> str:
