@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import migration_engine
 from migration_engine.fallback.faults import Fault
 from migration_engine.fallback.location import Location, location
 from migration_engine.fallback.objects import facts, keys
@@ -17,6 +18,7 @@ from migration_engine.fallback.remote.failures import Failure
 from migration_engine.fallback.remote.sigv4 import EMPTY, Keys, Signed, sign
 from migration_engine.fallback.remote.wire import Address
 from migration_engine.fallback.remote.xml import parse
+from migration_engine.paths import to_wire
 
 EXAMPLE = Keys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 WHEN = datetime(2013, 5, 24, tzinfo=timezone.utc)
@@ -146,3 +148,18 @@ def test_endpoints() -> None:
             Address.parse(bad)
         assert caught.value.code == "INVALID_FIELD"
         assert "u:p" not in caught.value.message
+
+
+def test_the_hosts_helper_says_what_the_wire_takes() -> None:
+    secret = {"env": "KEY"}
+    made = migration_engine.location("s3://b/k", region="r", auth={"secret_access_key": secret})
+    assert to_wire(made) == {
+        "url": "s3://b/k",
+        "region": "r",
+        "auth": {"secret_access_key": secret},
+    }
+    told = location(to_wire(made), "src")
+    assert isinstance(told, Location)
+    assert (told.scheme, told.path, told.options.region) == ("s3", b"b/k", "r")
+    known = set(migration_engine.LocationOptions.__annotations__) - {"auth"}
+    assert known == set(told.options._fields)
