@@ -117,6 +117,7 @@ class Job:
         self._cut: List[Callable[[], None]] = []
         self.bytes = 0
         self.bytes_seen = 0
+        self.bytes_wire = 0
         self.bytes_total: Optional[int] = None
         self.items_ok = 0
         self.items_failed = 0
@@ -409,7 +410,7 @@ class Job:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "bytes": self.bytes,
-            "bytes_wire": 0,
+            "bytes_wire": self.bytes_wire,
             "items_ok": self.items_ok,
             "items_failed": self.items_failed,
             "items_skipped": self.items_skipped,

@@ -55,8 +55,8 @@ class Sink:
     def root_key(self) -> str:
         """The key of a single item: the root itself."""
         if not self.bucket.root:
-            message = "a bucket is no item: give a key, or a slash at the end"
-            raise Fault("INVALID_FIELD", message, field="dst")
+            hint = "give a key, or a slash at the end"
+            raise Fault("DST_TYPE", "a bucket is no item", hint=hint)
         joined("", self.bucket.root)
         return ""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import calendar
 import contextlib
 import email.utils
-import mimetypes
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import unquote_plus
@@ -14,6 +13,7 @@ from xml.etree.ElementTree import Element
 from ..faults import Fault
 from ..location import Location
 from .failures import Failure
+from .media import type_of
 from .s3 import REFUSAL_BYTES_MAX, Call, Service, checksum_fields, crc32_text, refusal
 from .sigv4 import encode
 from .wire import Answer
@@ -30,7 +30,6 @@ OBJECT_BYTES_MAX = PARTS_MAX * PART_BYTES_MAX
 KEY_BYTES_MAX = 1024
 _PAGE_BYTES_MAX = 16 << 20
 _META = "x-amz-meta-"
-_TYPES = mimetypes.MimeTypes()
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 
 
@@ -150,10 +149,9 @@ class Bucket:
     def fields(self, key: str, put: Put) -> Dict[str, str]:
         """Fields of a request that makes an object, beside its condition."""
         options = self.options
-        guessed = _TYPES.guess_type("/" + key.rpartition("/")[2])[0]
         fields: Dict[str, str] = self.service.customer_fields()
         for name, value in (
-            ("content-type", options.content_type or guessed or "application/octet-stream"),
+            ("content-type", options.content_type or type_of(key)),
             ("content-encoding", options.content_encoding),
             ("cache-control", options.cache_control),
             ("x-amz-storage-class", options.storage_class),

@@ -22,6 +22,7 @@ _CODES: Dict[str, str] = {
     "timeout": "REMOTE_TIMEOUT",
     "transient": "REMOTE_UNAVAILABLE",
     "unreachable": "REMOTE_UNAVAILABLE",
+    "unknown_host": "REMOTE_UNAVAILABLE",
     "expired": "CREDENTIALS_EXPIRED",
     "refused": "CREDENTIALS_REFUSED",
     "clock": "CLOCK_SKEW",

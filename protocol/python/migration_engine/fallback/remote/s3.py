@@ -140,8 +140,7 @@ class Service:
         asked = asked or os.environ.get("AWS_DEFAULT_REGION") or profile.fields.get("region")
         self._may_learn = options.region is None
         self.region = asked or _REGION_DEFAULT
-        told = options.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3")
-        self._endpoint = told or os.environ.get("AWS_ENDPOINT_URL")
+        self._endpoint = options.endpoint
         self._secret_key = self._customer_key()
         self.wire = self._open()
 

@@ -128,6 +128,7 @@ class Answer:
             # The library takes what it has for the end.
             self._wire.drop(self._line)
             raise Failure("transient", "the answer broke off")
+        self._wire.passed(len(data))
         return data
 
     def rest(self, most: int) -> bytes:
@@ -198,6 +199,7 @@ class Wire:
             view = memoryview(request.body)
             while view:
                 made.send(view[:_SLICE_BYTES])
+                self.passed(len(view[:_SLICE_BYTES]))
                 view = view[_SLICE_BYTES:]
         except (BrokenPipeError, ConnectionResetError):
             # A service that refuses early says why, if that still comes through.
@@ -230,12 +232,21 @@ class Wire:
         except ssl.SSLError as error:
             made.close()
             raise Failure("tls", str(error.reason or error)) from error
+        except socket.gaierror as error:
+            made.close()
+            passes = error.errno == socket.EAI_AGAIN
+            message = "the name %s is not known" % address.host
+            raise Failure("unreachable" if passes else "unknown_host", message) from error
         except OSError as error:
             made.close()
             raise Failure("unreachable", "failed to connect", errno=error.errno) from error
         made.sock.settimeout(READ_S)
         made.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
+
+    def passed(self, count: int) -> None:
+        """Bytes of a body went one way or the other."""
+        self._job.bytes_wire += count
 
     def done(self, line: _Line, response: http.client.HTTPResponse) -> None:
         """An answer is not read any more."""
