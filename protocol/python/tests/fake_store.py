@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import ssl
 import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,7 +79,8 @@ Hook = Callable[[Request], bool]
 class FakeStore:
     """Objects of one bucket, and the requests that came."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Optional[str] = None) -> None:
+        """``certificate`` names a file with a key and its certificate, for TLS."""
         self.things: Dict[str, Thing] = {}
         self.parts: Dict[str, Dict[int, bytes]] = {}
         self.seen: List[Request] = []
@@ -86,6 +88,12 @@ class FakeStore:
         self.after: Hook = lambda request: False
         self.page = 1000
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._scheme = "http"
+        if certificate is not None:
+            self._scheme = "https"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         self._server.store = self  # type: ignore[attr-defined]
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -93,7 +101,7 @@ class FakeStore:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return "http://127.0.0.1:%d" % self._server.server_port
+        return "%s://127.0.0.1:%d" % (self._scheme, self._server.server_port)
 
     def at(self, key: str = "", **more: Any) -> Dict[str, Any]:
         """A location in it."""

@@ -1,5 +1,6 @@
 """The fallback and a store that fails on purpose: one test for each way to be wrong."""
 
+import subprocess
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
@@ -340,6 +341,40 @@ def test_a_login_stays_with_its_host(run: Run, store: FakeStore, tmp_path: Path)
     assert {one.headers.get("authorization") for one in store.seen} == {"Basic ZmFrZTpmYWtl"}
     assert {one.headers.get("authorization") for one in other.seen} == {None}
     other.close()
+
+
+def certificate(path: Path, name: str) -> str:
+    asked = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test"
+    arguments = ["-addext", "subjectAltName=" + name, "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(
+        ["openssl", *asked.split(), *arguments], cwd=path, check=True, stderr=subprocess.DEVNULL
+    )
+    (path / "both.pem").write_text((path / "key.pem").read_text() + (path / "cert.pem").read_text())
+    return str(path / "both.pem")
+
+
+def test_certificates_are_verified(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(content(PART + 1))
+    for number, name in enumerate(("IP:127.0.0.1", "DNS:elsewhere.example")):
+        (tmp_path / str(number)).mkdir()
+        store = FakeStore(certificate(tmp_path / str(number), name))
+        trusted = str(tmp_path / str(number) / "cert.pem")
+        assert run("copy", src="f", dst=store.at("f"))["error"]["code"] == "TLS_REFUSED"
+        assert store.seen == []
+        sent = run("copy", src="f", dst=store.at("f", tls_ca=trusted))
+        assert sent["status"] == ("failed" if number else "ok")
+        if not number:
+            # The checksum, which is signed, stands for the bytes.
+            puts = [one for one in store.seen if one.method == "PUT"]
+            assert {one.headers["x-amz-content-sha256"] for one in puts} == {"UNSIGNED-PAYLOAD"}
+            assert all("x-amz-checksum-crc32" in one.headers["authorization"] for one in puts)
+        blind = run("copy", src="f", dst=store.at("g", tls_insecure=True))
+        assert blind["status"] == "ok" and "tls_insecure" in blind["advice"][0]
+        read = run(
+            "copy", src={"url": store.url + "/bucket/g", "tls_ca": trusted}, dst="g%d" % number
+        )
+        assert read["status"] == ("failed" if number else "ok")
+        store.close()
 
 
 def test_nobody_listens(run: Run, store: FakeStore, tmp_path: Path) -> None:

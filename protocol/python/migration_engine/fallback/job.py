@@ -135,6 +135,7 @@ class Job:
         self.losses = Losses()
         self.prior_attempts: List[str] = []
         self.resume_token: Optional[str] = None
+        self.advice: List[str] = []
         self.roots_noted = False
         self.children: List["Job"] = []
         self.fault: Optional[Fault] = None
@@ -329,6 +330,11 @@ class Job:
         if "at" in wire:
             line["at"] = wire["at"]
         self.session.emit("warning", line)
+
+    def advise(self, text: str) -> None:
+        """Something that the result says to its reader, once."""
+        if text not in self.advice:
+            self.advice.append(text)
 
     def log(self, message: str) -> None:
         """A line of the log, for hosts that ask for it."""

@@ -169,6 +169,9 @@ class Wire:
         self._idle: List[_Line] = []
         self._busy: List[_Line] = []
         job.on_cancel(self._cut)
+        if trust.insecure and address.scheme == "https":
+            told = "tls_insecure: anybody could have answered as %s; give its authority as tls_ca"
+            job.advise(told % address.host)
 
     def exchange(self, request: Request) -> Answer:
         """Sends one request; the answer, whatever its status."""
