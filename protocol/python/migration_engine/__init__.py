@@ -29,6 +29,7 @@ from .errors import (
     TransientError,
 )
 from .job import Job
+from .locations import LocationOptions, location
 from .messages import (
     BatchData,
     ChecksumData,
@@ -82,6 +83,7 @@ __all__ = [
     "Job",
     "JobInfo",
     "Limits",
+    "LocationOptions",
     "Loss",
     "Metrics",
     "MigrationError",
@@ -97,6 +99,7 @@ __all__ = [
     "VerifyData",
     "WirePath",
     "__version__",
+    "location",
 ]
 
 

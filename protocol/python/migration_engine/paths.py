@@ -13,7 +13,7 @@ Location = Union[AnyPath, Mapping[str, Any]]
 def to_wire(path: Location) -> Union[str, Dict[str, Any]]:
     """A path as the wire takes it: text where it is UTF-8, otherwise its exact bytes.
 
-    A mapping (``{"url": …, "auth": {…}}``) passes as it is.
+    A mapping passes as it is; :func:`migration_engine.location` makes one.
     """
     if isinstance(path, Mapping):
         return dict(path)

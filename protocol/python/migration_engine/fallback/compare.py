@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional
 from .coding import Caps, GzipUnpacker
 from .digest import Digests
 from .faults import Fault, destination_fault
-from .local import Source, identity, kind_of, open_source_file, read_chunks
+from .local import Source, content_of, identity, kind_of
 from .state import Content
 
 if TYPE_CHECKING:
     from .job import Job
 
 _CHUNK_BYTES = 1 << 20
-_PROOF = "sha256"
+PROOF = "sha256"
 """By which two contents are the same."""
 
 
@@ -37,6 +37,12 @@ class Item(NamedTuple):
     def size(self) -> int:
         """Bytes of its content at the source."""
         return self.status.st_size if self.kind == "file" else 0
+
+    @property
+    def identity(self) -> str:
+        """Which state of it was seen."""
+        far = self.source.far
+        return identity(self.status) if far is None else far.identity
 
 
 class Decision(NamedTuple):
@@ -137,11 +143,11 @@ class Comparer:
     def _same_content(self, dir_fd: int, name: bytes, item: Item) -> Optional[Content]:
         """What stands there, if it is the content of ``item``."""
         algorithm = None if self._listing is None else self._listing.algorithm
-        there = self._read(dir_fd, name, item, [_PROOF, *filter(None, [algorithm])])
+        there = self._read(dir_fd, name, item, [PROOF, *filter(None, [algorithm])])
         if there is None:
             return None
-        mine = _read(self._job, item.source, [_PROOF], self._job.read)
-        if there.digests[_PROOF] != mine.digests[_PROOF]:
+        mine = read_content(self._job, item.source, [PROOF], self._job.read)
+        if there.digests[PROOF] != mine.digests[PROOF]:
             return None
         return there._replace(digests={k: v for k, v in there.digests.items() if k == algorithm})
 
@@ -165,7 +171,7 @@ class Comparer:
         """The plain bytes that stand there; what cannot be read, or is damaged, is ``None``."""
         theirs = Source(dir_fd, name, item.source.path, packed=self._packs)
         try:
-            return _read(self._job, theirs, algorithms, self._job.pay)
+            return read_content(self._job, theirs, algorithms, self._job.pay)
         except Fault:
             return None
 
@@ -175,22 +181,18 @@ def _special(status: os.stat_result) -> "tuple[int, int]":
     return stat.S_IFMT(status.st_mode), status.st_rdev if device else 0
 
 
-def _read(
+def read_content(
     job: "Job", source: Source, algorithms: List[str], read: Callable[[int], None]
 ) -> Content:
     """The plain bytes and their digests."""
-    fd = open_source_file(source.name, source.dir_fd, source.path)
-    try:
-        digests, size = Digests(algorithms), 0
-        unpacker = GzipUnpacker(Caps()) if source.packed else None
-        for data in read_chunks(fd, _CHUNK_BYTES, source.path):
-            read(len(data))
-            for plain in [data] if unpacker is None else unpacker.feed(data):
-                size += len(plain)
-                with job.timed("hash_ms"):
-                    digests.update(plain)
-        if unpacker is not None:
-            unpacker.finish()
-        return Content(size, digests.hex(), [])
-    finally:
-        os.close(fd)
+    digests, size = Digests(algorithms), 0
+    unpacker = GzipUnpacker(Caps()) if source.packed else None
+    for data in content_of(source, _CHUNK_BYTES):
+        read(len(data))
+        for plain in [data] if unpacker is None else unpacker.feed(data):
+            size += len(plain)
+            with job.timed("hash_ms"):
+                digests.update(plain)
+    if unpacker is not None:
+        unpacker.finish()
+    return Content(size, digests.hex(), [])

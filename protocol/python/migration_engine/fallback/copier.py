@@ -12,26 +12,16 @@ from .digest import LARGE_BYTES
 from .faults import ENDS_JOB, Fault, source_fault
 from .glob import Selection
 from .job import Job, Outcome
-from .lease import LOCK_TIMEOUT_MS, Lease, lock_of
+from .lease import Lease, lock_of, patience_of
 from .leftovers import remove_leftovers
 from .links import First, Links, content_of
-from .local import (
-    Directory,
-    Entry,
-    Source,
-    Walk,
-    base_name,
-    identity,
-    kind_of,
-    make_directories,
-    mark,
-    open_source_directory,
-)
+from .local import Directory, Entry, Source, identity, kind_of, make_directories, mark
 from .manifest import ManifestWriter, refuse_manifest_inside
 from .metadata import Attributes, apply_attributes, read_attributes
 from .mirror import Mirror
 from .names import is_kept, is_temporary, path_fields
-from .prune import Names, Pruner, Removing
+from .origin import Origin, Tree
+from .prune import Names, Pruner, Removing, expected_of
 from .publish import Publisher, Staged, own_record
 from .roots import hold_to
 from .state import Content, Published, Root
@@ -42,12 +32,12 @@ METHODS = {"directory": "batches"}
 
 
 class Copier:
-    """One copy from ``params``, of ``src`` with ``status`` to ``dst``."""
+    """One copy from ``params``, of ``origin`` to ``dst``."""
 
-    def __init__(self, job: Job, params: Mapping[str, Any], dst: bytes) -> None:
+    def __init__(self, job: Job, params: Mapping[str, Any], origin: Origin, dst: bytes) -> None:
         self._job = job
         self._params = params
-        self._src: bytes = params["src"]
+        self._origin = origin
         self._dst = dst
         self._follow = params["symlinks"] == "follow"
         self._on_exists: str = params["on_exists"]
@@ -68,13 +58,14 @@ class Copier:
         self._deleted = 0
         self._digests: Dict[str, str] = {}
 
-    def run(self, status: os.stat_result) -> Outcome:
+    def run(self) -> Outcome:
         """The whole copy."""
+        status = self._origin.status
         kind = kind_of(status.st_mode)
         self._prepare(kind)
         try:
             if kind == "directory":
-                self._tree(status)
+                self._tree()
             else:
                 self._single(kind, status)
         except BaseException:
@@ -98,7 +89,8 @@ class Copier:
         roots = [Root(self._dst if tree else os.path.dirname(self._dst) or b".", tree)]
         manifest: Optional[bytes] = params["manifest"]
         if manifest is not None:
-            refuse_manifest_inside(manifest, (self._src, self._dst))
+            local = self._origin.local
+            refuse_manifest_inside(manifest, (self._dst,) if local is None else (local, self._dst))
             roots.append(Root(os.path.dirname(manifest) or b".", False))
         job.session.note_roots(job, roots)
         for name in job.prior_attempts:
@@ -152,32 +144,29 @@ class Copier:
             parent.drop()
         self._job.items_total = 1
         self._job.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else 0
-        src = os.path.realpath(self._src) if self._follow else self._src
-        shown = base_name(self._src) or self._src
+        source = self._origin.single(self._follow)
+        shown = source.path
         packed = self._names.unpack and self._names.stored(shown, False) != shown
-        source = Source(None, src, shown, packed)
+        source = source._replace(packed=packed)
         self._item(Item(source, kind, status, name, alone=True), self._root)
         self._finish()
 
     # A tree.
 
-    def _tree(self, status: os.stat_result) -> None:
-        src_fd = open_source_directory(self._src)
-        try:
-            hold_to(self._job, "source", src_fd)
+    def _tree(self) -> None:
+        with self._origin.tree() as tree:
+            tree.hold()
             self._root, touched = make_directories(self._dst)
             for parent in touched:
                 self._publisher.touch(parent)
                 parent.drop()
             hold_to(self._job, "destination", self._root.fd)
-            given = self._attributes(src_fd, status, self._dst)
+            given = self._attributes(tree.fd, self._origin.status, self._dst)
             owns = bool(touched) or self._owns_directories()
             with self._leased(self._root, given if owns else None):
-                self._walk(src_fd, self._root, bool(touched), given)
+                self._walk(tree, self._root, bool(touched), given)
                 if self._params["delete"]:
-                    self._delete(src_fd, self._root)
-        finally:
-            os.close(src_fd)
+                    self._delete(tree, self._root)
 
     @contextlib.contextmanager
     def _leased(self, root: Directory, given: Optional[Attributes]) -> Iterator[None]:
@@ -185,14 +174,11 @@ class Copier:
 
         The record of the lease is a name in the root, so that its end is a change of the root.
         """
-        lock = lock_of(self._params)
-        if lock == "none":
+        if lock_of(self._params) == "none":
             yield
             return
-        timeout: Optional[int] = self._params["lock_timeout"]
-        patience = LOCK_TIMEOUT_MS if timeout is None else timeout
         self._job.phase = "lock"
-        lease = Lease.take(self._job, root.fd, patience if lock == "wait" else None)
+        lease = Lease.take(self._job, root.fd, patience_of(self._params))
         self._job.phase = "transfer"
         self._publisher.lease = lease
         try:
@@ -206,11 +192,11 @@ class Copier:
                 if self._durable:
                     os.fsync(root.fd)
 
-    def _walk(self, src_fd: int, root: Directory, made: bool, given: Attributes) -> None:
+    def _walk(self, tree: Tree, root: Directory, made: bool, given: Optional[Attributes]) -> None:
         mirror = Mirror(self._job, self._publisher, self._preserve, self._owns_directories())
         mirror.begin(root.hold(), made, self._dst, given)
         try:
-            for entry in Walk(src_fd, self._selection, self._follow):
+            for entry in tree.walk(self._selection, self._follow):
                 self._visit(entry, mirror)
             mirror.leave()
         finally:
@@ -220,7 +206,12 @@ class Copier:
     def _owns_directories(self) -> bool:
         return self._on_exists in ("replace", "update") or bool(self._job.prior_attempts)
 
-    def _attributes(self, fd: int, status: os.stat_result, path: bytes) -> Attributes:
+    def _attributes(
+        self, fd: Optional[int], status: os.stat_result, path: bytes
+    ) -> Optional[Attributes]:
+        """Those of a directory; ``None`` for one that keys only imply."""
+        if fd is None or fd < 0:
+            return None
         try:
             return read_attributes(fd, status, self._preserve)
         except OSError as error:
@@ -250,25 +241,27 @@ class Copier:
         is_file = entry.kind == "file"
         stored = self._names.stored(name, not is_file)
         packed = self._names.unpack and stored != name
-        source = Source(entry.fd, entry.name, entry.path, packed)
+        fd = None if entry.far is not None else entry.fd
+        source = Source(fd, entry.name, entry.path, packed, entry.far)
         target = above + slash + stored
         return Item(source, entry.kind, entry.st, target, alone=entry.followed)
 
     # What is extra.
 
-    def _delete(self, src_fd: int, root: Directory) -> None:
+    def _delete(self, tree: Tree, root: Directory) -> None:
         job = self._job
         if self._is_incomplete():
             return
         job.phase = "delete"
-        counted = Pruner(job, self._selection, self._names).run(src_fd, root.fd)
+        there = expected_of(job, tree, self._names)
+        counted = Pruner(job, self._selection, self._names).run(there, root.fd)
         if self._is_incomplete():
             return
         counted.check(self._params["max_delete"], job.items_done, job.items_new)
         if counted.gone:
             removing = Removing(self._durable, self._publisher.commit, self._dress)
             pruner = Pruner(job, self._selection, self._names, removing=removing)
-            self._deleted = pruner.run(src_fd, root.fd).gone
+            self._deleted = pruner.run(there, root.fd).gone
 
     def _is_incomplete(self) -> bool:
         """Whether something failed, so that absence proves nothing. Says so."""
@@ -325,7 +318,7 @@ class Copier:
     def _stage(self, item: Item, directory: Directory) -> Optional[Staged]:
         name = os.path.basename(item.target)
         record = self._record(item, directory, name)
-        if record is not None and record.source == identity(item.status):
+        if record is not None and record.source == item.identity:
             first = First(item, b"", record.mark, record.content)
             counts = self._links.stands(item, first)
             content = record.content

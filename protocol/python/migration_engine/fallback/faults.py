@@ -47,6 +47,16 @@ ENDS_JOB = (
     "DST_READ_ONLY",
     "NO_ATOMIC_NOREPLACE",
     "LEASE_LOST",
+    "SECRET_UNRESOLVED",
+    "CREDENTIALS_MISSING",
+    "CREDENTIALS_REFUSED",
+    "CREDENTIALS_EXPIRED",
+    "CLOCK_SKEW",
+    "BUCKET_NOT_FOUND",
+    "REGION_WRONG",
+    "TLS_REFUSED",
+    "REDIRECT_REFUSED",
+    "REMOTE_UNAVAILABLE",
 )
 
 
@@ -123,7 +133,8 @@ class Fault(Exception):
 
 
 def _causes(error: OSError) -> List[Dict[str, Any]]:
-    cause: Dict[str, Any] = {"message": printable((error.strerror or str(error)).lower())}
+    told = error.strerror.lower() if error.strerror else str(error)
+    cause: Dict[str, Any] = {"message": printable(told)}
     if error.errno is not None:
         cause["errno"] = error.errno
     return [cause]

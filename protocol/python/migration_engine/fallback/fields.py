@@ -6,11 +6,8 @@ A check takes the raw value and the field's dotted name; it returns the parsed v
 
 from __future__ import annotations
 
-import base64
-import binascii
 import difflib
 import re
-import urllib.parse
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 from .faults import Fault
@@ -34,8 +31,6 @@ _SIZE_UNITS = {
 }
 _TIME_UNITS = {"": 1, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _NUMBER = re.compile(r"\s*([0-9]+)(?:\.([0-9]{0,9}))?\s*([A-Za-z]*)\s*\Z")
-_SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SECRET_KINDS = ("env", "file", "fd", "command")
 
 
 class Field(NamedTuple):
@@ -238,66 +233,6 @@ def _exact(value: str, units: Mapping[str, int], field: str) -> int:
     if scaled % power:
         raise invalid(field, "a whole number of the smallest unit")
     return scaled // power
-
-
-def local_path(value: Any, field: str) -> bytes:
-    """A location on this machine, as bytes; URLs of other schemes are ``UNSUPPORTED``."""
-    name = _location_bytes(value, field)
-    if not name or b"\0" in name:
-        raise invalid(field, "a path that is not empty and has no NUL")
-    found = _SCHEME.match(name)
-    return _url_path(name, found.group(1).lower(), field) if found else name
-
-
-def _url_path(url: bytes, scheme: bytes, field: str) -> bytes:
-    rest = url[len(scheme) + 3 :]
-    if b"@" in rest.split(b"/", 1)[0]:
-        raise invalid(field, "a URL without user or password; use auth with references")
-    if scheme != b"file":
-        raise Fault(
-            "UNSUPPORTED",
-            "locations of the scheme %s are not built in this backend" % scheme.decode("ascii"),
-            field=field,
-            hint="give a local path, or use a backend that offers the scheme",
-        )
-    path = urllib.parse.unquote_to_bytes(rest)
-    if not rest.startswith(b"/") or b"\0" in path:
-        raise invalid(field, "a file URL without a host: file:///path")
-    return path
-
-
-def _location_bytes(value: Any, field: str) -> bytes:
-    if isinstance(value, str):
-        return value.encode("utf-8")
-    if not isinstance(value, dict):
-        raise invalid(field, 'a path or URL, {"b64":…}, or {"url":…,"auth":{…}}')
-    for name in value:
-        if name not in ("b64", "url", "auth"):
-            raise invalid(field, "one of b64, url, auth")
-    if ("b64" in value) == ("url" in value):
-        raise invalid(field, "one of b64 and url")
-    _check_auth(value.get("auth", {}), field)
-    if "url" in value:
-        return text(value["url"], field).encode("utf-8")
-    return _decode_base64(value["b64"], field)
-
-
-def _decode_base64(value: Any, field: str) -> bytes:
-    try:
-        return base64.b64decode(text(value, field), validate=True)
-    except (binascii.Error, ValueError):
-        raise invalid(field, "base64 in b64") from None
-
-
-def _check_auth(auth: Any, field: str) -> None:
-    if not isinstance(auth, dict):
-        raise invalid(field, "an object of secret references in auth")
-    for name, reference in auth.items():
-        where = "%s.auth.%s" % (field, name)
-        if not isinstance(reference, dict) or len(reference) != 1:
-            raise invalid(where, "a secret reference, never a value")
-        if next(iter(reference)) not in _SECRET_KINDS:
-            raise invalid(where, "a secret reference: " + ", ".join(_SECRET_KINDS))
 
 
 def not_built(*harmless: Any) -> Check:

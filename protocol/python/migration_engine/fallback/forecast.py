@@ -15,16 +15,16 @@ from .links import First, Links
 from .local import (
     DIRECTORY_FLAGS,
     Source,
-    Walk,
     kind_of,
     mark,
     open_beneath,
-    open_source_directory,
 )
 from .metadata import Entry as HeldEntry
 from .metadata import Held, read_attributes
 from .names import is_kept
-from .prune import Pruner
+from .origin import Origin, Tree
+from .prune import Pruner, expected_of
+from .prune import Tally as Gone
 from .transfer import link_text
 
 if TYPE_CHECKING:
@@ -115,15 +115,14 @@ class Tally:
 
 
 class CopyPlan:
-    """The plan of a copy to ``dst``, of a source with ``status``."""
+    """The plan of a copy of ``origin`` to ``dst``."""
 
-    def __init__(
-        self, job: "Job", params: Mapping[str, Any], dst: bytes, status: os.stat_result
-    ) -> None:
+    def __init__(self, job: "Job", params: Mapping[str, Any], origin: Origin, dst: bytes) -> None:
         self._job = job
         self._params = params
+        self._origin = origin
         self._dst = dst
-        self._status = status
+        self._status = origin.status
         self._selection = Selection(params["include"], params["exclude"])
         self._names = names_of(params)
         self._comparer = Comparer(
@@ -154,30 +153,31 @@ class CopyPlan:
         return data
 
     def _single(self, kind: str, status: os.stat_result) -> None:
-        src: bytes = self._params["src"]
         head, slash, name = self._dst.rpartition(b"/")
         above = _open_existing(head or slash or b".")
         try:
-            packed = self._names.unpack and self._names.stored(src, False) != src
-            source = Source(None, src, name, packed)
+            source = self._origin.single(self._params["symlinks"] == "follow")
+            shown = source.path
+            packed = self._names.unpack and self._names.stored(shown, False) != shown
+            source = source._replace(path=name, packed=packed)
             self._item(Item(source, kind, status, name, alone=True), above, name)
         finally:
             if above is not None:
                 os.close(above)
 
     def _tree(self) -> Dict[str, Any]:
-        src_fd = open_source_directory(self._params["src"])
         dst_fd = _open_existing(self._dst)
         try:
             if dst_fd is None and os.path.lexists(self._dst):
                 message = "another kind of thing stands at the destination"
                 raise Fault("DST_TYPE", message, path=self._dst)
-            if dst_fd is None or self._owns():
-                self._tally.hanging(src_fd, os.fstat(src_fd), self._params["preserve"])
-            self._walk(src_fd, dst_fd)
-            return self._deletion(src_fd, dst_fd) if self._params["delete"] else {}
+            with self._origin.tree() as tree:
+                if tree.fd is not None and (dst_fd is None or self._owns()):
+                    status = os.fstat(tree.fd)
+                    self._tally.hanging(tree.fd, status, self._params["preserve"])
+                self._walk(tree, dst_fd)
+                return self._deletion(tree, dst_fd) if self._params["delete"] else {}
         finally:
-            os.close(src_fd)
             if dst_fd is not None:
                 os.close(dst_fd)
 
@@ -185,9 +185,9 @@ class CopyPlan:
         """Whether directories that are there get the attributes of the source too."""
         return self._params["on_exists"] in ("update", "replace")
 
-    def _walk(self, src_fd: int, dst_fd: Optional[int]) -> None:
+    def _walk(self, tree: Tree, dst_fd: Optional[int]) -> None:
         blocked: Optional[bytes] = None
-        for entry in Walk(src_fd, self._selection, self._params["symlinks"] == "follow"):
+        for entry in tree.walk(self._selection, self._params["symlinks"] == "follow"):
             self._job.step()
             if blocked is not None and entry.path.startswith(blocked):
                 continue
@@ -196,13 +196,14 @@ class CopyPlan:
                 blocked = entry.path + b"/"
             elif entry.what == "enter":
                 self._tally.directories += 1
-                if self._owns() or not _exists(dst_fd, entry.path):
+                if entry.fd >= 0 and (self._owns() or not _exists(dst_fd, entry.path)):
                     self._tally.hanging(entry.fd, entry.st, self._params["preserve"])
             elif entry.what == "item":
                 *parents, name = entry.path.split(b"/")
                 stored = self._names.stored(name, entry.kind != "file")
                 packed = self._names.unpack and stored != name
-                source = Source(entry.fd, entry.name, entry.path, packed)
+                fd = None if entry.far is not None else entry.fd
+                source = Source(fd, entry.name, entry.path, packed, entry.far)
                 above = _open_below(dst_fd, parents)
                 try:
                     item = Item(source, entry.kind, entry.st, entry.path, alone=entry.followed)
@@ -253,20 +254,25 @@ class CopyPlan:
             return ("skip" if standing == first.mark else "replace"), 0
         return decision.action, item.size
 
-    def _deletion(self, src_fd: int, dst_fd: Optional[int]) -> Dict[str, Any]:
+    def _deletion(self, tree: Tree, dst_fd: Optional[int]) -> Dict[str, Any]:
         if dst_fd is None:
             return {"delete": 0, "delete_sample": []}
-        tally = self._tally
-        counted = Pruner(self._job, self._selection, self._names).run(src_fd, dst_fd)
-        data = {"delete": counted.gone, "delete_sample": counted.sample.entries}
-        if tally.actions["conflict"] or tally.refusals or self._job.items_failed:
-            data["delete_refused"] = "DELETE_HALTED"
-            return data
-        try:
-            counted.check(self._params["max_delete"], tally.items, 0)
-        except Fault as fault:
-            data["delete_refused"] = fault.code
+        expected = expected_of(self._job, tree, self._names)
+        counted = Pruner(self._job, self._selection, self._names).run(expected, dst_fd)
+        return deletion_of(self._job, self._tally, counted, self._params["max_delete"])
+
+
+def deletion_of(job: "Job", tally: Tally, counted: Gone, cap: Mapping[str, Any]) -> Dict[str, Any]:
+    """What a plan says of ``delete``."""
+    data = {"delete": counted.gone, "delete_sample": counted.sample.entries}
+    if tally.actions["conflict"] or tally.refusals or job.items_failed:
+        data["delete_refused"] = "DELETE_HALTED"
         return data
+    try:
+        counted.check(cap, tally.items, 0)
+    except Fault as fault:
+        data["delete_refused"] = fault.code
+    return data
 
 
 def _open_existing(path: bytes) -> Optional[int]:

@@ -8,7 +8,18 @@ import os
 import resource
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Union,
+)
 
 from .faults import Fault
 from .limiter import Limiter
@@ -103,8 +114,10 @@ class Job:
         self._gate = threading.Condition()
         self._cancelled = False
         self._paused = False
+        self._cut: List[Callable[[], None]] = []
         self.bytes = 0
         self.bytes_seen = 0
+        self.bytes_wire = 0
         self.bytes_total: Optional[int] = None
         self.items_ok = 0
         self.items_failed = 0
@@ -122,6 +135,7 @@ class Job:
         self.losses = Losses()
         self.prior_attempts: List[str] = []
         self.resume_token: Optional[str] = None
+        self.advice: List[str] = []
         self.roots_noted = False
         self.children: List["Job"] = []
         self.fault: Optional[Fault] = None
@@ -144,6 +158,20 @@ class Job:
             if self.state != "queued":
                 self._enter("cancelling")
             self._gate.notify_all()
+            cut = list(self._cut)
+        for one in cut:
+            one()
+
+    def on_cancel(self, call: Callable[[], None]) -> None:
+        """Has ``call`` end what the job waits for, once it is cancelled."""
+        with self._gate:
+            self._cut.append(call)
+
+    def no_cancel(self, call: Callable[[], None]) -> None:
+        """Takes back :meth:`on_cancel`."""
+        with self._gate:
+            if call in self._cut:
+                self._cut.remove(call)
 
     def pause(self) -> None:
         """Holds the job at its next step."""
@@ -303,6 +331,11 @@ class Job:
             line["at"] = wire["at"]
         self.session.emit("warning", line)
 
+    def advise(self, text: str) -> None:
+        """Something that the result says to its reader, once."""
+        if text not in self.advice:
+            self.advice.append(text)
+
     def log(self, message: str) -> None:
         """A line of the log, for hosts that ask for it."""
         if self.session.wants("log"):
@@ -383,7 +416,7 @@ class Job:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "bytes": self.bytes,
-            "bytes_wire": 0,
+            "bytes_wire": self.bytes_wire,
             "items_ok": self.items_ok,
             "items_failed": self.items_failed,
             "items_skipped": self.items_skipped,

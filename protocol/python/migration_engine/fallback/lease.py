@@ -18,7 +18,7 @@ import random
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional, Protocol, Tuple
 
 from .faults import Fault, destination_fault
 from .local import inode, remove_own
@@ -51,6 +51,13 @@ def lock_of(params: Mapping[str, Any]) -> str:
     if params["lock"] is not None:
         return str(params["lock"])
     return "fail" if params["delete"] else "none"
+
+
+def patience_of(params: Mapping[str, Any]) -> Optional[int]:
+    """Milliseconds that a copy waits for its lease; ``None`` where it does not wait."""
+    timeout: Optional[int] = params["lock_timeout"]
+    patience = LOCK_TIMEOUT_MS if timeout is None else timeout
+    return patience if lock_of(params) == "wait" else None
 
 
 # Records, and the processes in them.
@@ -248,6 +255,22 @@ class Cell:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+class AnyCell(Protocol):
+    """The record of a lease, wherever it is kept; see :class:`Cell`."""
+
+    def read(self) -> Optional[bytes]:
+        """The record; ``None`` where there is none."""
+
+    def swap(self, expected: Optional[bytes], new: Optional[bytes]) -> bool:
+        """Puts ``new`` in the place of ``expected``, in one step."""
+
+    def renew(self, expected: bytes, new: bytes) -> bool:
+        """As :meth:`swap`, for the holder."""
+
+    def hold(self, record: Record) -> "contextlib.AbstractContextManager[bool]":
+        """Whether the record is that hold; nobody else swaps it within the body."""
+
+
 def _flock(fd: int, how: int) -> bool:
     try:
         fcntl.flock(fd, how | fcntl.LOCK_NB)
@@ -272,7 +295,7 @@ def _failing(doing: str) -> Iterator[None]:
 class Lease:
     """A lease that is held; to be given back by :meth:`release`."""
 
-    def __init__(self, cell: Cell, record: Record, start: float) -> None:
+    def __init__(self, cell: AnyCell, record: Record, start: float) -> None:
         self._cell = cell
         self._record = record
         self._renewed = start
@@ -284,7 +307,12 @@ class Lease:
     @classmethod
     def take(cls, job: "Job", dir_fd: int, patience_ms: Optional[int]) -> "Lease":
         """Takes the lease; ``LOCKED`` where another holds it longer than is waited for."""
-        return _Wish(job, Cell(dir_fd), patience_ms).take()
+        return cls.take_from(job, Cell(dir_fd), patience_ms)
+
+    @classmethod
+    def take_from(cls, job: "Job", cell: "AnyCell", patience_ms: Optional[int]) -> "Lease":
+        """As :meth:`take`, of the record in ``cell``."""
+        return _Wish(job, cell, patience_ms).take()
 
     @contextlib.contextmanager
     def commit(self) -> Iterator[None]:
@@ -326,7 +354,7 @@ class Lease:
 
 
 class _Wish:
-    def __init__(self, job: "Job", cell: Cell, patience_ms: Optional[int]) -> None:
+    def __init__(self, job: "Job", cell: AnyCell, patience_ms: Optional[int]) -> None:
         self._job = job
         self._cell = cell
         self._end = time.monotonic() + (patience_ms or 0) / 1000

@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Tuple
 
 from .faults import Fault, destination_fault, source_fault
 from .glob import Selection
 from .names import join
+
+if TYPE_CHECKING:
+    from .objects.stores import Elsewhere
 
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -75,19 +78,24 @@ class Directory:
 
 
 class Source(NamedTuple):
-    """An item to carry over: entry ``name`` of the directory ``dir_fd``; decoded if ``packed``."""
+    """An item to carry over: entry ``name`` of the directory ``dir_fd``; decoded if ``packed``.
+
+    One that is not on this machine is ``far``, and has neither.
+    """
 
     dir_fd: Optional[int]
     name: bytes
     path: bytes
     packed: bool = False
+    far: "Optional[Elsewhere]" = None
 
 
 class Entry(NamedTuple):
     """Something found by :func:`walk`.
 
     ``what`` is ``item``, ``enter``, ``leave`` or ``failed``; ``fd`` is the directory that holds an
-    item under ``name``, or the entered directory itself. ``followed`` items were reached by a link.
+    item under ``name``, or the entered directory itself. ``followed`` items were reached by a link,
+    ``far`` ones are not on this machine.
     """
 
     what: str
@@ -98,6 +106,7 @@ class Entry(NamedTuple):
     fd: int
     fault: Optional[Fault] = None
     followed: bool = False
+    far: "Optional[Elsewhere]" = None
 
     @property
     def st(self) -> os.stat_result:
@@ -338,6 +347,22 @@ def remove_own(dir_fd: int, name: bytes) -> None:
     # Who may not set times did not carry them over.
     with contextlib.suppress(OSError):
         os.utime(dir_fd, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def content_of(source: Source, chunk_bytes: int) -> Iterator[bytes]:
+    """The bytes of a file, wherever it is."""
+    if source.far is not None:
+        content = source.far.open()
+        try:
+            yield from content.chunks(chunk_bytes)
+        finally:
+            content.close()
+        return
+    fd = open_source_file(source.name, source.dir_fd, source.path)
+    try:
+        yield from read_chunks(fd, chunk_bytes, source.path)
+    finally:
+        os.close(fd)
 
 
 def read_chunks(fd: int, chunk_bytes: int, path: bytes) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class _Level:
     """A directory of the walk; ``directory`` is ``None`` while it is not made."""
 
-    def __init__(self, path: bytes, given: Attributes) -> None:
+    def __init__(self, path: bytes, given: Optional[Attributes]) -> None:
         self.path = path
         self.given = given
         self.directory: Optional[Directory] = None
@@ -27,7 +27,8 @@ class _Level:
 class Mirror:
     """An open directory per level of the walk.
 
-    ``owns`` says that directories that were there get the attributes of the source too.
+    ``owns`` says that directories that were there get the attributes of the source too; one that
+    is given none keeps its own.
     """
 
     def __init__(
@@ -39,13 +40,13 @@ class Mirror:
         self._owns = owns
         self._levels: List[_Level] = []
 
-    def begin(self, root: Directory, made: bool, path: bytes, given: Attributes) -> None:
+    def begin(self, root: Directory, made: bool, path: bytes, given: Optional[Attributes]) -> None:
         """Starts at ``root``, which it takes over."""
         level = _Level(path, given)
         level.directory, level.made = root, made
         self._levels.append(level)
 
-    def enter(self, path: bytes, given: Attributes, now: bool) -> None:
+    def enter(self, path: bytes, given: Optional[Attributes], now: bool) -> None:
         """Goes down to ``path``; made ``now``, or with the first item that needs it."""
         self._levels.append(_Level(path, given))
         if now:
@@ -64,7 +65,7 @@ class Mirror:
         directory, given, path = level.directory, level.given, level.path
 
         def finish() -> None:
-            if directory is None:
+            if directory is None or given is None:
                 return
             try:
                 lost = apply_attributes(directory.fd, self._preserve, given)

@@ -14,10 +14,12 @@ from typing import (
     Any,
     Callable,
     ContextManager,
+    Dict,
     List,
     Mapping,
     NamedTuple,
     Optional,
+    Protocol,
     Set,
 )
 
@@ -30,6 +32,7 @@ from .names import is_kept, join, path_fields
 
 if TYPE_CHECKING:
     from .job import Job
+    from .origin import Tree
 
 
 _KEPT = (
@@ -111,8 +114,24 @@ class Removing(NamedTuple):
     dress: Callable[[int, int, bytes], None]
 
 
+class Expected(Protocol):
+    """What a directory of the destination holds if it holds what the source has."""
+
+    fd: Optional[int]
+    """The directory of the source, where it is one of this machine."""
+
+    def names(self) -> Set[bytes]:
+        """The names, as they are at the destination."""
+
+    def below(self, name: bytes, path: bytes) -> "Optional[Expected]":
+        """That of the directory ``name``; ``None`` where the source has none."""
+
+    def close(self) -> None:
+        """Lets go of it."""
+
+
 class _Level(NamedTuple):
-    src_fd: Optional[int]
+    source: Optional[Expected]
     dst_fd: int
     path: bytes
     covered: bool
@@ -133,20 +152,18 @@ class Pruner:
         self._selection = selection
         self._names = names
         self._removing = removing
-        self._root = -1
         self._tally = Tally()
 
-    def run(self, src_fd: int, dst_fd: int) -> Tally:
+    def run(self, source: Expected, dst_fd: int) -> Tally:
         """What goes, or went."""
-        self._root = src_fd
-        self._directory(_Level(src_fd, dst_fd, b"", False))
+        self._directory(_Level(source, dst_fd, b"", False))
         return self._tally
 
     def _directory(self, level: _Level) -> bool:
         """One directory and what is below it; whether it has no name left."""
         left, before = False, self._tally.gone
         try:
-            expected = self._expected(level)
+            expected = set() if level.source is None else level.source.names()
             for name in _listed(level.dst_fd, level.path):
                 self._job.step()
                 left = is_kept(name) or not self._judged(level, name, expected) or left
@@ -159,8 +176,8 @@ class Pruner:
 
     def _finish(self, removing: Removing, level: _Level) -> None:
         try:
-            if level.src_fd is not None:
-                removing.dress(level.src_fd, level.dst_fd, level.path)
+            if level.source is not None and level.source.fd is not None:
+                removing.dress(level.source.fd, level.dst_fd, level.path)
             if removing.durable:
                 os.fsync(level.dst_fd)
         except OSError as error:
@@ -200,22 +217,22 @@ class Pruner:
     def _below(
         self, level: _Level, name: bytes, path: bytes, covered: bool, expected: bool
     ) -> bool:
-        src_fd: Optional[int] = None
+        source: Optional[Expected] = None
         dst_fd = os.open(name, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=level.dst_fd)
         try:
             if _mount(dst_fd) != _mount(level.dst_fd):
                 # What others mounted there is not the destination's.
                 return False
-            if expected:
-                src_fd = self._source_below(level, name, path)
-                if src_fd is None:
+            if expected and level.source is not None:
+                source = level.source.below(name, path)
+                if source is None:
                     # Another kind of thing in the source; copying it told the conflict.
                     return False
-            empty = self._directory(_Level(src_fd, dst_fd, path, covered))
+            empty = self._directory(_Level(source, dst_fd, path, covered))
         finally:
-            for fd in (src_fd, dst_fd):
-                if fd is not None:
-                    os.close(fd)
+            os.close(dst_fd)
+            if source is not None:
+                source.close()
         if expected or not covered or not empty or not self._gone(level, name, path, os.rmdir):
             return False
         self._tally.gone_directories += 1
@@ -236,26 +253,39 @@ class Pruner:
         self._tally.sample.add(dict(path_fields(path)))
         return True
 
-    def _expected(self, level: _Level) -> Set[bytes]:
-        """The names that the destination has if it has what the source has."""
-        if level.src_fd is None:
-            return set()
+
+class _LocalExpected:
+    """A directory of this machine as a source."""
+
+    def __init__(self, names: Names, root: int, fd: int, path: bytes, owned: bool) -> None:
+        self.fd: Optional[int] = fd
+        self._fd = fd
+        self._names = names
+        self._root = root
+        self._path = path
+        self._owned = owned
+
+    def names(self) -> Set[bytes]:
         try:
-            with os.scandir(level.src_fd) as entries:
+            with os.scandir(self._fd) as entries:
                 return {
                     self._names.stored(os.fsencode(one.name), one.is_dir(follow_symlinks=False))
                     for one in entries
                 }
         except OSError as error:
-            raise source_fault(error, "list the source", level.path) from error
+            raise source_fault(error, "list the source", self._path) from error
 
-    def _source_below(self, level: _Level, name: bytes, path: bytes) -> Optional[int]:
+    def below(self, name: bytes, path: bytes) -> Optional[Expected]:
         try:
-            return os.open(name, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=level.src_fd)
+            fd = os.open(name, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=self._fd)
         except OSError as error:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP, errno.ENOENT):
                 raise source_fault(error, "open the source", path) from error
-        return self._followed(path) if self._names.follow else None
+            followed = self._followed(path) if self._names.follow else None
+            if followed is None:
+                return None
+            fd = followed
+        return _LocalExpected(self._names, self._root, fd, path, owned=True)
 
     def _followed(self, path: bytes) -> Optional[int]:
         """The directory that a link of the source leads to."""
@@ -269,6 +299,48 @@ class Pruner:
             return None
         finally:
             os.close(above)
+
+    def close(self) -> None:
+        if self._owned:
+            os.close(self._fd)
+
+
+class _FarExpected:
+    """A directory that keys imply: names by directory, of the whole source."""
+
+    fd: Optional[int] = None
+
+    def __init__(self, all_names: Mapping[bytes, Set[bytes]], path: bytes) -> None:
+        self._all = all_names
+        self._path = path
+
+    def names(self) -> Set[bytes]:
+        return self._all.get(self._path, set())
+
+    def below(self, name: bytes, path: bytes) -> Optional[Expected]:
+        return _FarExpected(self._all, path) if path in self._all else None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def expected_of(job: "Job", tree: "Tree", names: Names) -> Expected:
+    """What a destination holds if it holds what ``tree`` has."""
+    if tree.fd is not None:
+        return _LocalExpected(names, tree.fd, tree.fd, b"", owned=False)
+    found: Dict[bytes, Set[bytes]] = {b"": set()}
+    for entry in tree.walk(Selection((), ()), names.follow):
+        job.step()
+        if entry.fault is not None:
+            # What cannot be named stands for nothing here, and failed the copy already.
+            continue
+        above, _, name = entry.path.rpartition(b"/")
+        if entry.what == "enter":
+            found[above].add(name)
+            found.setdefault(entry.path, set())
+        elif entry.what == "item":
+            found[above].add(names.stored(name, False))
+    return _FarExpected(found, b"")
 
 
 def _listed(fd: int, path: bytes) -> List[bytes]:

@@ -186,7 +186,7 @@ class Publisher:
         self._bytes = 0
         self._finished: List[FinishedDirectory] = []
         self._touched: Dict[int, Directory] = {}
-        self._checkpoints = 0
+        self._checkpoints = Checkpoints(job, durable)
 
     def add(self, staged: Staged) -> None:
         """Takes over ``staged``; publishes the batch once it is full."""
@@ -226,7 +226,7 @@ class Publisher:
             if item.is_item:
                 self._job.item_ok(item.path, item.counted, item.digests)
         if published:
-            self._checkpoint()
+            self._checkpoints.send()
 
     def commit(self) -> "contextlib.AbstractContextManager[None]":
         """Within it names may be given: where a lease is held, it stays."""
@@ -318,15 +318,25 @@ class Publisher:
                 finally:
                     directory.drop()
 
-    def _checkpoint(self) -> None:
+
+class Checkpoints:
+    """Says how far a keyed job is on record."""
+
+    def __init__(self, job: "Job", durable: bool) -> None:
+        self._job = job
+        self._durable = durable
+        self._sent = 0
+
+    def send(self) -> None:
+        """Everything done so far is on record."""
         job = self._job
         if job.key is None:
             return
-        self._checkpoints += 1
-        job.resume_token = "ck:%s:%d" % (job.name, self._checkpoints)
+        self._sent += 1
+        job.resume_token = "ck:%s:%d" % (job.name, self._sent)
         line = {
             "id": job.id,
-            "n": self._checkpoints,
+            "n": self._sent,
             "durable": self._durable,
             "items_done": job.items_ok,
             "bytes_done": job.bytes,

@@ -438,8 +438,11 @@ ALL: List[CodeSpec] = [
         1701,
         "auth",
         False,
-        "give auth in the location, set the environment variables of the store, or write its profile file; anonymous:true reads public data",
-        "No credentials for the object store were found: neither in the location, nor in the environment, nor in a profile file. Instance metadata is asked only where imds allows it.",
+        "give auth in the location, set the environment variables of the store, or write its "
+        "profile file; anonymous:true reads public data",
+        "No credentials for the object store were found: neither in the location, nor in the "
+        "environment, nor in a profile file. Instance metadata is asked only where imds "
+        "allows it.",
     ),
     CodeSpec(
         "CREDENTIALS_REFUSED",
@@ -487,7 +490,8 @@ ALL: List[CodeSpec] = [
         "auth",
         False,
         "grant s3:ListBucket or the like; a single object needs no listing",
-        "The bucket may not be listed with these credentials, so nobody knows what is there. Nothing was deleted.",
+        "The bucket may not be listed with these credentials, so nobody knows what is there. "
+        "Nothing was deleted.",
     ),
     CodeSpec(
         "DELETE_PERMISSION",
@@ -535,7 +539,8 @@ ALL: List[CodeSpec] = [
         "config",
         False,
         "check the host name; give the authority that signed its certificate as tls_ca",
-        "The service's certificate is not trusted or does not bear its name, or TLS could not be agreed on. Nothing was sent.",
+        "The service's certificate is not trusted or does not bear its name, or TLS could "
+        "not be agreed on. Nothing was sent.",
     ),
     CodeSpec(
         "REDIRECT_REFUSED",
@@ -543,7 +548,8 @@ ALL: List[CodeSpec] = [
         "config",
         False,
         "give the address that the service names, if it is the right one",
-        "The service sent the request on to a place where it is not followed: from https to http, in a circle, or with credentials to another host.",
+        "The service sent the request on to a place where it is not followed: from https to "
+        "http, in a circle, or with credentials to another host.",
     ),
     CodeSpec(
         "REMOTE_ANSWER",
@@ -551,7 +557,8 @@ ALL: List[CodeSpec] = [
         "transient",
         True,
         "check that the endpoint is the service it should be",
-        "The service's answer cannot be understood: damaged, cut off, too long, or not of its protocol. Nothing was concluded from it.",
+        "The service's answer cannot be understood: damaged, cut off, too long, or not of "
+        "its protocol. Nothing was concluded from it.",
     ),
     CodeSpec(
         "STORE_REFUSED",

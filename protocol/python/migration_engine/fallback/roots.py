@@ -14,10 +14,15 @@ def hold_to(job: Job, side: str, fd: int) -> None:
     What is on record means nothing for another directory that took its name, such as the mount
     point of a volume that is not mounted now.
     """
+    # The filesystem's own number: that of its device may be another one after a restart.
+    if job.key is not None:
+        hold_to_identity(job, side, "%d:%d" % (os.fstatvfs(fd).f_fsid, os.fstat(fd).st_ino))
+
+
+def hold_to_identity(job: Job, side: str, now: str) -> None:
+    """``RESUME_REFUSED`` where the key began with a side of another identity."""
     if job.key is None:
         return
-    # The filesystem's own number: that of its device may be another one after a restart.
-    now = "%d:%d" % (os.fstatvfs(fd).f_fsid, os.fstat(fd).st_ino)
     if job.session.state.first_root(job.key, side, now) != now:
         message = "the %s is not the directory that this key began with" % side
         raise Fault("RESUME_REFUSED", message)

@@ -260,6 +260,8 @@ class Session:
             result["warnings_total"] = job.warnings
         if job.report_path is not None:
             result["report"] = path_fields(job.report_path)
+        if job.advice:
+            result["advice"] = list(job.advice)
         if status in ("partial", "failed", "cancelled") and job.resume_token is not None:
             result["resume"] = job.resume_token
         return result

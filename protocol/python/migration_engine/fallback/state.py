@@ -45,6 +45,9 @@ CREATE TABLE IF NOT EXISTS roots (
 CREATE TABLE IF NOT EXISTS receipts (
     key TEXT NOT NULL, path BLOB NOT NULL, mark TEXT NOT NULL, source TEXT NOT NULL,
     facts TEXT NOT NULL, PRIMARY KEY (key, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS uploads (
+    job TEXT NOT NULL, location TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL,
+    PRIMARY KEY (job, key, name)) WITHOUT ROWID;
 """
 
 
@@ -77,6 +80,14 @@ class Root(NamedTuple):
 
     path: bytes
     deep: bool
+
+
+class Begun(NamedTuple):
+    """An upload in parts that a job began: where, as its command says it, and its name there."""
+
+    location: Any
+    key: str
+    name: str
 
 
 class JobRecord(NamedTuple):
@@ -256,6 +267,24 @@ class State:
             where, values = " WHERE key = ?", (key,)
         rows = self._rows("SELECT name, op, key, roots FROM jobs%s ORDER BY rowid" % where, values)
         return [JobRecord(row[0], row[1], row[2], _roots(row[3])) for row in rows]
+
+    # Uploads in parts, which a store keeps until they are given up.
+
+    def note_upload(self, job: str, begun: Begun) -> None:
+        """Remembers an upload."""
+        location = json.dumps(begun.location, sort_keys=True)
+        row = (job, location, begun.key, begun.name)
+        self._write("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?)", [row])
+
+    def drop_upload(self, job: str, begun: Begun) -> None:
+        """Forgets an upload that ended."""
+        sql = "DELETE FROM uploads WHERE job = ? AND key = ? AND name = ?"
+        self._write(sql, [(job, begun.key, begun.name)])
+
+    def uploads(self, job: str) -> List[Begun]:
+        """The uploads of a job that did not end."""
+        rows = self._rows("SELECT location, key, name FROM uploads WHERE job = ?", (job,))
+        return [Begun(json.loads(location), key, name) for location, key, name in rows]
 
     # Keys.
 

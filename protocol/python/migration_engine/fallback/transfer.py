@@ -16,6 +16,7 @@ from .sparse import Piece, pieces
 
 if TYPE_CHECKING:
     from .job import Job
+    from .objects.stores import Elsewhere
 
 ATTEMPTS = 3
 
@@ -118,6 +119,8 @@ def start_over(job: "Job", staged: Staged) -> None:
 
 def _fill(job: "Job", rules: Rules, source: Source, staged: Staged) -> Optional[Attributes]:
     """Writes the content; the source's attributes, or ``None`` where it changed meanwhile."""
+    if source.far is not None:
+        return _fill_from_far(job, rules, source, source.far, staged)
     with job.timed("source_read_ms"):
         fd = open_source_file(source.name, source.dir_fd, source.path)
     try:
@@ -127,7 +130,9 @@ def _fill(job: "Job", rules: Rules, source: Source, staged: Staged) -> Optional[
         ranged = rules.ranged and not coded and before.st_size >= LARGE_BYTES
         digests = ContentDigests(rules.algorithm, ranged)
         try:
-            size = _pour(job, rules, source, fd, staged, digests)
+            holes = "holes" in rules.preserve and not coded
+            found = pieces(fd, rules.chunk_bytes, source.path, holes)
+            size = _pour(job, rules, source, found, staged, digests)
         except Fault as fault:
             # A source that is being written may well look damaged.
             if fault.code != "SRC_CORRUPT" or identity(before) == identity(os.fstat(fd)):
@@ -147,6 +152,29 @@ def _fill(job: "Job", rules: Rules, source: Source, staged: Staged) -> Optional[
     return None
 
 
+def _fill_from_far(
+    job: "Job", rules: Rules, source: Source, far: "Elsewhere", staged: Staged
+) -> Optional[Attributes]:
+    """As :func:`_fill`, of what is not on this machine."""
+    try:
+        content = far.open()
+        try:
+            coded = source.packed or rules.pack is not None
+            ranged = rules.ranged and not coded and content.status.st_size >= LARGE_BYTES
+            digests = ContentDigests(rules.algorithm, ranged)
+            found = (Piece(data, len(data)) for data in content.chunks(rules.chunk_bytes))
+            _pour(job, rules, source, found, staged, digests)
+        finally:
+            content.close()
+    except Fault as fault:
+        if fault.code != "SRC_CHANGED":
+            raise
+        return None
+    staged.source = content.identity
+    staged.digests, staged.ranges = digests.finish(), digests.ranges
+    return content.attributes(rules.preserve)
+
+
 def _attributes_of(fd: int, status: os.stat_result, rules: Rules, source: Source) -> Attributes:
     try:
         return read_attributes(fd, status, rules.preserve)
@@ -155,14 +183,19 @@ def _attributes_of(fd: int, status: os.stat_result, rules: Rules, source: Source
 
 
 def _pour(
-    job: "Job", rules: Rules, source: Source, fd: int, staged: Staged, digests: ContentDigests
+    job: "Job",
+    rules: Rules,
+    source: Source,
+    found: Iterator[Piece],
+    staged: Staged,
+    digests: ContentDigests,
 ) -> int:
-    """Writes what ``fd`` holds; the bytes of the source."""
+    """Writes what was ``found``; the bytes of the source."""
     size = 0
     unpacker = GzipUnpacker(rules.caps) if source.packed else None
     output = Output(job, staged, rules.pack)
     try:
-        for piece in _read(job, fd, rules, source):
+        for piece in paid(job, found):
             size += piece.length
             if unpacker is None:
                 _carry(job, piece, digests, output)
@@ -179,10 +212,8 @@ def _pour(
     return size
 
 
-def _read(job: "Job", fd: int, rules: Rules, source: Source) -> Iterator[Piece]:
-    """The pieces of the source, paid for; holes are told where they can be kept."""
-    holes = "holes" in rules.preserve and rules.pack is None and not source.packed
-    found = pieces(fd, rules.chunk_bytes, source.path, holes)
+def paid(job: "Job", found: Iterator[Piece]) -> Iterator[Piece]:
+    """The pieces of a source, paid for as they are read."""
     while True:
         with job.timed("source_read_ms"):
             piece = next(found, None)

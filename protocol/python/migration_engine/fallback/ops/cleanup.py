@@ -8,12 +8,14 @@ from .. import fields as f
 from ..fields import Field
 from ..job import Job, Outcome, Sample
 from ..leftovers import Removed, remove_below
+from ..location import local_path
 from ..names import path_fields
+from ..objects.leftovers import abandon_uploads
 from ..state import JobRecord, Root
 
 FIELDS: Dict[str, Field] = {
     "target": Field(f.text),
-    "locations": Field(f.one_or_many(f.local_path), default=()),
+    "locations": Field(f.one_or_many(local_path), default=()),
     "forget": Field(f.flag, default=False),
     "dry_run": Field(f.flag, default=False),
 }
@@ -75,6 +77,9 @@ class _Cleanup:
             return
         self._jobs += 1
         removed = remove_below(record.roots, lambda found: found == owner, self._dry_run)
+        ended, left = abandon_uploads(self._job, record.name, self._dry_run)
+        removed.files += ended
+        removed.leftovers.extend(left)
         self._take(removed)
         keeps = self._dry_run or removed.leftovers or record.key is not None
         if not keeps or (self._params["forget"] and not self._dry_run):

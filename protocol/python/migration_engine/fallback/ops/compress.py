@@ -23,6 +23,7 @@ from ..fields import Field
 from ..job import Job, Outcome
 from ..leftovers import remove_leftovers
 from ..local import Directory, Source, base_name, identity, kind_of, make_directories
+from ..location import local, local_path
 from ..metadata import usual_mode
 from ..names import path_fields
 from ..publish import Publisher, Staged, create_file, own_record
@@ -37,8 +38,8 @@ _TOLD_BYTES_MIN = 64 << 10
 _PRESERVE = frozenset(("mode", "times"))
 
 FIELDS: Dict[str, Field] = {
-    "src": Field(f.local_path, required=True),
-    "dst": Field(f.local_path, required=True),
+    "src": Field(local_path, required=True),
+    "dst": Field(local_path, required=True),
     "format": Field(built_format),
     "level": Field(f.integer()),
     "threads": Field(f.integer(1, 64)),
@@ -90,7 +91,7 @@ class _Compress:
         self._job = job
         self._params = params
         self._src: bytes = params["src"]
-        self._dst = target_of(params)
+        self._dst = local(target_of(params["dst"], base_name(params["src"])))
         self._publisher = Publisher(job, True, params["on_exists"])
 
     def run(self) -> Outcome:

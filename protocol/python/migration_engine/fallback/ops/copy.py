@@ -1,4 +1,4 @@
-"""``copy``: a file, a link or a tree to another place on this machine."""
+"""``copy``: a file, a link or a tree to another place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from ..faults import Fault
 from ..fields import Field
 from ..job import Job, Outcome
 from ..lease import lock_of
-from ..local import base_name, status_of_source
+from ..local import status_of_source
+from ..location import Location, Where, local_path, location, sink
+from ..origin import Origin, open_origin
 from ..timetable import LIMITS
 
 ON_EXISTS = ("fail", "skip", "update", "replace")
@@ -43,8 +45,8 @@ def _compress(value: Any, field: str) -> Optional[int]:
 
 
 FIELDS: Dict[str, Field] = {
-    "src": Field(f.local_path, required=True),
-    "dst": Field(f.local_path, required=True),
+    "src": Field(location, required=True),
+    "dst": Field(sink, required=True),
     "include": f.GLOBS,
     "exclude": f.GLOBS,
     "on_exists": Field(f.choice(*ON_EXISTS), default="fail"),
@@ -53,7 +55,7 @@ FIELDS: Dict[str, Field] = {
     "preserve": Field(f.many(f.choice(*_PRESERVE)), default=PRESERVE_DEFAULT),
     "symlinks": Field(f.choice("preserve", "follow", "skip"), default="preserve"),
     "durability": Field(f.choice("power_loss", "crash"), default="power_loss"),
-    "manifest": Field(f.local_path),
+    "manifest": Field(local_path),
     "chunk_bytes": Field(f.size(64 << 10, 64 << 20), default=1 << 20),
     "parallel_files": Field(f.integer(1, 256)),
     "limits": LIMITS,
@@ -75,22 +77,34 @@ def run(job: Job, params: Mapping[str, Any]) -> Outcome:
         from .plan import plan_copy
 
         return Outcome(data=plan_copy(job, params))
-    dst = target_of(params)
-    status = source_status(params)
-    refuse_overlap(params["src"], dst, status)
-    return Copier(job, params, dst).run(status)
+    looks = params["on_exists"] == "update" or params["manifest"] is not None
+    origin = open_origin(job, params["src"], params["symlinks"], looks)
+    try:
+        return _copied(job, params, origin)
+    finally:
+        origin.close()
 
 
-def target_of(params: Mapping[str, Any]) -> bytes:
+def _copied(job: Job, params: Mapping[str, Any], origin: Origin) -> Outcome:
+    dst = target_of(params["dst"], origin.name)
+    if isinstance(dst, Location):
+        from ..objects.copier import ObjectCopier
+
+        return ObjectCopier(job, params, origin, dst).run()
+    if origin.local is not None:
+        refuse_overlap(origin.local, dst, origin.status)
+    return Copier(job, params, origin, dst).run()
+
+
+def target_of(dst: Where, name: bytes) -> Where:
     """The copy itself: ``dst``, or the source's name in it where it ends in a slash."""
-    dst: bytes = params["dst"]
-    if not dst.endswith(b"/"):
+    into = dst.is_into if isinstance(dst, Location) else dst.endswith(b"/")
+    if not into:
         return dst
-    name = base_name(params["src"])
     if not name:
         message = "the source has no name of its own to go by under dst"
         raise Fault("INVALID_FIELD", message, field="dst")
-    return dst + name
+    return dst.child(name) if isinstance(dst, Location) else dst + name
 
 
 def source_status(params: Mapping[str, Any]) -> os.stat_result:

@@ -25,6 +25,7 @@ from ..glob import Selection
 from ..job import Job, Outcome
 from ..leftovers import remove_leftovers
 from ..local import Source, base_name, identity, kind_of, make_directories, open_source_file
+from ..location import local_path
 from ..names import path_fields
 from ..publish import Publisher, own_record
 from ..state import Root
@@ -38,8 +39,8 @@ _CHUNK_BYTES = 1 << 20
 _PRESERVE = frozenset(("mode", "times"))
 
 FIELDS: Dict[str, Field] = {
-    "src": Field(f.local_path, required=True),
-    "dst": Field(f.local_path, required=True),
+    "src": Field(local_path, required=True),
+    "dst": Field(local_path, required=True),
     "format": Field(built_format),
     "threads": Field(f.integer(1, 64)),
     "on_exists": Field(f.choice(*ON_EXISTS), default="fail"),

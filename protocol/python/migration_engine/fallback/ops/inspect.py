@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import bisect
-import os
 from typing import Any, Dict, List, Mapping, Tuple
 
 from .. import fields as f
 from ..fields import Field
 from ..glob import Selection
 from ..job import Job, Outcome
-from ..local import Walk, base_name, kind_of, open_source_directory, status_of_source
+from ..local import kind_of
+from ..location import Where, location
 from ..names import is_utf8, path_fields
+from ..origin import Origin, open_origin
 from ..timetable import LIMITS
 
 LARGEST_MAX = 5
+_CAPABILITIES = {
+    "file": ("atomic_publish", "metadata", "random_write", "symlinks"),
+    "s3": ("atomic_publish", "metadata"),
+}
 _COUNTERS = {"file": "files", "symlink": "symlinks", "special": "specials"}
 
 FIELDS: Dict[str, Field] = {
-    "src": Field(f.local_path, required=True),
+    "src": Field(location, required=True),
     "include": f.GLOBS,
     "exclude": f.GLOBS,
     "limits": LIMITS,
@@ -27,14 +32,17 @@ FIELDS: Dict[str, Field] = {
 
 def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     """Counts what the selection takes."""
-    src: bytes = params["src"]
+    src: Where = params["src"]
     selection = Selection(params["include"], params["exclude"])
-    status = status_of_source(src)
-    survey = Survey(kind_of(status.st_mode))
-    if survey.kind == "directory":
-        _tree(job, src, selection, survey)
-    else:
-        survey.item(base_name(src) or src, survey.kind, status.st_size)
+    origin = open_origin(job, src)
+    try:
+        survey = Survey(kind_of(origin.status.st_mode), origin.scheme)
+        if survey.kind == "directory":
+            _tree(job, origin, selection, survey)
+        else:
+            survey.item(origin.name or origin.shown, survey.kind, origin.status.st_size)
+    finally:
+        origin.close()
     job.items_ok = survey.items
     return Outcome(data=survey.data())
 
@@ -42,8 +50,9 @@ def run(job: Job, params: Mapping[str, Any]) -> Outcome:
 class Survey:
     """The counts of an inspection."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, scheme: str) -> None:
         self.kind = kind
+        self._scheme = scheme
         self.directories = 0
         self.unreadable = 0
         self._counts = dict.fromkeys(_COUNTERS.values(), 0)
@@ -89,16 +98,15 @@ class Survey:
             dict(path_fields(path), bytes=-negative) for negative, path in self._largest
         ]
         data["endpoint"] = {
-            "scheme": "file",
-            "capabilities": ["atomic_publish", "metadata", "random_write", "symlinks"],
+            "scheme": self._scheme,
+            "capabilities": list(_CAPABILITIES.get(self._scheme, ())),
         }
         return data
 
 
-def _tree(job: Job, src: bytes, selection: Selection, survey: Survey) -> None:
-    fd = open_source_directory(src)
-    try:
-        for entry in Walk(fd, selection):
+def _tree(job: Job, origin: Origin, selection: Selection, survey: Survey) -> None:
+    with origin.tree() as tree:
+        for entry in tree.walk(selection, follow=False):
             job.step()
             if entry.what == "enter":
                 survey.directories += 1
@@ -109,5 +117,3 @@ def _tree(job: Job, src: bytes, selection: Selection, survey: Survey) -> None:
                     job.item_failed(entry.path, entry.fault)
             elif entry.what == "item":
                 survey.item(entry.path, entry.kind, entry.st.st_size)
-    finally:
-        os.close(fd)

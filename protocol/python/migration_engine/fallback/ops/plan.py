@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Dict, Mapping, Tuple
 
 from .. import fields as f
@@ -12,7 +11,9 @@ from ..fields import Field
 from ..forecast import CopyPlan, Tally
 from ..glob import Selection
 from ..job import Job, Outcome
-from ..local import Walk, kind_of, open_source_directory
+from ..local import kind_of
+from ..location import Location, Where
+from ..origin import open_origin
 from ..timetable import LIMITS
 
 _PLANNED = ("copy", "checksum", "verify", "inspect", "compress", "decompress")
@@ -75,31 +76,37 @@ def _reading_method(op: str, command: Mapping[str, Any]) -> str:
     return "stream"
 
 
-def _survey(job: Job, source: bytes, selection: Selection, tally: Tally) -> None:
-    from .copy import source_status
-
-    status = source_status({"src": source, "symlinks": "preserve"})
-    kind = kind_of(status.st_mode)
-    if kind != "directory":
-        tally.item(source, kind, status, "read")
-        return
-    fd = open_source_directory(source)
+def _survey(job: Job, source: Where, selection: Selection, tally: Tally) -> None:
+    origin = open_origin(job, source)
     try:
-        for entry in Walk(fd, selection):
-            job.step()
-            if entry.what == "enter":
-                tally.directories += 1
-            elif entry.what == "item":
-                tally.item(entry.path, entry.kind, entry.st, "read")
+        kind = kind_of(origin.status.st_mode)
+        if kind != "directory":
+            tally.item(origin.shown, kind, origin.status, "read")
+            return
+        with origin.tree() as tree:
+            for entry in tree.walk(selection, follow=False):
+                job.step()
+                if entry.what == "enter":
+                    tally.directories += 1
+                elif entry.what == "item":
+                    tally.item(entry.path, entry.kind, entry.st, "read")
     finally:
-        os.close(fd)
+        origin.close()
 
 
 def plan_copy(job: Job, params: Mapping[str, Any]) -> Dict[str, Any]:
     """The decisions of a copy, in its own order and by its own rules."""
-    from .copy import refuse_overlap, source_status, target_of
+    from .copy import refuse_overlap, target_of
 
-    dst = target_of(params)
-    status = source_status(params)
-    refuse_overlap(params["src"], dst, status)
-    return CopyPlan(job, params, dst, status).make()
+    origin = open_origin(job, params["src"], params["symlinks"], looks=True)
+    try:
+        dst = target_of(params["dst"], origin.name)
+        if isinstance(dst, Location):
+            from ..objects.forecast import ObjectPlan
+
+            return ObjectPlan(job, params, origin, dst).make()
+        if origin.local is not None:
+            refuse_overlap(origin.local, dst, origin.status)
+        return CopyPlan(job, params, origin, dst).make()
+    finally:
+        origin.close()

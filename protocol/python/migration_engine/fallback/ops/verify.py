@@ -12,14 +12,15 @@ from ..fields import Field
 from ..glob import Selection
 from ..job import Job, Outcome
 from ..local import DIRECTORY_FLAGS, base_name, kind_of, open_source_directory
+from ..location import location
 from ..names import join
 from ..timetable import LIMITS
 
 _CHUNK_BYTES = 1 << 20
 
 FIELDS: Dict[str, Field] = {
-    "src": Field(f.local_path, required=True),
-    "dst": Field(f.local_path, required=True),
+    "src": Field(location, required=True),
+    "dst": Field(location, required=True),
     "level": Field(f.choice("content", "size"), default="content"),
     "include": f.GLOBS,
     "exclude": f.GLOBS,
@@ -39,7 +40,40 @@ class _Side(NamedTuple):
 def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     """Compares; any difference makes the command ``failed``."""
     job.phase = "verify"
-    return _Verify(job, params).run()
+    if isinstance(params["src"], bytes) and isinstance(params["dst"], bytes):
+        return _Verify(job, params).run()
+    from ..objects.verify import FarVerify
+
+    return FarVerify(job, params).run()
+
+
+class Counts(NamedTuple):
+    """What a comparison found."""
+
+    matched: int
+    mismatched: int
+    missing: int
+    extra: int
+
+
+def outcome_of(job: Job, counts: Counts, level: str) -> Outcome:
+    """The answer; any difference makes it ``failed``."""
+    by_content = level == "content"
+    data = {**counts._asdict(), "level": level}
+    verified = {
+        "level": "compare" if by_content else "size",
+        "algorithm": None,
+        "items": counts.matched,
+        "bytes": job.bytes if by_content else 0,
+        "mismatches": counts.mismatched + counts.missing + counts.extra,
+    }
+    first = job.first_failure
+    if first is None:
+        return Outcome(data=data, verify=verified)
+    values = (job.items_failed, job.items_done, first.message)
+    message = "%d of %d items differ; the first: %s" % values
+    error = Fault("VERIFY_MISMATCH", message, path=first.path, offset=first.offset)
+    return Outcome(data=data, verify=verified, status="failed", error=error)
 
 
 class _Verify:
@@ -59,33 +93,8 @@ class _Verify:
             self._trees()
         else:
             self._both(base_name(self._src) or self._src, src, dst)
-        data = {
-            "matched": self._matched,
-            "mismatched": self._mismatched,
-            "missing": self._missing,
-            "extra": self._extra,
-            "level": self._level,
-        }
-        verified = {
-            "level": "compare" if self._by_content else "size",
-            "algorithm": None,
-            "items": self._matched,
-            "bytes": self._job.bytes if self._by_content else 0,
-            "mismatches": self._mismatched + self._missing + self._extra,
-        }
-        return self._outcome(data, verified)
-
-    def _outcome(self, data: Dict[str, Any], verified: Dict[str, Any]) -> Outcome:
-        first = self._job.first_failure
-        if first is None:
-            return Outcome(data=data, verify=verified)
-        message = "%d of %d items differ; the first: %s" % (
-            self._job.items_failed,
-            self._job.items_done,
-            first.message,
-        )
-        error = Fault("VERIFY_MISMATCH", message, path=first.path, offset=first.offset)
-        return Outcome(data=data, verify=verified, status="failed", error=error)
+        counts = Counts(self._matched, self._mismatched, self._missing, self._extra)
+        return outcome_of(self._job, counts, self._level)
 
     def _trees(self) -> None:
         levels = [_Level(b"", open_source_directory(self._src), None, False)]
@@ -193,7 +202,7 @@ class _Verify:
                 data = left.read(_CHUNK_BYTES)
                 other = right.read(_CHUNK_BYTES)
                 if data != other:
-                    at = total + _common(data, other)
+                    at = total + common(data, other)
                     raise Fault("VERIFY_MISMATCH", "the content differs", offset=at)
                 if not data:
                     return total
@@ -201,7 +210,7 @@ class _Verify:
                 self._job.read(len(data))
 
 
-def _common(left: bytes, right: bytes) -> int:
+def common(left: bytes, right: bytes) -> int:
     """How many bytes both begin with."""
     return next(
         (at for at, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right))

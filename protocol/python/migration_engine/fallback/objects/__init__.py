@@ -1,0 +1,1 @@
+"""What is elsewhere as a source and a destination of items: the same for every service."""
