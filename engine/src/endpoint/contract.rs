@@ -347,7 +347,7 @@ pub struct Original {
 /// What came of making one more name.
 pub enum Again {
     /// Complete, to be published.
-    Made(Staged),
+    Made(Box<Staged>),
     /// The original takes no more names, or is not there any more: another one must take its place.
     Gone(Loss),
     /// The sink knows no further names: each item is written by itself.

@@ -84,6 +84,9 @@ pub struct Receipt {
     incomplete: bool,
 }
 
+/// Receipts by the names of their items.
+type Receipts = Vec<(Vec<u8>, Receipt)>;
+
 type FlatMark = (u64, u64, i128, u64, i128);
 
 impl Receipt {
@@ -171,7 +174,7 @@ pub struct Ledger {
     begun: Timestamp,
     /// The facts are small and rewritten whole.
     writing: Arc<Mutex<()>>,
-    together: Arc<Together<Vec<(Vec<u8>, Receipt)>>>,
+    together: Arc<Together<Receipts>>,
 }
 
 /// What opening a key gives.

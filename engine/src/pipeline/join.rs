@@ -158,7 +158,7 @@ impl Copier<'_> {
         let temp = temp_name(&self.job.name, self.job.next_temp());
         let again = || self.sink.again(spot.place, &temp, &first.original, spot.target);
         let staged = match self.job.progress.timed(Spent::DestinationWrite, again)? {
-            Again::Made(staged) => staged,
+            Again::Made(staged) => *staged,
             Again::Gone(loss) => return Ok(Joined::Gone(loss)),
             Again::Unable(loss) => return Ok(Joined::Unable(loss)),
         };

@@ -125,7 +125,7 @@ pub enum Turn<'a> {
     /// It is the first of its names; those after it wait for the claim's end.
     First(Claim<'a>),
     /// It is another name of this.
-    Later(First),
+    Later(Box<First>),
 }
 
 /// The right to copy a file with several names.
@@ -200,7 +200,7 @@ impl<'a> Names<'a> {
             self.job.pass()?;
             let mut state = self.lock();
             if let Some(first) = state.find(key)? {
-                return Ok(Turn::Later(first));
+                return Ok(Turn::Later(Box::new(first)));
             }
             if state.claimed.insert(key) {
                 let left = item.attributes.links - 1;

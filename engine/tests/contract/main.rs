@@ -76,7 +76,6 @@ fn write(intake: &dyn Intake, bytes: &[u8]) {
 fn each(name: &str, case: impl Fn(&Bench)) {
     for scheme in SCHEMES.iter().filter(|scheme| scheme.writes) {
         for (label, root, scratch) in stores::roots(scheme.name, name) {
-            eprintln!("{label}");
             case(&Bench { scheme, root, label, _scratch: scratch });
         }
     }
@@ -527,7 +526,7 @@ fn a_further_name_is_the_same_item() {
         };
         let publish = |staged| sink.publish(vec![staged], Durable::PowerLoss).pop().unwrap();
         let early = match again(0, &original) {
-            Again::Made(staged) => staged,
+            Again::Made(staged) => *staged,
             Again::Unable(loss) => {
                 assert!(!bench.scheme.caps.links && loss.what == What::HardLinks);
                 return;
@@ -539,7 +538,7 @@ fn a_further_name_is_the_same_item() {
         publish(staged).unwrap();
         let Again::Made(late) = again(1, &original) else { panic!("it is published") };
         assert!(late.mark == original.mark);
-        publish(late).unwrap();
+        publish(*late).unwrap();
         for name in ["f", "again0", "again1"] {
             let found = sink.found(&place, name.as_bytes()).unwrap().unwrap();
             assert_eq!(
@@ -551,7 +550,7 @@ fn a_further_name_is_the_same_item() {
         assert!(matches!(again(2, &original), Again::Gone(_)), "another file has the name");
         let same = Original { path: ItemPath::parse(b"again0").unwrap(), ..original };
         let Again::Made(over) = again(0, &same) else { panic!("it stands there") };
-        publish(Staged { consent: Consent::Replace(same.mark), ..over }).unwrap();
+        publish(Staged { consent: Consent::Replace(same.mark), ..*over }).unwrap();
         let mut seen = Seen::default();
         let all = Selection::default();
         bench.source().unwrap().survey(&all, LinkPolicy::Preserve, &mut seen).unwrap();

@@ -92,13 +92,13 @@ pub fn again(
     }
     let written = Written { is_again: true, ..Written::new(place, temp, None) };
     match written.place.dir.facts(temp) {
-        Ok(facts) if mark(&facts) == original.mark => Ok(Again::Made(Staged {
+        Ok(facts) if mark(&facts) == original.mark => Ok(Again::Made(Box::new(Staged {
             name: target.name.clone(),
             consent: target.consent,
             mark: original.mark,
             lost: Vec::new(),
             inner: Box::new(written),
-        })),
+        }))),
         // Something else stands under that name by now.
         Ok(_) => {
             written.remove();
