@@ -23,7 +23,7 @@ fi
 
 if command -v shellcheck >/dev/null; then
   say "shellcheck"
-  shellcheck --external-sources scripts/*.sh scripts/campaign/*.sh .ci/run
+  shellcheck --external-sources scripts/*.sh scripts/campaign/*.sh scripts/services/*.sh .ci/run
 else
   say "shellcheck: not installed, left out"
 fi

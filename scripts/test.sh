@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The test command: lints, all Rust and Python tests, the package installed with and without cargo.
+# The test command: lints, all Rust and Python tests, the package installed with and without cargo,
+# on real servers that it starts and ends.
 # Installs what is missing by package name. Goes on after a failure; the last line says what failed.
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
@@ -7,7 +8,13 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 cd "$root"
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+servers="$scratch/services"
+# The servers end with this script, whatever ends it.
+finish() {
+  [[ ! -e $servers/instance ]] || scripts/services.sh down "$servers" || true
+  rm -rf "$scratch"
+}
+trap 'cd "$root"; finish' EXIT
 # Nothing here touches the state of an engine in use.
 export XDG_STATE_HOME="$scratch/state"
 failed=()
@@ -51,6 +58,10 @@ need mkfs.btrfs btrfs-progs
 need mkfs.xfs xfsprogs
 export PATH="$venv/bin:$PATH"
 
+# Real servers; the tests find them by these variables and fail without.
+step services scripts/services.sh up "$servers"
+eval "$(scripts/services.sh env "$servers")"
+step servers "${TEST_CLIENTS_PYTHON:-python3}" scripts/services/smoke.py
 step check scripts/check.sh
 step nextest cargo nextest run --locked --workspace
 step doctests cargo test --locked --quiet --workspace --doc
@@ -75,6 +86,7 @@ step without-cargo smoke without-cargo "$scratch/no-programs" python
 say "summary"
 printf 'nextest: %s\n' "$(last_line nextest '(Summary|error)')"
 printf 'pytest: %s\n' "$(last_line pytest '(passed|failed|error)')"
+{ grep ABSENT "$scratch/services.log" || echo 'services: all there'; } | sort -u
 for campaign in crash points faults changing room growth; do
   last_line "$campaign" "^$campaign:"
 done
@@ -82,4 +94,4 @@ if ((${#failed[@]})); then
   printf 'test.sh: FAILED: %s\n' "${failed[*]}"
   exit 1
 fi
-printf 'test.sh: all passed: check nextest doctests build crash points faults changing room growth pytest mypy mypy-campaign ruff with-cargo without-cargo\n'
+printf 'test.sh: all passed: services servers check nextest doctests build crash points faults changing room growth pytest mypy mypy-campaign ruff with-cargo without-cargo\n'

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::error::{EngineError, Kind, Result};
-use crate::journal::attempt::Attempt;
+use crate::journal::attempt::{Attempt, Notes};
 use crate::journal::keyed::Ledger;
 use crate::journal::report::Report;
 use crate::journal::state::StateDir;
@@ -15,6 +15,7 @@ use crate::model::leftover::Root;
 use crate::model::loss::{Loss, What};
 use crate::model::secret::{Secret, SecretSource};
 use crate::progress::{Progress, Shown, Spent, add};
+use crate::remote::ties::Ties;
 use crate::resource::budget::{Budget, Permit};
 use crate::resource::cancel::Switch;
 use crate::resource::rates::Rates;
@@ -127,6 +128,8 @@ pub struct Job {
     pub name: String,
     /// Stop, hold, go on.
     pub switch: Switch,
+    /// What its requests to services are tied to, and what they cost.
+    pub ties: Ties,
     /// Counters.
     pub progress: Arc<Progress>,
     /// This job's own rates.
@@ -146,6 +149,8 @@ pub struct Job {
     ledger: OnceLock<Ledger>,
     /// Whether a large file stays for the next attempt.
     keeps_parts: AtomicBool,
+    /// Adds to the record of what this job leaves behind.
+    notes: Mutex<Option<Notes>>,
     warnings: AtomicU64,
     temps: AtomicU64,
     checkpoints: AtomicU64,
@@ -156,17 +161,22 @@ impl Job {
     #[must_use]
     pub fn new(name: String, engine: Engine, listener: Arc<dyn Listener>) -> Self {
         let report = engine.state.as_ref().map(|state| state.report(&name));
+        let allow_secret_command = engine.allow_secret_command;
+        let memory_bytes = engine.budget.total();
+        let ties = Ties { allow_secret_command, memory_bytes, ..Ties::default() };
         Self {
             name,
             subject: OnceLock::new(),
             key: OnceLock::new(),
-            switch: Switch::default(),
+            switch: ties.switch.clone(),
+            ties,
             progress: Arc::default(),
             rates: Arc::default(),
             engine,
             listener,
             ledger: OnceLock::new(),
             keeps_parts: AtomicBool::new(false),
+            notes: Mutex::default(),
             failures: Failures::new(report),
             losses: Losses::default(),
             last_digests: LastDigests::default(),
@@ -276,6 +286,7 @@ impl Job {
     /// Forgets the record of an attempt that is over, unless it left something for the next one:
     /// `cleanup` finds it by the record then.
     pub fn end_attempt(&self, attempt: Option<Attempt>) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(attempt) = attempt.filter(|_| !self.keeps_parts.load(Ordering::Acquire)) {
             attempt.end();
         }
@@ -288,7 +299,12 @@ impl Job {
     /// `StateDir` when the record cannot be written.
     pub fn begin_attempt(&self, roots: &[Root]) -> Result<Option<Attempt>> {
         match &self.engine.state {
-            Some(state) => state.begin_attempt(&self.name, roots).map(Some),
+            Some(state) => {
+                let attempt = state.begin_attempt(&self.name, roots)?;
+                let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+                *notes = Some(attempt.notes());
+                Ok(Some(attempt))
+            }
             None => {
                 let warning = EngineError::new(
                     Kind::StateDir,
@@ -298,6 +314,13 @@ impl Job {
                 Ok(None)
             }
         }
+    }
+
+    /// Where things begun that bear no temporary name are recorded, so that `cleanup` finds them
+    /// after a kill; `None` without a state directory.
+    #[must_use]
+    pub fn notes(&self) -> Option<Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells the host something that does not stop the job.

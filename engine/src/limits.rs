@@ -127,6 +127,20 @@ pub const LEASE_WAIT_MOST_MS: u64 = 15_000;
 pub const LOCK_TIMEOUT_MS: u64 = 600_000;
 /// Names removed from a leased destination before the lease is asked again.
 pub const DELETES_A_COMMIT: usize = 32;
+/// Prefixes of a bucket that are listed at once.
+pub const LISTED_AT_ONCE: usize = 8;
+/// Pages of a listing that are read ahead.
+pub const LISTED_PAGES_AHEAD: usize = 2;
+/// Prefixes that are listed each by itself; more of them are listed as one.
+pub const LISTED_PREFIXES_MAX: usize = 64;
+/// Names of a prefix that are kept to tell which are free.
+pub const LISTED_NAMES_MAX: usize = 10_000;
+/// Prefixes whose names are kept.
+pub const LISTINGS_KEPT: usize = 8;
+/// Files in hand at once, and parts of one, where each call waits for a network.
+pub const PARALLEL_REMOTE: usize = 64;
+/// Parts of one file in hand at once, where each call waits for a network.
+pub const PARALLEL_REMOTE_CHUNKS: usize = 16;
 /// Entries of a timetable of rates.
 pub const TIMETABLE_ENTRIES_MAX: usize = 256;
 /// Longest step of a wait for a service, milliseconds: how long a cancel may go unseen.
@@ -159,6 +173,20 @@ pub const REMOTE_CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
 pub const REMOTE_TRAILER_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a refusal that a dialect is shown.
 pub const REMOTE_REFUSAL_BYTES: usize = 64 << 10;
+/// Longest file of credentials that is read, bytes.
+pub const CREDENTIALS_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Longest answer of a token service, bytes.
+pub const CREDENTIALS_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Longest time before their end that credentials are renewed, milliseconds; a quarter of their
+/// life where that is shorter.
+pub const CREDENTIALS_RENEW_MS: u64 = 300_000;
+/// Time after a failed renewal when it is not tried again, milliseconds.
+pub const CREDENTIALS_FAILED_MS: u64 = 5_000;
+/// Age below which credentials that are refused as expired are taken for another thread's renewal,
+/// milliseconds.
+pub const CREDENTIALS_YOUNG_MS: u64 = 10_000;
+/// Profiles that name each other as their source, in a row.
+pub const PROFILES_CHAINED_MAX: usize = 8;
 /// Attempts at one request at most.
 pub const REMOTE_TRIES: u32 = 10;
 /// Time for all attempts at one request, milliseconds.

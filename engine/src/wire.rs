@@ -281,14 +281,15 @@ pub fn durable(durability: wire::Durability) -> Durable {
 #[must_use]
 pub fn metrics(job: &Job, started: crate::job::Started) -> Metrics {
     use std::sync::atomic::Ordering::Relaxed;
-    let progress = &job.progress;
+    let (progress, meter) = (&job.progress, &job.ties.meter);
+    let throttled = meter.throttled_ns.load(Relaxed) / 1_000_000;
     let elapsed = started.at.elapsed();
     let bytes = progress.bytes_ok.load(Relaxed);
     let millis = |on| progress.spent(on).as_millis() as u64;
     let cpu = crate::platform::process::cpu_time().saturating_sub(started.cpu);
     Metrics {
         bytes,
-        bytes_wire: 0,
+        bytes_wire: meter.bytes_sent.load(Relaxed) + meter.bytes_received.load(Relaxed),
         items_ok: progress.items_ok.load(Relaxed),
         items_failed: progress.items_failed.load(Relaxed),
         items_skipped: progress.items_skipped.load(Relaxed),
@@ -298,14 +299,14 @@ pub fn metrics(job: &Job, started: crate::job::Started) -> Metrics {
         bytes_per_s_avg: (bytes as f64 / elapsed.as_secs_f64().max(1e-6)) as u64,
         cpu_ms: cpu.as_millis() as u64,
         peak_rss_bytes: crate::platform::process::peak_rss_bytes(),
-        retries: progress.retries.load(Relaxed),
-        throttled_ms: millis(Spent::Throttle),
+        retries: progress.retries.load(Relaxed) + meter.retries.load(Relaxed),
+        throttled_ms: millis(Spent::Throttle) + throttled,
         bottleneck: Bottleneck {
             source_read_ms: millis(Spent::SourceRead),
             hash_ms: millis(Spent::Hash),
             compress_ms: millis(Spent::Compress),
-            network_ms: 0,
-            throttle_ms: millis(Spent::Throttle),
+            network_ms: meter.waited_ns.load(Relaxed) / 1_000_000,
+            throttle_ms: millis(Spent::Throttle) + throttled,
             destination_write_ms: millis(Spent::DestinationWrite),
             sync_ms: millis(Spent::Sync),
         },

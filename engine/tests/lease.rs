@@ -37,7 +37,9 @@ const SHORT: Timings = Timings {
 
 fn cell(dir: &Path) -> Box<dyn LeaseCell> {
     let root = Location::parse(dir.as_os_str().as_encoded_bytes(), Vec::new()).unwrap();
-    let sink = (scheme(&root).unwrap().sink)(&root).unwrap();
+    let sink =
+        (scheme(&root).unwrap().sink)(&root, &migration_engine::remote::ties::Ties::default())
+            .unwrap();
     sink.lease(&sink.root_directory().unwrap()).unwrap()
 }
 

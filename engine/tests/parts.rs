@@ -199,6 +199,7 @@ struct Way {
 
 fn large<'a>(job: &'a Job, reader: &'a Source, intake: &'a Written, way: Way) -> Large<'a> {
     Large {
+        stored: None,
         job,
         reader,
         intake: Some(intake),

@@ -29,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("endpoint", &["error", "limits", "model", "platform", "remote"]),
     ("error", &[]),
-    ("job", &["error", "journal", "limits", "model", "platform", "progress", "resource"]),
+    ("job", &["error", "journal", "limits", "model", "platform", "progress", "remote", "resource"]),
     ("journal", &["error", "limits", "model", "platform"]),
     ("limits", &[]),
     ("model", &["error", "limits"]),

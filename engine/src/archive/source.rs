@@ -26,9 +26,13 @@ const ABILITIES: Abilities = Abilities {
     links: true,
     attributes: true,
     random_writes: false,
+    reads_back: false,
+    gathers: false,
+    remote: false,
     atomic_noreplace: false,
     mtime_step_ns: 1,
     leases: false,
+    leases_hold: false,
 };
 
 /// How an archive is opened.

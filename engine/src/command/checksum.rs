@@ -101,8 +101,10 @@ impl Checksum {
         if sources.is_empty() {
             return invalid("src", "the list is empty");
         }
+        let mut remote = false;
         for source in &sources {
-            endpoint::scheme(source).map_err(|error| error.field("src"))?;
+            let scheme = endpoint::scheme(source).map_err(|error| error.field("src"))?;
+            remote |= scheme.caps.remote;
         }
         if params.check.is_some() && (params.algorithm.is_some() || params.manifest.is_some()) {
             return invalid("check", "the list says which digests: give no algorithm or manifest");
@@ -143,7 +145,7 @@ impl Checksum {
             check: params.check.map(|spec| wire::local_path(&spec, "check")).transpose()?,
             parallel_files: parallel
                 .transpose()?
-                .map_or_else(fields::default_parallel_files, |files| files as usize),
+                .map_or_else(|| fields::default_parallel_files(remote), |files| files as usize),
         })
     }
 
@@ -178,7 +180,7 @@ impl Checksum {
         let alone = self.sources.len() == 1;
         for location in &self.sources {
             let shown = location.shown();
-            let opened = endpoint::open_source(location)
+            let opened = endpoint::open_source(location, &job.ties)
                 .and_then(|source| Ok((source.find(&ItemPath::root())?, source)));
             let (root, source) = match opened {
                 Ok(both) => both,
@@ -210,7 +212,7 @@ impl Checksum {
         let Some(location) = self.sources.first() else {
             return Err(EngineError::new(Kind::Internal, "no source"));
         };
-        let source = endpoint::open_source(location)?;
+        let source = endpoint::open_source(location, &job.ties)?;
         let expected = Waiting::default();
         let listed =
             Listed { source: &*source, list, selection: &self.selection, expected: &expected };
@@ -513,6 +515,7 @@ impl Digester<'_> {
             let content = match algorithms {
                 [algorithm] if is_large(reader.facts().0) => {
                     Large {
+                        stored: None,
                         job: self.job,
                         reader: &*reader,
                         intake: None,
@@ -520,7 +523,7 @@ impl Digester<'_> {
                         algorithm: Some(*algorithm),
                         pieces: false,
                         holes: false,
-                        threads: fields::default_parallel_chunks(),
+                        threads: fields::default_parallel_chunks(self.source.caps().remote),
                         chunk_bytes: CHUNK_BYTES,
                         receipts: None,
                     }

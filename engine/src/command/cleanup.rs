@@ -12,7 +12,7 @@ use crate::job::Job;
 use crate::journal::attempt::{Dead, attempts, is_live, live_sessions};
 use crate::journal::keyed;
 use crate::model::leftover::{Owner, Root, Swept};
-use crate::pipeline::leftovers::{sweep, tag};
+use crate::pipeline::leftovers::{Search, sweep, tag};
 use crate::wire;
 
 /// The registry's entry.
@@ -70,14 +70,16 @@ impl Work for Cleanup {
         let mut found = Swept::default();
         for dead in &chosen {
             let owner = Owner::Job(tag(&dead.job));
-            sweep(job, &dead.roots, &owner, self.dry_run, &mut found)?;
+            let places = Search { roots: &dead.roots, begun: &dead.begun };
+            sweep(job, places, &owner, self.dry_run, &mut found)?;
         }
         let is_at_work = |tag: &str| {
             is_live(&state.attempts(), tag)
                 || live_sessions(&state.python_sessions()).contains(&tag.to_owned())
         };
         let others = Owner::Dead(&is_at_work);
-        sweep(job, &self.roots, &others, self.dry_run, &mut found)?;
+        let places = Search { roots: &self.roots, begun: &[] };
+        sweep(job, places, &others, self.dry_run, &mut found)?;
         let jobs = chosen.len();
         if !self.dry_run && found.left.is_empty() {
             chosen.into_iter().for_each(Dead::forget);

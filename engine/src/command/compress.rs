@@ -162,7 +162,7 @@ impl Compress {
         item: &Item,
         format: Format,
     ) -> Result<Ended<Told>> {
-        let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
+        let sink = endpoint::open_sink(&self.dst, &job.ties)?;
         let codec = format.codec().ok_or_else(|| {
             EngineError::new(Kind::Internal, "a file has no form that is compressed")
         })?;
@@ -203,7 +203,7 @@ impl Compress {
         item: &Item,
         format: Format,
     ) -> Result<Ended<Told>> {
-        let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
+        let sink = endpoint::open_sink(&self.dst, &job.ties)?;
         let archiver = Archiver {
             codec: format.codec(),
             level: format.level(self.level)?,
@@ -282,8 +282,8 @@ impl Compress {
         data
     }
 
-    fn source(&self) -> Result<(Box<dyn ObjectSource>, Item)> {
-        let source = endpoint::open_source(&self.src)?;
+    fn source(&self, job: &Job) -> Result<(Box<dyn ObjectSource>, Item)> {
+        let source = endpoint::open_source(&self.src, &job.ties)?;
         let kinds = [ItemKind::File, ItemKind::Directory];
         let item = source.find(&ItemPath::root())?.filter(|item| kinds.contains(&item.kind));
         let item = item.ok_or_else(|| {
@@ -298,7 +298,7 @@ impl Work for Compress {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
         job.progress.set_phase("compress");
         job.set_subject(self.src.name());
-        let (source, item) = self.source()?;
+        let (source, item) = self.source(job)?;
         let format = self.format_for(item.kind)?;
         format.level(self.level)?;
         if endpoint::overlap(&self.src, &self.dst)? {
@@ -324,7 +324,7 @@ impl Work for Compress {
     }
 
     fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {
-        let (_, item) = self.source()?;
+        let (_, item) = self.source(job)?;
         let format = self.format_for(item.kind)?;
         let way = match format.codec().map(|codec| &codec.packing) {
             _ if format.is_archive() => ("archive", ARCHIVE),

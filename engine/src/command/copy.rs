@@ -189,6 +189,12 @@ impl Copy {
             let message = "verify readback compares digests, and checksum is none";
             return Err(EngineError::new(Kind::InvalidField, message).field("checksum"));
         }
+        let sides = [endpoint::scheme(&src)?.caps, endpoint::scheme(&dst)?.caps];
+        let remote = sides.iter().any(|side| side.remote);
+        if read_back && recode.is_some() && !sides.iter().all(|side| side.reads_back) {
+            let message = "what is recoded on its way to a store cannot be read back yet";
+            return Err(EngineError::new(Kind::Unsupported, message).field("verify"));
+        }
         let options = CopyOptions {
             selection: Selection::new(&params.include, &params.exclude)?,
             on_exists: wire::on_exists(params.on_exists),
@@ -201,9 +207,9 @@ impl Copy {
             chunk_bytes: fields::in_range("chunk_bytes", chunk, least, most)?,
             parallel_files: parallel
                 .transpose()?
-                .map_or_else(fields::default_parallel_files, |files| files as usize),
+                .map_or_else(|| fields::default_parallel_files(remote), |files| files as usize),
             parallel_chunks: match params.parallel_chunks {
-                None => fields::default_parallel_chunks(),
+                None => fields::default_parallel_chunks(remote),
                 Some(parts) => {
                     let most = PARALLEL_CHUNKS_MAX as u64;
                     fields::in_range("parallel_chunks", parts, 1, most)? as usize
@@ -263,8 +269,7 @@ impl Copy {
 
     fn transfer(&self, job: &Job) -> Result<Moved> {
         job.set_subject(self.src.name());
-        let source = endpoint::open_source(&self.src)?;
-        let scheme = endpoint::scheme(&self.dst)?;
+        let source = endpoint::open_source(&self.src, &job.ties)?;
         let root = source.find(&ItemPath::root())?;
         if let (Some(ledger), Some(root)) = (job.ledger(), &root)
             && root.kind == ItemKind::Directory
@@ -278,10 +283,10 @@ impl Copy {
         }
         self.refuse_manifest_inside()?;
         let attempt = job.begin_attempt(&self.roots(kind))?;
-        let moved = (scheme.sink)(&self.dst).and_then(|sink| {
+        let moved = endpoint::open_sink(&self.dst, &job.ties).and_then(|sink| {
             let lease = self.lock.take(job, &*sink, kind)?;
             let (tally, manifest) = with_manifest(job, self.manifest.as_deref(), |manifest| {
-                let there = self.there(kind)?;
+                let there = self.there(job, kind)?;
                 let beside = Beside { lease: lease.as_ref(), there: there.as_deref() };
                 copy(job, &*source, &*sink, &self.options, manifest, &beside)
             })?;
@@ -300,13 +305,14 @@ impl Copy {
 
     /// The destination to be read, where contents are compared, or listed as they stand, and
     /// something stands there.
-    fn there(&self, kind: ItemKind) -> Result<Option<Box<dyn ObjectSource>>> {
+    fn there(&self, job: &Job, kind: ItemKind) -> Result<Option<Box<dyn ObjectSource>>> {
         let compares = self.options.compare == choice::Compare::Content;
         let updates = self.options.on_exists == choice::OnExists::Update;
-        let reads = updates && (compares || self.manifest.is_some());
+        let confirms = self.options.read_back && !endpoint::scheme(&self.dst)?.caps.reads_back;
+        let reads = confirms || updates && (compares || self.manifest.is_some());
         // The slash leads through a link that the operator gave as the tree's destination.
         let tree = (kind == ItemKind::Directory).then(|| self.dst.child(b""));
-        match reads.then(|| endpoint::open_source(tree.as_ref().unwrap_or(&self.dst))) {
+        match reads.then(|| endpoint::open_source(tree.as_ref().unwrap_or(&self.dst), &job.ties)) {
             Some(Err(error)) if error.kind() == Kind::SourceNotFound => Ok(None),
             opened => opened.transpose(),
         }
@@ -425,7 +431,11 @@ fn recode(params: &CopyParams) -> Result<Option<Recode>> {
 
 /// How many files the storage took over, by way; `None` when there are none.
 fn offload(tally: &Tally) -> Option<Value> {
-    let ways = [("reflink", &tally.shared), ("copy_file_range", &tally.offloaded)];
+    let ways = [
+        ("reflink", &tally.shared),
+        ("copy_file_range", &tally.offloaded),
+        ("server_copy", &tally.served),
+    ];
     let ways = ways.map(|(name, count)| (name.to_owned(), count.load(Relaxed)));
     let used: Map<String, Value> =
         ways.into_iter().filter(|(_, count)| *count > 0).map(|(n, c)| (n, c.into())).collect();

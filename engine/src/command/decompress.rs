@@ -142,8 +142,8 @@ impl Decompress {
         })
     }
 
-    fn source(&self) -> Result<(Box<dyn ObjectSource>, Item)> {
-        let source = endpoint::open_source(&self.src)?;
+    fn source(&self, job: &Job) -> Result<(Box<dyn ObjectSource>, Item)> {
+        let source = endpoint::open_source(&self.src, &job.ties)?;
         let item = source.find(&ItemPath::root())?.filter(|item| item.kind == ItemKind::File);
         let item = item.ok_or_else(|| {
             let message = "the source is no regular file";
@@ -192,7 +192,7 @@ impl Decompress {
             let message = "include and exclude choose members of an archive";
             return Err(EngineError::new(Kind::InvalidField, message).field("include"));
         }
-        let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
+        let sink = endpoint::open_sink(&self.dst, &job.ties)?;
         let codec = format.codec().ok_or_else(|| {
             EngineError::new(Kind::Internal, "a file has no form that is compressed")
         })?;
@@ -267,7 +267,7 @@ impl Decompress {
             pieces: false,
             recode: None,
         };
-        let sink = (endpoint::scheme(&self.dst)?.sink)(&self.dst)?;
+        let sink = endpoint::open_sink(&self.dst, &job.ties)?;
         copy(job, &archive, &*sink, &options, None, &Beside::default())?;
         Ok(json!({
             "dst": BytePath::new(&self.dst.shown()),
@@ -333,7 +333,7 @@ impl Work for Decompress {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
         job.progress.set_phase("decompress");
         job.set_subject(self.src.name());
-        let (source, item) = self.source()?;
+        let (source, item) = self.source(job)?;
         let format = self.detect(&*source.open(&item)?)?;
         if endpoint::overlap(&self.src, &self.dst)? {
             let message = "source and destination are the same, or one lies inside the other";
@@ -357,7 +357,7 @@ impl Work for Decompress {
     }
 
     fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {
-        let (source, item) = self.source()?;
+        let (source, item) = self.source(job)?;
         let format = self.detect(&*source.open(&item)?)?;
         let way = match format.codec().map(|codec| &codec.packing) {
             _ if format.is_archive() => ("archive", ARCHIVE),

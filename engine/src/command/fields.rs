@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::limits::{THREADS_MAX, TIMETABLE_ENTRIES_MAX};
+use crate::limits::{PARALLEL_REMOTE, PARALLEL_REMOTE_CHUNKS, THREADS_MAX, TIMETABLE_ENTRIES_MAX};
 use crate::platform::clock;
 use crate::resource::rates::RateChange;
 use crate::resource::timetable::{self, Bounds, Timetable};
@@ -179,13 +179,19 @@ pub fn threads(asked: Option<u64>) -> Result<usize> {
 /// Files in hand at once where the command does not say: enough to keep a device's queue filled
 /// while some threads compute digests.
 #[must_use]
-pub fn default_parallel_files() -> usize {
+pub fn default_parallel_files(remote: bool) -> usize {
+    if remote {
+        return PARALLEL_REMOTE;
+    }
     (crate::platform::process::cores() * 2).clamp(4, 32)
 }
 
 /// Parts of one large file in hand at once at most, unless the command says: as many as help are
 /// found while it runs.
 #[must_use]
-pub fn default_parallel_chunks() -> usize {
+pub fn default_parallel_chunks(remote: bool) -> usize {
+    if remote {
+        return PARALLEL_REMOTE_CHUNKS;
+    }
     (crate::platform::process::cores() * 2).clamp(4, 16)
 }

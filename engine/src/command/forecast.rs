@@ -44,7 +44,11 @@ pub fn survey_totals(
 ) -> Result<Planned> {
     let mut totals = Totals { job, items: 0, bytes: 0, directories: 0 };
     for location in sources {
-        endpoint::open_source(location)?.survey(selection, LinkPolicy::Preserve, &mut totals)?;
+        endpoint::open_source(location, &job.ties)?.survey(
+            selection,
+            LinkPolicy::Preserve,
+            &mut totals,
+        )?;
     }
     job.progress.surveyed.store(true, Ordering::Release);
     let data = json!({
@@ -126,12 +130,12 @@ impl CopyPlan<'_> {
     /// # Errors
     /// What keeps either from being surveyed, `Overlap`.
     pub fn make(&self, job: &Job) -> Result<Planned> {
-        let source = endpoint::open_source(self.src)?;
+        let source = endpoint::open_source(self.src, &job.ties)?;
         if endpoint::overlap(self.src, self.dst)? {
             let message = "source and destination are the same or lie inside each other";
             return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));
         }
-        let other = match endpoint::open_source(self.dst) {
+        let other = match endpoint::open_source(self.dst, &job.ties) {
             Ok(other) => Some(other),
             Err(error) if error.kind() == Kind::SourceNotFound => None,
             Err(error) => return Err(error),
@@ -165,7 +169,7 @@ impl CopyPlan<'_> {
         if !forecast.tree {
             return Ok(mirror::Forecast::default());
         }
-        let sink = (endpoint::scheme(self.dst)?.sink)(self.dst)?;
+        let sink = endpoint::open_sink(self.dst, &forecast.job.ties)?;
         let deletion = Deletion {
             job: forecast.job,
             source,

@@ -68,7 +68,7 @@ struct Inspect {
 impl Work for Inspect {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
         job.set_subject(self.src.name());
-        let source = endpoint::open_source(&self.src)?;
+        let source = endpoint::open_source(&self.src, &job.ties)?;
         let mut census = Census::new(job);
         source.survey(&self.selection, LinkPolicy::Preserve, &mut census)?;
         job.progress.surveyed.store(true, std::sync::atomic::Ordering::Release);

@@ -102,14 +102,15 @@ impl Work for Verify {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
         job.progress.set_phase("verify");
         job.set_subject(self.src.name());
-        let source = endpoint::open_source(&self.src)?;
-        let other = endpoint::open_source(&self.dst).map_err(|error| match error.kind() {
-            Kind::SourceNotFound => {
-                let message = "the destination does not exist";
-                EngineError::new(Kind::VerifyMismatch, message).at(self.dst.shown())
-            }
-            _ => error,
-        })?;
+        let source = endpoint::open_source(&self.src, &job.ties)?;
+        let other =
+            endpoint::open_source(&self.dst, &job.ties).map_err(|error| match error.kind() {
+                Kind::SourceNotFound => {
+                    let message = "the destination does not exist";
+                    EngineError::new(Kind::VerifyMismatch, message).at(self.dst.shown())
+                }
+                _ => error,
+            })?;
         let counts = Counts::default();
         let directories = self.selection.keeps_directories();
         let comparer = Comparer {
@@ -120,7 +121,7 @@ impl Work for Verify {
             directories,
             counts: &counts,
         };
-        let parallel = fields::default_parallel_files();
+        let parallel = fields::default_parallel_files(source.caps().remote || other.caps().remote);
         feed(job, &*source, &self.selection, LinkPolicy::Preserve, parallel, &comparer)?;
         let mut extras = Extras { job, source: &*source, directories, counts: &counts };
         other.survey(&self.selection, LinkPolicy::Preserve, &mut extras)?;

@@ -10,18 +10,20 @@
 //!   not by an earlier look. A crash at any instant leaves old or new content under a name, whole.
 //! - Whatever is not published is removed by [`Intake::abort`] or [`ObjectSink::discard`]; after a
 //!   kill, its name tells which job it belonged to ([`crate::model::path::temp_tag`]).
-//! - Errors carry what went wrong as the engine's [`Kind`](crate::error::Kind); nobody retries
-//!   below the pipeline.
+//! - Errors carry what went wrong as the engine's [`Kind`](crate::error::Kind). A request to a
+//!   service is sent again by `remote`, and by nobody else.
 
 use std::any::Any;
 use std::ops::Range;
 
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Consent, Durable, LinkPolicy};
+use crate::model::digest::{Algorithm, Digest};
 use crate::model::extended::Extended;
 use crate::model::found::{Found, Mark};
 use crate::model::item::{Attributes, Handle, Identity, Item, ItemKind, Special, Timestamp};
 use crate::model::loss::{Loss, What};
+use crate::model::parts::PartDigest;
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 
@@ -36,14 +38,23 @@ pub struct Caps {
     pub links: bool,
     /// Whether mode, owner and times can be set.
     pub attributes: bool,
-    /// Whether parts of an item may be written in any order.
+    /// Whether any range of an item may be written at any time; otherwise whole parts are, each as
+    /// long as [`Intake::part_bytes`] says, or the whole at once by [`Intake::hold`].
     pub random_writes: bool,
+    /// Whether what was written can be read before it is published.
+    pub reads_back: bool,
+    /// Whether publishing many items in one call is cheaper than one by one.
+    pub gathers: bool,
+    /// Whether calls wait for a network: many of them at once pay.
+    pub remote: bool,
     /// Whether a name can be published only if it is free, in one step.
     pub atomic_noreplace: bool,
     /// Step of modification times, nanoseconds.
     pub mtime_step_ns: u64,
     /// Whether a directory or prefix can be leased.
     pub leases: bool,
+    /// Whether nobody can break a lease while a commit under it goes on.
+    pub leases_hold: bool,
 }
 
 /// Whether a directory's entries are wanted.
@@ -119,11 +130,34 @@ pub trait ObjectSource: Send + Sync {
         self.find(path).map(|item| item.map(|item| item.kind))
     }
 
-    /// Opens a file that a survey or `find` of this source gave.
+    /// Opens a file that a survey or `find` of this source gave, in the state that it has now.
     ///
     /// # Errors
     /// `SourceNotFound`, `SourcePermission`, `SourceChanged` when it is another kind of thing now.
     fn open(&self, item: &Item) -> Result<Box<dyn Reader>>;
+
+    /// An item as it is told by a closer look, where a survey tells less of it than there is to
+    /// know; `None` where it told all. Asked before times are compared.
+    ///
+    /// # Errors
+    /// `SourceNotFound`, `SourceChanged`, what keeps it from being looked at.
+    fn refine(&self, _item: &Item) -> Result<Option<Item>> {
+        Ok(None)
+    }
+
+    /// Where its items are, for [`ObjectSink::copies`].
+    fn home(&self) -> Handle {
+        Handle::default()
+    }
+
+    /// A file of it for a destination that copies from here by itself, without the bytes passing
+    /// here; `None` where it must be read.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    fn offer(&self, _item: &Item) -> Result<Option<Offer>> {
+        Ok(None)
+    }
 
     /// What hangs on an item that is not opened: a directory, a link, a special file. Of files it
     /// may be told before they are opened, for a plan.
@@ -133,6 +167,18 @@ pub trait ObjectSource: Send + Sync {
     fn extended(&self, _item: &Item, _carry: Carry) -> Result<Extended> {
         Ok(Extended::default())
     }
+}
+
+/// A file that its destination may copy by itself.
+pub struct Offer {
+    /// The file in the state that is offered.
+    pub item: Item,
+    /// What hangs on it.
+    pub extended: Extended,
+    /// Digests of its whole content that its store holds.
+    pub digests: Vec<Digest>,
+    /// For [`Intake::share`] and [`Intake::offload`].
+    pub handle: Handle,
 }
 
 /// An open source file.
@@ -151,11 +197,26 @@ pub trait Reader: Send + Sync {
         Ok(Extended::default())
     }
 
-    /// Reads at `offset`; 0 only at the end.
+    /// Digests of its whole content that its store holds, for what was read to be compared with.
+    fn stored(&self) -> &[Digest] {
+        &[]
+    }
+
+    /// Reads at `offset`; 0 only at the end, or where the state that was opened is gone and
+    /// [`Reader::unchanged`] says so.
     ///
     /// # Errors
     /// `SourceRead`.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize>;
+
+    /// Whether it can only be read once, from its start to its end.
+    fn in_one(&self) -> bool {
+        false
+    }
+
+    /// Somebody is about to read this range from its start to its end: so that it is asked for at
+    /// once.
+    fn expect(&self, _range: Range<u64>) {}
 
     /// The range of data, its end excluded, that begins at or after `offset`; `None` where only a
     /// hole is left. What cannot tell holes says that everything is data.
@@ -173,6 +234,18 @@ pub trait Reader: Send + Sync {
     /// `SourceRead` when that cannot be told.
     fn unchanged(&self) -> Result<bool>;
 }
+
+/// What an item will be once it is published, as far as that must be known before it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Becoming<'a> {
+    /// Under which name, and with what.
+    pub target: &'a Target,
+    /// Its attributes.
+    pub attributes: &'a Attributes,
+}
+
+/// Bytes that are kept until they are published, with the memory they were granted.
+pub type HeldBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 
 /// What is known about a file before it is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -350,10 +423,28 @@ pub trait ObjectSink: Send + Sync {
     ///
     /// # Errors
     /// `DestinationPermission`, `DestinationNoSpace`, …
-    fn begin(&self, place: &Place, temp: &[u8], shape: Shape) -> Result<Box<dyn Intake>>;
+    fn begin(
+        &self,
+        place: &Place,
+        temp: &[u8],
+        shape: Shape,
+        becoming: Becoming<'_>,
+    ) -> Result<Box<dyn Intake>>;
 
-    /// Goes on with a file that a dead job began as `old` and that `mark` identifies, from now on
-    /// named `temp`; `None` when it is not there any more, or another.
+    /// Whether it can copy by itself from where a source's items are ([`ObjectSource::home`]).
+    fn copies(&self, _from: &Handle) -> bool {
+        false
+    }
+
+    /// The length of the parts of an item of so many bytes, where whole parts are written; the
+    /// same each time.
+    fn part_bytes(&self, _bytes: u64) -> Option<u64> {
+        None
+    }
+
+    /// Goes on with a file that a dead job began as `old` (its [`Intake::token`] where it had one)
+    /// and that `mark` identifies, from now on named `temp`; `None` when it is not there any more,
+    /// or another.
     ///
     /// # Errors
     /// What keeps it from being looked at.
@@ -364,6 +455,7 @@ pub trait ObjectSink: Send + Sync {
         temp: &[u8],
         mark: Mark,
         shape: Shape,
+        becoming: Becoming<'_>,
     ) -> Result<Option<Box<dyn Intake>>>;
 
     /// Makes a link under the temporary name `temp`, complete.
@@ -490,6 +582,61 @@ pub trait Intake: Send + Sync {
     /// # Errors
     /// `DestinationWrite`, `DestinationNoSpace`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// The length of all its parts but the last, bytes, where whole parts are written.
+    fn part_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// The checksum of each part that the destination checks itself.
+    fn part_digest(&self) -> Option<Algorithm> {
+        None
+    }
+
+    /// Writes a whole part, whose checksum is known where [`Intake::part_digest`] asked for it. The
+    /// same part may be written again.
+    ///
+    /// # Errors
+    /// As [`Intake::write_at`].
+    fn write_part(&self, offset: u64, bytes: &[u8], _digest: Option<PartDigest>) -> Result<()> {
+        self.write_at(offset, bytes)
+    }
+
+    /// Writing may go back to `offset`, which is where it goes on now; what is before will not be
+    /// written again. Asked of what is written in order.
+    fn pin(&self, _offset: u64) {}
+
+    /// Takes the whole content at once, and keeps it until it is published.
+    ///
+    /// # Errors
+    /// As [`Intake::write_at`].
+    fn hold(&self, bytes: HeldBytes, _digest: Option<PartDigest>) -> Result<()> {
+        self.write_at(0, (*bytes).as_ref())
+    }
+
+    /// What it is found by where a kill falls between its beginning and the record of its token.
+    /// To be recorded before [`Intake::token`] is asked.
+    fn intent(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Its own name for [`ObjectSink::adopt`] and for clean-up after a kill, where that is not its
+    /// temporary name. To be recorded before the first part is written.
+    ///
+    /// # Errors
+    /// What keeps it from being begun.
+    fn token(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Whether this part stands there as an earlier attempt wrote it, by the destination's own
+    /// checksum; `None` where it must be read back to tell.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    fn stands(&self, _offset: u64, _bytes: u64, _digest: PartDigest) -> Result<Option<bool>> {
+        Ok(None)
+    }
 
     /// Takes the whole content of a reader by sharing its storage; false where that cannot be,
     /// and nothing is changed then.

@@ -10,8 +10,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::endpoint::Scheme;
 use crate::endpoint::contract::{
-    Caps, Descend, EachEntry, Held, Intake, LeaseCell, ObjectSink, ObjectSource, Place, Reader,
-    Shape, Staged, Target, Visitor, destination_changed,
+    Becoming, Caps, Descend, EachEntry, Held, Intake, LeaseCell, ObjectSink, ObjectSource, Place,
+    Reader, Shape, Staged, Target, Visitor, destination_changed,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::limits::MEMORY_STORE_BYTES_MAX;
@@ -32,17 +32,23 @@ const CAPS: Caps = Caps {
     links: false,
     attributes: false,
     random_writes: true,
+    reads_back: true,
+    gathers: true,
+    remote: false,
     atomic_noreplace: true,
     mtime_step_ns: 1,
     leases: true,
+    leases_hold: true,
 };
 
 /// The registry's entry.
 pub const SCHEME: Scheme = Scheme {
     name: "memory",
     caps: CAPS,
-    source: |location| Ok(Box::new(Memory::new(location))),
-    sink: |location| Ok(Box::new(Memory::new(location))),
+    options: &[],
+    writes: true,
+    source: |location, _| Ok(Box::new(Memory::new(location))),
+    sink: |location, _| Ok(Box::new(Memory::new(location))),
     overlap: |source, destination| Ok(overlap(source, destination)),
     // Memory dies with its process, and its unpublished bytes with it.
     sweep: |_| Ok(Swept::default()),
@@ -333,7 +339,13 @@ impl ObjectSink for Memory {
         }))
     }
 
-    fn begin(&self, at: &Place, _temp: &[u8], shape: Shape) -> Result<Box<dyn Intake>> {
+    fn begin(
+        &self,
+        at: &Place,
+        _temp: &[u8],
+        shape: Shape,
+        _: Becoming<'_>,
+    ) -> Result<Box<dyn Intake>> {
         let prefix = key_in(at, b"");
         let bytes = Mutex::new(Vec::with_capacity(shape.bytes.min(1 << 20) as usize));
         Ok(Box::new(MemoryIntake { prefix, bytes }))
@@ -346,6 +358,7 @@ impl ObjectSink for Memory {
         _: &[u8],
         _: Mark,
         _: Shape,
+        _: Becoming<'_>,
     ) -> Result<Option<Box<dyn Intake>>> {
         Ok(None)
     }

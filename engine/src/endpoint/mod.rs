@@ -1,13 +1,18 @@
 //! Where bytes come from and go to. One file or folder for each scheme, one line for each below.
 
+pub mod azure;
 pub mod contract;
+pub mod gcs;
+pub mod http;
 pub mod local;
 pub mod memory;
+pub mod s3;
 pub mod store;
 
 use crate::error::{EngineError, Kind, Result};
 use crate::model::leftover::{Owner, Root, Swept};
 use crate::model::location::Location;
+use crate::remote::ties::Ties;
 use contract::{ObjectSink, ObjectSource};
 
 /// Opens a location for one side of a command.
@@ -16,10 +21,14 @@ pub struct Scheme {
     pub name: &'static str,
     /// What it can do.
     pub caps: contract::Caps,
+    /// Fields of a location that it knows beside `url` and `auth`.
+    pub options: &'static [&'static str],
+    /// Whether it is a destination too.
+    pub writes: bool,
     /// Opens a source; nothing is read yet but the root's own entry.
-    pub source: fn(&Location) -> Result<Box<dyn ObjectSource>>,
+    pub source: fn(&Location, &Ties) -> Result<Box<dyn ObjectSource>>,
     /// Opens a sink; nothing is made yet.
-    pub sink: fn(&Location) -> Result<Box<dyn ObjectSink>>,
+    pub sink: fn(&Location, &Ties) -> Result<Box<dyn ObjectSink>>,
     /// Whether two locations of this scheme name the same thing, or one lies inside the other.
     pub overlap: fn(&Location, &Location) -> Result<bool>,
     /// Removes temporary things that an owner left beneath a root, or only counts them.
@@ -34,16 +43,20 @@ pub struct Sweep<'a> {
     pub owner: &'a Owner<'a>,
     /// Whether nothing is removed.
     pub dry_run: bool,
+    /// Names by which things of the owner's were begun that bear no temporary name
+    /// ([`contract::Intake::token`]).
+    pub begun: &'a [Vec<u8>],
+    /// The job that searches.
+    pub ties: &'a Ties,
     /// Asked now and then; an error ends the search.
     pub pass: &'a dyn Fn() -> Result<()>,
 }
 
 /// Every scheme that is built, in alphabetical order.
-pub static SCHEMES: &[Scheme] = &[local::SCHEME, memory::SCHEME];
+pub static SCHEMES: &[Scheme] = &[local::SCHEME, memory::SCHEME, s3::SCHEME];
 
 /// Schemes that the design names and that are not built.
-const PLANNED: [&str; 13] = [
-    "s3",
+const PLANNED: [&str; 12] = [
     "gs",
     "az",
     "http",
@@ -64,7 +77,14 @@ const PLANNED: [&str; 13] = [
 /// `Unsupported`, saying whether the scheme is planned or unknown.
 pub fn scheme(location: &Location) -> Result<&'static Scheme> {
     if let Some(scheme) = SCHEMES.iter().find(|scheme| scheme.name == location.scheme) {
-        return Ok(scheme);
+        let unknown = location.store.set().into_iter().find(|set| !scheme.options.contains(set));
+        return match unknown {
+            None => Ok(scheme),
+            Some(option) => {
+                let message = format!("{} locations know no {option}", scheme.name);
+                Err(EngineError::new(Kind::InvalidField, message))
+            }
+        };
     }
     let planned = PLANNED.contains(&location.scheme.as_str());
     let state = if planned { "is not built yet" } else { "is not known" };
@@ -77,8 +97,16 @@ pub fn scheme(location: &Location) -> Result<&'static Scheme> {
 ///
 /// # Errors
 /// Those of the endpoint.
-pub fn open_source(location: &Location) -> Result<Box<dyn ObjectSource>> {
-    (scheme(location)?.source)(location)
+pub fn open_source(location: &Location, ties: &Ties) -> Result<Box<dyn ObjectSource>> {
+    (scheme(location)?.source)(location, ties)
+}
+
+/// Opens a sink.
+///
+/// # Errors
+/// Those of the endpoint.
+pub fn open_sink(location: &Location, ties: &Ties) -> Result<Box<dyn ObjectSink>> {
+    (scheme(location)?.sink)(location, ties)
 }
 
 /// Whether two locations name the same thing, or one lies inside the other.

@@ -19,7 +19,7 @@ use crate::model::store::StoreOptions;
 use crate::platform::operator;
 
 /// Longest record, bytes.
-const RECORD_BYTES_MAX: u64 = 1 << 20;
+const RECORD_BYTES_MAX: u64 = 64 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -45,7 +45,26 @@ struct RootRecord {
 #[derive(Debug)]
 pub struct Attempt {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
+}
+
+/// Adds to a job's record, as long as the job does.
+#[derive(Clone, Debug)]
+pub struct Notes {
+    path: PathBuf,
+    file: Arc<File>,
+}
+
+impl Notes {
+    /// Records the name of something begun, durably: one line, in base64.
+    ///
+    /// # Errors
+    /// `StateDir` when it cannot be written.
+    pub fn add(&self, begun: &[u8]) -> Result<()> {
+        let line = format!("\n{}", BASE64.encode(begun));
+        let written = (&*self.file).write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|error| unusable(&self.path, "write", &error))
+    }
 }
 
 /// A dead job's record, held so that nobody else cleans the same.
@@ -55,6 +74,8 @@ pub struct Dead {
     pub job: String,
     /// Where it wrote.
     pub roots: Vec<Root>,
+    /// Names of what it began that bears no temporary name.
+    pub begun: Vec<Vec<u8>>,
     attempt: Attempt,
 }
 
@@ -83,7 +104,13 @@ impl Attempt {
         };
         let text = serde_json::to_vec(&record).unwrap_or_default();
         file.write_all(&text).map_err(failed("write"))?;
-        Ok(Self { path, file })
+        Ok(Self { path, file: Arc::new(file) })
+    }
+
+    /// What adds to this record.
+    #[must_use]
+    pub fn notes(&self) -> Notes {
+        Notes { path: self.path.clone(), file: Arc::clone(&self.file) }
     }
 
     /// Forgets the job: nothing of it is left behind.
@@ -113,14 +140,14 @@ pub fn attempts(folder: &Path) -> Result<Vec<Dead>> {
         };
         let path = folder.join(&name);
         match hold(&path) {
-            Ok(Some((file, record))) => {
+            Ok(Some((file, record, begun))) => {
                 let roots = record.roots.into_iter().filter_map(|root| {
                     let RootRecord { scheme, path, tree, auth, store } = root;
                     let path = BASE64.decode(&path).ok()?;
                     Some(Root { location: Location { scheme, path, auth, store }, tree })
                 });
-                let attempt = Attempt { path, file };
-                all.push(Dead { job: job.to_owned(), roots: roots.collect(), attempt });
+                let attempt = Attempt { path, file: Arc::new(file) };
+                all.push(Dead { job: job.to_owned(), roots: roots.collect(), begun, attempt });
             }
             Ok(None) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -153,8 +180,12 @@ pub fn live_sessions(folder: &Path) -> Vec<String> {
     live.map(str::to_owned).collect()
 }
 
-/// Locks a record; `None` when its job lives. A record torn by a crash names no roots.
-fn hold(path: &Path) -> std::io::Result<Option<(File, Record)>> {
+/// A record that is held, and the names of what was begun.
+type Held = (File, Record, Vec<Vec<u8>>);
+
+/// Locks a record; `None` when its job lives. A record torn by a crash names no roots, a torn line
+/// nothing that was begun.
+fn hold(path: &Path) -> std::io::Result<Option<Held>> {
     let file = operator::open_file(path.as_os_str().as_encoded_bytes())?;
     if !lock(&file)? {
         return Ok(None);
@@ -162,7 +193,10 @@ fn hold(path: &Path) -> std::io::Result<Option<(File, Record)>> {
     let mut text = Vec::new();
     (&file).take(RECORD_BYTES_MAX).read_to_end(&mut text)?;
     let empty = Record { job: String::new(), pid: 0, roots: Vec::new() };
-    Ok(Some((file, serde_json::from_slice(&text).unwrap_or(empty))))
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let record = serde_json::from_slice(lines.next().unwrap_or_default()).unwrap_or(empty);
+    let begun = lines.filter_map(|line| BASE64.decode(line).ok()).collect();
+    Ok(Some((file, record, begun)))
 }
 
 #[cfg(test)]

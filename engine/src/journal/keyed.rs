@@ -17,6 +17,7 @@ use sha2::Digest as _;
 use crate::error::{EngineError, Kind, Result};
 use crate::journal::partial;
 use crate::journal::state::{lock, unusable};
+use crate::journal::together::Together;
 use crate::limits::CLOCK_TICK_NS;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::{Mark, lasting_device};
@@ -40,7 +41,7 @@ const EARLIER_MARKS_MAX: usize = 8;
 const CACHE_BYTES: usize = 1 << 20;
 
 /// The state of a source item that a record speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     size: u64,
     mtime_ns: i128,
@@ -48,6 +49,8 @@ pub struct Source {
     dev: u64,
     ino: u64,
     born_ns: i128,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    version: String,
 }
 
 impl Source {
@@ -61,6 +64,7 @@ impl Source {
             dev: lasting_device(item.identity.dev, item.identity.born),
             ino: item.identity.ino,
             born_ns: item.identity.born.0,
+            version: item.identity.version.as_str().to_owned(),
         }
     }
 }
@@ -167,6 +171,7 @@ pub struct Ledger {
     begun: Timestamp,
     /// The facts are small and rewritten whole.
     writing: Arc<Mutex<()>>,
+    together: Arc<Together<Vec<(Vec<u8>, Receipt)>>>,
 }
 
 /// What opening a key gives.
@@ -369,7 +374,14 @@ pub fn forget(folder: &Path, key: &str) -> Result<bool> {
 
 impl Ledger {
     fn of(database: Arc<Database>, path: PathBuf, resumed: bool) -> Self {
-        Self { database, path, resumed, begun: clock::now(), writing: Arc::default() }
+        Self {
+            database,
+            path,
+            resumed,
+            begun: clock::now(),
+            writing: Arc::default(),
+            together: Arc::default(),
+        }
     }
 
     /// Whether earlier attempts may have done part of it.
@@ -434,25 +446,45 @@ impl Ledger {
         found.map(|bytes| self.decode(bytes.value())).transpose()
     }
 
-    /// Commits receipts; durable when this returns, if so asked.
+    /// Commits receipts, with those of other threads in one step.
+    ///
+    /// # Errors
+    /// `StateDir` when they cannot be written.
+    pub fn commit_together(&self, receipts: Vec<(Vec<u8>, Receipt)>) -> Result<()> {
+        self.together.run(receipts, |all| {
+            let all: Vec<_> = all.into_iter().flatten().collect();
+            self.write(|transaction| self.put(transaction, &all))
+        })
+    }
+
+    /// Commits receipts, and forgets what was begun of their items.
     ///
     /// # Errors
     /// `StateDir` when they cannot be written.
     pub fn commit(&self, receipts: &[(Vec<u8>, Receipt)]) -> Result<()> {
         self.write(|transaction| {
-            let mut table = transaction.open_table(RECEIPTS)?;
-            for (path, receipt) in receipts {
-                let old = match self.resumed {
-                    true => table.get(path.as_slice())?,
-                    false => None,
-                };
-                let old = old.and_then(|bytes| serde_json::from_slice(bytes.value()).ok());
-                let receipt = old.map_or_else(|| receipt.clone(), |old| receipt.after(old));
-                let bytes = serde_json::to_vec(&receipt).unwrap_or_default();
-                table.insert(path.as_slice(), bytes.as_slice())?;
-            }
+            self.put(transaction, receipts)?;
             partial::forget(transaction, receipts.iter().map(|(path, _)| path.as_slice()))
         })
+    }
+
+    fn put(
+        &self,
+        transaction: &redb::WriteTransaction,
+        receipts: &[(Vec<u8>, Receipt)],
+    ) -> Result<(), redb::Error> {
+        let mut table = transaction.open_table(RECEIPTS)?;
+        for (path, receipt) in receipts {
+            let old = match self.resumed {
+                true => table.get(path.as_slice())?,
+                false => None,
+            };
+            let old = old.and_then(|bytes| serde_json::from_slice(bytes.value()).ok());
+            let receipt = old.map_or_else(|| receipt.clone(), |old| receipt.after(old));
+            let bytes = serde_json::to_vec(&receipt).unwrap_or_default();
+            table.insert(path.as_slice(), bytes.as_slice())?;
+        }
+        Ok(())
     }
 
     pub(super) fn database(&self) -> &Database {

@@ -9,3 +9,4 @@ pub mod partial;
 pub mod report;
 pub mod spill;
 pub mod state;
+pub mod together;

@@ -1,6 +1,7 @@
 //! What stands at a destination.
 
 use crate::model::item::{ItemKind, Special, Timestamp};
+use crate::model::version::Version;
 
 /// What stands at a destination name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct Found {
 pub struct Mark {
     /// Device; 0 where that means nothing.
     pub dev: u64,
-    /// Inode, or a version.
+    /// Inode; of an object the number that its writer left with it.
     pub ino: u64,
     /// When it was made: inode numbers are used again at once.
     pub born: Timestamp,
@@ -35,6 +36,9 @@ pub struct Mark {
     pub size: u64,
     /// Its modification time as published.
     pub mtime: Timestamp,
+    /// The store's own name for this state of an object. Not known before it is published, and so
+    /// no part of what is recorded.
+    pub version: Version,
 }
 
 impl Mark {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::path::ItemPath;
+use crate::model::version::Version;
 
 /// What kind of thing an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub struct Identity {
     /// When the inode was made; 0 where the filesystem does not tell. A reused inode number has
     /// another one.
     pub born: Timestamp,
+    /// The store's own name for this state of an object.
+    pub version: Version,
 }
 
 /// What is carried over beside content.

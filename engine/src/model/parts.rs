@@ -131,6 +131,12 @@ pub fn join(algorithm: Algorithm, parts: &[PartDigest]) -> Option<Digest> {
     Some(Digest { algorithm, hex })
 }
 
+/// The CRC of the whole from those of all its parts, in order, as a number.
+#[must_use]
+pub fn joined(algorithm: Algorithm, parts: &[PartDigest]) -> Option<u64> {
+    join_crcs(algorithm.crc_join()?, parts)
+}
+
 /// Digests of single parts as hex: what a manifest lists.
 #[must_use]
 pub fn pieces(algorithm: Algorithm, parts: &[PartDigest]) -> Vec<String> {

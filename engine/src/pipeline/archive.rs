@@ -93,7 +93,7 @@ impl Archiver<'_> {
         let _memory = seats.take(job, slot, hand)?;
         let slots = (0..seats.slots).map(|_| Slot::default()).collect();
         let line = Blocks { job, coder, level: self.level };
-        let out = RefCell::new(Out { job, intake, done: Done::default() });
+        let out = RefCell::new(Out { job, intake, done: Done::default(), pin: 0 });
         let mut take = |slot: &mut Slot| out.borrow_mut().write(slot, coder.is_some());
         let original = lane::run(job, seats.threads, slots, &line, &mut take, |lane| {
             let mut tar = Tar::new(self, job, source, lane, &out, seats.block_bytes);
@@ -203,6 +203,8 @@ struct Out<'a> {
     job: &'a Job,
     intake: &'a dyn Intake,
     done: Done,
+    /// Blocks that are not taken back any more.
+    pin: usize,
 }
 
 impl Out<'_> {
@@ -218,12 +220,25 @@ impl Out<'_> {
 
     fn put(&mut self, bytes: &[u8], plain: u32) -> Result<()> {
         let at = self.done.stored;
+        self.pin_now();
         let write = || self.intake.write_at(at, bytes);
         self.job.progress.timed(Spent::DestinationWrite, write)?;
         self.done.frames.push(Frame { stored: bytes.len() as u32, plain });
         self.done.stored += bytes.len() as u64;
         self.done.high = self.done.high.max(self.done.stored);
         Ok(())
+    }
+
+    /// Blocks behind the first `count` may be taken back.
+    fn pin(&mut self, count: usize) {
+        self.pin = count;
+        self.pin_now();
+    }
+
+    fn pin_now(&self) {
+        if self.done.frames.len() == self.pin {
+            self.intake.pin(self.done.stored);
+        }
     }
 
     /// Takes back all but the first `count` blocks.
@@ -593,6 +608,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     ) -> Result<Read> {
         self.flush()?;
         let point = Point { sent: self.sent, at: self.at };
+        self.out.borrow_mut().pin(point.sent);
         let read = self.write(header).and_then(|()| self.blocks(reader, size, item));
         if !matches!(read, Ok(Read::Whole(_))) {
             self.back_to(&point)?;

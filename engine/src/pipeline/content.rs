@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memmap2::MmapMut;
 
-use crate::endpoint::contract::Reader;
+use crate::endpoint::contract::{HeldBytes, Reader};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::HOLE_BYTES;
@@ -77,6 +77,43 @@ impl ChunkBuffer {
     pub fn bytes(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
+
+    /// The first `count` bytes, to be kept with their memory until they are published.
+    #[must_use]
+    pub fn held(self, count: usize) -> HeldBytes {
+        Box::new(Kept { buffer: self, count })
+    }
+}
+
+/// The beginning of a buffer.
+struct Kept {
+    buffer: ChunkBuffer,
+    count: usize,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        self.buffer.bytes.get(..self.count).unwrap_or_default()
+    }
+}
+
+/// Reads a range into the beginning of a buffer, within the limits of the job; fewer bytes only
+/// where the source ends early.
+///
+/// # Errors
+/// Those of the reader, and `Cancelled`.
+pub fn fill(job: &Job, reader: &dyn Reader, range: Range<u64>, buffer: &mut [u8]) -> Result<usize> {
+    reader.expect(range.clone());
+    let mut cursor = Cursor::new(job, reader, false);
+    let mut filled = 0;
+    while range.start + (filled as u64) < range.end {
+        let into = buffer.get_mut(filled..).unwrap_or_default();
+        match cursor.step(range.start + filled as u64, range.end, into)? {
+            Step::Data(count) => filled += count,
+            Step::Hole(_) | Step::End => break,
+        }
+    }
+    Ok(filled)
 }
 
 /// What comes next of a source.

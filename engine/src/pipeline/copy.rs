@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::endpoint::contract::{ObjectSink, ObjectSource, Place, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::limits::CLOCK_TICK_NS;
+use crate::limits::{CHUNK_BYTES_RANGE, CLOCK_TICK_NS};
 use crate::model::choice::{Carry, Compare, Consent, Durable, Links, OnExists};
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Found;
@@ -16,6 +16,7 @@ use crate::model::parts::PartDigest;
 use crate::model::path::{is_kept, temp_name};
 use crate::model::selection::Selection;
 use crate::pipeline::compare::{Standing, There, same_content};
+use crate::pipeline::confirm::Confirm;
 use crate::pipeline::content::ChunkBuffer;
 use crate::pipeline::feed::{Handler, Ticket, ends_job, feed};
 use crate::pipeline::join::{Kept, Spot};
@@ -77,6 +78,8 @@ pub struct Tally {
     pub shared: AtomicU64,
     /// Files that the storage copied by itself.
     pub offloaded: AtomicU64,
+    /// Files that an object store copied by itself.
+    pub served: AtomicU64,
     /// Set once storage could not be shared.
     unshared: AtomicBool,
 }
@@ -111,8 +114,12 @@ pub fn copy(
     beside: &Beside<'_>,
 ) -> Result<Tally> {
     let skip_taken = options.on_exists == OnExists::Skip;
-    let publisher =
-        Publisher::new(job, sink, options.durable, manifest, skip_taken).under(beside.lease);
+    let after = options.read_back && !sink.caps().reads_back;
+    let chunk_bytes = options.chunk_bytes;
+    let confirm = beside.there.filter(|_| after).map(|there| Confirm { there, chunk_bytes });
+    let publisher = Publisher::new(job, sink, options.durable, manifest, skip_taken)
+        .under(beside.lease)
+        .confirmed(confirm.as_ref());
     let rule = Rule {
         on_exists: options.on_exists,
         compare: options.compare,
@@ -215,9 +222,15 @@ impl Handler for Copier<'_> {
     type Hand = (ChunkBuffer, Permit);
 
     fn hand(&self) -> Result<Self::Hand> {
+        if !self.sink.caps().random_writes && self.options.recode.is_none() {
+            // Parts have buffers of their own: this one only serves to compare.
+            return ChunkBuffer::beside(self.job, CHUNK_BYTES_RANGE.0, 0);
+        }
         let decodes = self.options.read_back || self.lists_standing();
         let bytes = |recode: Recode| recode.bytes(self.job, decodes);
-        let more = self.options.recode.map_or(0, bytes);
+        // What is recoded on its way to a store is gathered into parts.
+        let part = self.options.recode.and_then(|_| self.sink.part_bytes(0)).unwrap_or_default();
+        let more = self.options.recode.map_or(0, bytes) + part;
         ChunkBuffer::beside(self.job, self.options.chunk_bytes, more)
     }
 
@@ -278,6 +291,10 @@ impl Handler for Copier<'_> {
     }
 
     fn leave(&self, directory: &Item, scope: &Scope) {
+        // A prefix of keys has no attributes.
+        if !self.source.caps().directories {
+            return;
+        }
         let Some(place) = scope.opened().filter(|place| self.dresses(place)) else {
             return;
         };
@@ -474,6 +491,8 @@ impl Copier<'_> {
 
     /// What stands there, judged: an earlier attempt's own work is known by its receipt.
     fn judge(&self, item: &Item, found: Option<&Found>) -> Result<Judged> {
+        let refined = self.refined(item, found)?;
+        let item = refined.as_ref().unwrap_or(item);
         let decided = match found {
             Some(found) if found.folded && found.mark.born >= self.begun => {
                 Decision::Conflict(Kind::DestinationExists)
@@ -501,6 +520,15 @@ impl Copier<'_> {
             }
             _ => decided,
         })
+    }
+
+    /// The item by a closer look, where times are about to be compared and a survey tells less.
+    fn refined(&self, item: &Item, found: Option<&Found>) -> Result<Option<Item>> {
+        let timed = self.options.on_exists == OnExists::Update
+            && self.options.compare == Compare::Time
+            && item.kind == ItemKind::File
+            && found.is_some_and(|found| found.size == item.size || self.way(item).is_some());
+        if timed { self.source.refine(item) } else { Ok(None) }
     }
 
     /// Makes what is never opened: a link, a special file.

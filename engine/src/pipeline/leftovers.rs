@@ -44,20 +44,29 @@ pub fn tag(job: &str) -> String {
     job.get(..JOB_TAG_DIGITS).unwrap_or(job).to_owned()
 }
 
-/// Searches the roots for what `owner` left, adding to `found`.
+/// Places to be searched, and what was begun in them.
+#[derive(Clone, Copy)]
+pub struct Search<'a> {
+    /// Where.
+    pub roots: &'a [Root],
+    /// Names of things begun that bear no temporary name.
+    pub begun: &'a [Vec<u8>],
+}
+
+/// Searches for what `owner` left, adding to `found`.
 ///
 /// # Errors
 /// What keeps a root from being searched, `Cancelled`.
 pub fn sweep(
     job: &Job,
-    roots: &[Root],
+    places: Search<'_>,
     owner: &Owner<'_>,
     dry_run: bool,
     found: &mut Swept,
 ) -> Result<()> {
-    for root in roots {
-        let pass = &|| job.pass();
-        let search = Sweep { root, owner, dry_run, pass };
+    for root in places.roots {
+        let (begun, pass) = (places.begun, &|| job.pass());
+        let search = Sweep { root, owner, dry_run, begun, ties: &job.ties, pass };
         let swept = (endpoint::scheme(&root.location)?.sweep)(&search)?;
         found.removed += swept.removed;
         found.bytes += swept.bytes;
@@ -94,7 +103,10 @@ impl Earlier {
     fn sweep(&self, job: &Job, kept: &[Vec<u8>]) -> Result<()> {
         for dead in &self.0 {
             let owner = Owner::Earlier { tag: tag(&dead.job), kept };
-            sweep(job, &dead.roots, &owner, false, &mut Swept::default())?;
+            let left = dead.begun.iter().filter(|token| !kept.contains(*token));
+            let begun: Vec<Vec<u8>> = left.cloned().collect();
+            let places = Search { roots: &dead.roots, begun: &begun };
+            sweep(job, places, &owner, false, &mut Swept::default())?;
         }
         Ok(())
     }

@@ -100,7 +100,14 @@ impl Kept {
     fn read(bytes: &[u8]) -> Option<First> {
         let kept: Self = serde_json::from_slice(bytes).ok()?;
         let (dev, ino, born, size, mtime) = kept.mark;
-        let mark = Mark { dev, ino, born: Timestamp(born), size, mtime: Timestamp(mtime) };
+        let mark = Mark {
+            dev,
+            ino,
+            born: Timestamp(born),
+            size,
+            mtime: Timestamp(mtime),
+            ..Mark::default()
+        };
         let original = Original { path: ItemPath::parse(&kept.path).ok()?, temp: kept.temp, mark };
         let digests = kept
             .digests
@@ -329,7 +336,14 @@ mod tests {
     }
 
     fn first(ino: u64) -> First {
-        let mark = Mark { dev: 1, ino, born: Timestamp(2), size: 3, mtime: Timestamp(-4) };
+        let mark = Mark {
+            dev: 1,
+            ino,
+            born: Timestamp(2),
+            size: 3,
+            mtime: Timestamp(-4),
+            ..Mark::default()
+        };
         let digest = Digest { algorithm: Algorithm::Sha256, hex: "0".repeat(64) };
         First::new(&item(ino), b".mig-00000000-1.part".to_vec(), mark, &[digest])
     }

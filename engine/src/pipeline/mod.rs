@@ -3,10 +3,12 @@
 
 pub mod archive;
 pub mod compare;
+pub mod confirm;
 pub mod content;
 pub mod copy;
 pub mod delete;
 pub mod feed;
+pub mod gather;
 pub mod join;
 pub mod lane;
 pub mod lease;

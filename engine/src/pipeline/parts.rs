@@ -17,7 +17,8 @@ use crate::limits::PART_BYTES;
 use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::model::item::Handle;
 use crate::model::parts::{PartDigest, PartHasher, join, part_bytes};
-use crate::pipeline::content::{ChunkBuffer, Content, Cursor, Step};
+use crate::pipeline::content::{self, ChunkBuffer, Content, Cursor, Step};
+use crate::pipeline::gather::part_digest;
 use crate::pipeline::receipts::Receipts;
 use crate::platform::process;
 use crate::progress::{Shown, Spent, add};
@@ -38,6 +39,8 @@ pub struct Large<'a> {
     pub path: &'a [u8],
     /// The digest of the whole.
     pub algorithm: Option<Algorithm>,
+    /// What its store says is the CRC of the whole, by another algorithm.
+    pub stored: Option<Digest>,
     /// Whether digests of parts are kept too.
     pub pieces: bool,
     /// Whether holes are looked for, and left out.
@@ -148,11 +151,26 @@ impl Hashers {
     }
 }
 
+/// Compares what was read with what the source's store says of it.
+///
+/// # Errors
+/// `VerifyMismatch`.
+pub fn agrees(stored: &Digest, read: Option<&Digest>) -> Result<()> {
+    if read.is_none_or(|read| read == stored) {
+        return Ok(());
+    }
+    let name = stored.algorithm.name();
+    let message = format!("the bytes read are not those whose {name} the source's store holds");
+    Err(EngineError::new(Kind::VerifyMismatch, message))
+}
+
 struct Work<'a> {
     large: Large<'a>,
     size: u64,
     /// Bytes of a part.
     part_bytes: u64,
+    /// Whether parts are written whole.
+    sent: bool,
     /// Bytes each thread takes at once: a part, or a chunk where order matters.
     unit: u64,
     ordered: bool,
@@ -177,13 +195,23 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(large: Large<'a>) -> Self {
         let (size, _) = large.reader.facts();
-        let ordered = large.algorithm.is_some_and(|algorithm| !algorithm.combines());
-        let chunk = 1u64 << large.chunk_bytes.min(PART_BYTES).ilog2();
+        let sent = large.intake.and_then(Intake::part_bytes);
+        // Subtrees of BLAKE3 are as long as a power of two.
+        let is_tree = |algorithm| algorithm == Algorithm::Blake3;
+        let apart = |algorithm: Algorithm| {
+            algorithm.combines()
+                && !(is_tree(algorithm) && sent.is_some_and(|part| !part.is_power_of_two()))
+        };
+        let ordered = large.algorithm.is_some_and(|algorithm| !apart(algorithm));
+        let chunk = sent.unwrap_or(1u64 << large.chunk_bytes.min(PART_BYTES).ilog2());
         let keeps_parts = large.pieces || large.receipts.is_some();
         let piece = keeps_parts.then(|| large.algorithm.unwrap_or(Algorithm::Crc64Nvme).of_parts());
+        // What the destination checks itself goes before what a manifest would list.
+        let stored = large.stored.as_ref().map(|digest| digest.algorithm);
+        let piece = large.intake.and_then(Intake::part_digest).or(stored).or(piece);
         let digests = large.algorithm.is_some() || piece.is_some();
         let offload = (!digests && !large.holes).then(|| large.reader.handle());
-        let part_bytes = part_bytes(size);
+        let part_bytes = sent.unwrap_or_else(|| part_bytes(size));
         let parts = vec![Part::default(); size.div_ceil(part_bytes) as usize];
         let turn = Turn {
             unit: 0,
@@ -193,6 +221,7 @@ impl<'a> Work<'a> {
         Self {
             unit: if ordered { chunk } else { part_bytes },
             part_bytes,
+            sent: sent.is_some(),
             shown: large.job.show(large.path, size),
             offloads: AtomicBool::new(offload.is_some()),
             size,
@@ -331,7 +360,11 @@ impl<'a> Work<'a> {
             self.count(end - start);
             return Ok(());
         }
+        if self.sent {
+            return self.send(start, end, buffer);
+        }
         let mut hashers = Hashers::new(self.large.algorithm, self.piece, start);
+        self.large.reader.expect(start..end);
         let (job, reader) = (self.large.job, self.large.reader);
         let mut cursor = Cursor::new(job, reader, self.large.holes);
         let mut offset = start;
@@ -368,6 +401,39 @@ impl<'a> Work<'a> {
             *part = Part { bytes: end - start, whole, piece, stands: false };
         });
         Ok(())
+    }
+
+    /// A part that is read whole, digested, and written at once.
+    fn send(&self, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
+        if self.offloaded(start, end - start)? == Some(end - start) {
+            self.with_part(start, |part| part.bytes = end - start);
+            self.count(end - start);
+            return Ok(());
+        }
+        let job = self.large.job;
+        let count = content::fill(job, self.large.reader, start..end, buffer.bytes())?;
+        if count as u64 != end - start {
+            self.ran_short();
+            return Ok(());
+        }
+        let chunk = buffer.bytes().get(..count).unwrap_or_default();
+        let mut hashers = Hashers::new(self.large.algorithm, self.piece, start);
+        job.progress.timed(Spent::Hash, || hashers.update(chunk));
+        let (whole, piece) = hashers.finish();
+        self.write_part(start, chunk, piece)?;
+        self.with_part(start, |part| {
+            *part = Part { bytes: end - start, whole, piece, stands: false };
+        });
+        self.count(end - start);
+        Ok(())
+    }
+
+    fn write_part(&self, offset: u64, chunk: &[u8], piece: Option<PartDigest>) -> Result<()> {
+        let Some(intake) = self.large.intake else {
+            return Ok(());
+        };
+        let write = || intake.write_part(offset, chunk, piece);
+        self.large.job.progress.timed(Spent::DestinationWrite, write)
     }
 
     fn write(&self, offset: u64, chunk: &[u8]) -> Result<()> {
@@ -418,6 +484,9 @@ impl<'a> Work<'a> {
         let (Some(mut hasher), Some(intake)) = (hasher, self.large.intake) else {
             return Ok(false);
         };
+        if let Some(stands) = intake.stands(start, end - start, receipt.piece)? {
+            return Ok(stands);
+        }
         let mut offset = start;
         while offset < end {
             self.large.job.pass()?;
@@ -436,6 +505,9 @@ impl<'a> Work<'a> {
 
     /// A chunk whose digest needs order: read and written at once, digested in its turn.
     fn in_turn(&self, unit: u64, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
+        if self.sent {
+            self.large.reader.expect(start..end);
+        }
         let part = start / self.part_bytes * self.part_bytes;
         let part_end = (part + self.part_bytes).min(self.size);
         let stands = self.with_part(part, |part| part.stands).unwrap_or_default();
@@ -459,7 +531,7 @@ impl<'a> Work<'a> {
                     count
                 }
                 Step::Data(count) => {
-                    if !stands {
+                    if !stands && !self.sent {
                         self.write(offset, into.get(..count).unwrap_or_default())?;
                     }
                     count as u64
@@ -467,6 +539,9 @@ impl<'a> Work<'a> {
             };
         }
         let chunk = buffer.bytes().get(..(end - start) as usize).unwrap_or_default();
+        if self.sent && !stands {
+            self.write_part(start, chunk, part_digest(self.piece, start, chunk))?;
+        }
         let Some(mut turn) = self.wait_for(unit)? else {
             return Ok(());
         };
@@ -521,6 +596,11 @@ impl<'a> Work<'a> {
         receipts.commit(self.large.job, intake, &fresh)
     }
 
+    /// Whether digests of parts join to the one that the source's store tells.
+    fn sums_stored(&self) -> bool {
+        self.large.stored.as_ref().map(|stored| stored.algorithm) == self.piece
+    }
+
     fn finish(self) -> Result<Moved> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(error) = failed {
@@ -530,6 +610,7 @@ impl<'a> Work<'a> {
             }
             return Err(error);
         }
+        let sums_stored = self.sums_stored();
         let parts = self.parts.into_inner().unwrap_or_else(PoisonError::into_inner);
         let bytes = parts.iter().map(|part| part.bytes).sum();
         let short = self.short.into_inner();
@@ -544,6 +625,11 @@ impl<'a> Work<'a> {
             None => None,
         };
         let digests: Vec<Digest> = digest.into_iter().collect();
+        if let Some(stored) = self.large.stored.as_ref().filter(|_| whole && sums_stored) {
+            let pieces: Vec<PartDigest> = parts.iter().filter_map(|part| part.piece).collect();
+            let read = join(stored.algorithm, &pieces);
+            agrees(stored, read.as_ref())?;
+        }
         let pieces = parts.iter().filter_map(|part| part.piece).collect();
         let offloaded = self.offloads.into_inner();
         Ok(Moved { content: Content { bytes, digests, whole }, pieces, stored: None, offloaded })

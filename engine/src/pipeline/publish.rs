@@ -14,6 +14,7 @@ use crate::model::choice::Durable;
 use crate::model::digest::Digest;
 use crate::model::item::Item;
 use crate::model::parts::PartDigest;
+use crate::pipeline::confirm::Confirm;
 use crate::pipeline::feed::{Ticket, ends_job};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::manifest::{Listed, ManifestWriter};
@@ -50,6 +51,8 @@ pub struct Publisher<'a, S> {
     skip_taken: bool,
     /// Asked before each batch.
     lease: Option<&'a Lease>,
+    /// Where what was published is read back, where that cannot be done before.
+    confirm: Option<&'a Confirm<'a>>,
     /// Items of a batch: each holds an open file.
     items_max: usize,
     waiting: Mutex<(Vec<Ready<S>>, u64)>,
@@ -68,7 +71,17 @@ impl<'a, S> Publisher<'a, S> {
         let waiting = Mutex::new((Vec::new(), 0));
         let handles = process::open_files_max().unwrap_or(u64::MAX) / STAGED_HANDLES_SHARE;
         let items_max = (handles as usize).clamp(1, SYNC_ITEMS);
-        Self { job, sink, durable, manifest, skip_taken, lease: None, items_max, waiting }
+        Self {
+            job,
+            sink,
+            durable,
+            manifest,
+            skip_taken,
+            lease: None,
+            confirm: None,
+            items_max,
+            waiting,
+        }
     }
 
     /// The same, publishing only as long as this lease is held.
@@ -77,13 +90,20 @@ impl<'a, S> Publisher<'a, S> {
         Self { lease, ..self }
     }
 
+    /// The same, reading back what was published.
+    #[must_use]
+    pub fn confirmed(self, confirm: Option<&'a Confirm<'a>>) -> Self {
+        Self { confirm, ..self }
+    }
+
     /// Takes an item; publishes a batch once enough are waiting. `end` is called with the ticket
     /// of every item ended.
     ///
     /// # Errors
     /// What ends the job. The batch is ended all the same.
     pub fn add(&self, ready: Ready<S>, end: impl Fn(Ticket<S>)) -> Result<()> {
-        let gathers = self.durable == Durable::PowerLoss || self.job.ledger().is_some();
+        let gathers = (self.durable == Durable::PowerLoss || self.job.ledger().is_some())
+            && self.sink.caps().gathers;
         let batch = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.1 += ready.bytes;
@@ -156,6 +176,11 @@ impl<'a, S> Publisher<'a, S> {
         drop(held);
         let mut ended = Ok(());
         for ((item, bytes, done, lost, ticket), outcome) in rest.into_iter().zip(outcomes) {
+            let confirm = |()| match self.confirm {
+                Some(confirm) => confirm.stands(self.job, &item, &done),
+                None => Ok(()),
+            };
+            let outcome = outcome.and_then(confirm);
             if outcome.is_ok() {
                 self.job.lose(item.path.as_bytes(), &lost);
             }
@@ -180,7 +205,12 @@ impl<'a, S> Publisher<'a, S> {
                 (ready.item.path.as_bytes().to_vec(), receipt)
             })
             .collect();
-        self.job.progress.timed(Spent::Sync, || ledger.commit(&receipts))
+        let commit = || match self.sink.caps().gathers {
+            true => ledger.commit(&receipts),
+            // What was begun of an item is needed until it is published: its parts are there.
+            false => ledger.commit_together(receipts),
+        };
+        self.job.progress.timed(Spent::Sync, commit)
     }
 
     fn report(&self, item: &Item, bytes: u64, done: &Listed, outcome: Result<()>) -> Result<()> {

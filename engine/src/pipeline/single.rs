@@ -1,6 +1,6 @@
 //! One item made under one name from something else: judged, written whole, published.
 
-use crate::endpoint::contract::{Intake, ObjectSink, Shape, Staged, Target};
+use crate::endpoint::contract::{Becoming, Intake, ObjectSink, Shape, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Receipt;
@@ -8,6 +8,7 @@ use crate::limits::CHANGED_ATTEMPTS;
 use crate::model::choice::{Carry, Consent, Durable, OnExists};
 use crate::model::item::{Attributes, Item};
 use crate::model::path::temp_name;
+use crate::pipeline::gather::{Gather, Memory};
 use crate::plan::conflict::{Decision, decide};
 use crate::progress::{Spent, add};
 
@@ -90,7 +91,9 @@ impl Single<'_> {
             let temp = temp_name(&job.name, job.next_temp());
             // How large it will be is not known.
             let shape = Shape { durable: true, ..Shape::default() };
-            let intake = sink.begin(&place, &temp, shape)?;
+            let becoming = Becoming { target: &target, attributes: &self.item.attributes };
+            let intake = sink.begin(&place, &temp, shape, becoming)?;
+            let intake = Gather::around(job, intake, Memory::Ahead);
             match make(&*intake) {
                 Ok(Some(made)) if !made.whole && !ours && consent != Consent::New => {
                     intake.abort();

@@ -2,19 +2,22 @@
 
 use std::ops::Range;
 
-use crate::endpoint::contract::{Intake, ObjectSink, ObjectSource, Place, Reader, Shape, Target};
+use crate::endpoint::contract::{
+    Becoming, Intake, ObjectSink, ObjectSource, Place, Reader, Shape, Target,
+};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::partial::Begun;
 use crate::limits::CHANGED_ATTEMPTS;
 use crate::model::choice::{Consent, Durable};
-use crate::model::digest::Digest;
+use crate::model::digest::{Digest, Hasher};
 use crate::model::item::{Attributes, Handle, Identity, Item};
 use crate::model::parts::part_bytes;
 use crate::model::path::temp_name;
 use crate::pipeline::content::{self, ChunkBuffer, Content, Reading};
 use crate::pipeline::copy::{CopyOptions, Made, Tally};
-use crate::pipeline::parts::{Large, Moved};
+use crate::pipeline::gather::{Gather, Memory, noted, part_digest};
+use crate::pipeline::parts::{Large, Moved, agrees};
 use crate::pipeline::receipts::Receipts;
 use crate::pipeline::recode::Way;
 use crate::plan::method::is_large;
@@ -57,6 +60,9 @@ impl Transfer<'_> {
     /// # Errors
     /// What fails the item; its temporary file is removed.
     pub fn run(&self, buffer: &mut ChunkBuffer) -> Result<Made> {
+        if let Some(made) = self.offered()? {
+            return Ok(made);
+        }
         for attempt in 1..=CHANGED_ATTEMPTS {
             if let Some(made) = self.attempt(buffer)? {
                 return Ok(made);
@@ -71,6 +77,68 @@ impl Transfer<'_> {
         Err(EngineError::new(Kind::SourceChanged, "the source kept changing while it was read"))
     }
 
+    /// The file copied by the destination itself, where it holds the source too and the digest asked
+    /// for is known there; `None` where it must be read.
+    fn offered(&self) -> Result<Option<Made>> {
+        if self.way.is_some() || !self.sink.copies(&self.source.home()) {
+            return Ok(None);
+        }
+        let progress = &self.job.progress;
+        let Some(offer) = progress.timed(Spent::SourceRead, || self.source.offer(self.item))?
+        else {
+            return Ok(None);
+        };
+        let algorithm = self.options.algorithm;
+        let known = |a| offer.digests.iter().find(|digest| digest.algorithm == a).cloned();
+        let digest = algorithm.and_then(known);
+        if (algorithm.is_some() && digest.is_none()) || self.options.pieces {
+            return Ok(None);
+        }
+        self.job.pass()?;
+        let target = self.target.with(offer.extended);
+        let attributes = &offer.item.attributes;
+        let becoming = Becoming { target: &target, attributes };
+        let temp = temp_name(&self.job.name, self.job.next_temp());
+        let size = offer.item.size;
+        let intake = self.sink.begin(self.place, &temp, Shape::dense(size), becoming)?;
+        let copy = || self.copy_there(&*intake, &offer.handle, size);
+        match progress.timed(Spent::DestinationWrite, copy) {
+            Ok(true) => {}
+            Ok(false) => {
+                intake.abort();
+                return Ok(None);
+            }
+            Err(error) => {
+                intake.abort();
+                return Err(error);
+            }
+        }
+        let staged = intake.seal(size, attributes, &target)?;
+        add(&self.tally.served, 1);
+        add(&progress.bytes_done, size);
+        let digests = digest.into_iter().collect();
+        Ok(Some(Made::Ready { bytes: size, digests, pieces: Vec::new(), stored: None, staged }))
+    }
+
+    /// Has the destination copy the whole, or each part; false where it cannot.
+    fn copy_there(&self, intake: &dyn Intake, from: &Handle, size: u64) -> Result<bool> {
+        if intake.share(from)? {
+            return Ok(true);
+        }
+        let Some(part_bytes) = intake.part_bytes().filter(|_| size > 0) else {
+            return Ok(false);
+        };
+        noted(self.job.notes().as_ref(), intake)?;
+        for start in (0..size).step_by(part_bytes as usize) {
+            self.job.pass()?;
+            let length = part_bytes.min(size - start);
+            if intake.offload(from, start, length)? != Some(length) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// One reading of the file; `None` when it changed meanwhile.
     fn attempt(&self, buffer: &mut ChunkBuffer) -> Result<Option<Made>> {
         let progress = &self.job.progress;
@@ -83,17 +151,25 @@ impl Transfer<'_> {
         let further = self.options.carry.hard_links && attributes.links > 1;
         let named = further || is_large(size) || self.options.read_back;
         let unnamed = self.target.consent == Consent::New && !named;
-        let shape = Shape { bytes: size, sparse, durable, unnamed, mode };
+        // What is read in one goes as a stream, whatever its size.
+        let told = if reader.in_one() { 0 } else { size };
+        let shape = Shape { bytes: told, sparse, durable, unnamed, mode };
+        let becoming = Becoming { target: &target, attributes: &attributes };
         // What is recorded of it is the state that is read, whatever the survey saw.
         let opened = Item { size, attributes, identity: reader.identity(), ..self.item.clone() };
         let Draft { intake, receipts } =
-            progress.timed(Spent::DestinationWrite, || self.draft(&opened, shape))?;
-        let moved = match self.way {
-            Some(way) => self.recoded(way, &*reader, &*intake, buffer),
-            None => self.moved(&*reader, &*intake, receipts, sparse, buffer),
+            progress.timed(Spent::DestinationWrite, || self.draft(&opened, shape, becoming))?;
+        let moved = match (self.way, intake.part_bytes()) {
+            (Some(way), _) => self.recoded(way, &*reader, &*intake, buffer),
+            (None, Some(bytes)) => self.sent(&*reader, &*intake, receipts, bytes),
+            (None, None) => self.moved(&*reader, &*intake, receipts, sparse, buffer),
         };
         match moved {
             Ok(moved) if moved.content.whole => {
+                if let Err(error) = agree(reader.stored(), &moved.content.digests) {
+                    intake.abort();
+                    return Err(error);
+                }
                 self.seal(intake, moved, &attributes, &target, buffer).map(Some)
             }
             Ok(moved) => {
@@ -102,7 +178,7 @@ impl Transfer<'_> {
                 Ok(None)
             }
             Err(error) => {
-                if self.may_go_on(&error)? {
+                if self.may_go_on(&error).unwrap_or(false) {
                     // Dropped and not removed: the next attempt of the key adopts it.
                     self.job.keep_parts();
                 } else {
@@ -127,35 +203,92 @@ impl Transfer<'_> {
     }
 
     /// A temporary file: that of an earlier attempt, as far as it speaks of this very source.
-    fn draft(&self, item: &Item, shape: Shape) -> Result<Draft<'_>> {
+    fn draft(&self, item: &Item, shape: Shape, becoming: Becoming<'_>) -> Result<Draft<'_>> {
         let (sink, place) = (self.sink, self.place);
         let temp = temp_name(&self.job.name, self.job.next_temp());
         let ledger = self.job.ledger().filter(|_| is_large(shape.bytes) && self.way.is_none());
         let Some(ledger) = ledger else {
-            return Ok(Draft { intake: sink.begin(place, &temp, shape)?, receipts: None });
+            let intake = sink.begin(place, &temp, shape, becoming)?;
+            let intake = match (self.way, shape.bytes) {
+                (Some(_), _) => Gather::around(self.job, intake, Memory::Counted),
+                // A size told as 0 may be any.
+                (None, 0) => Gather::around(self.job, intake, Memory::Waited),
+                (None, _) => intake,
+            };
+            return Ok(Draft { intake, receipts: None });
         };
         let algorithm = self.options.algorithm;
         let path = self.item.path.as_bytes();
-        let part_bytes = part_bytes(item.size);
+        let part_bytes = sink.part_bytes(item.size).unwrap_or_else(|| part_bytes(item.size));
         let before = if ledger.is_resumed() { ledger.begun(path)? } else { None };
         let before = before.filter(|(begun, _)| begun.fits(item, algorithm, part_bytes));
         let adopted = match before {
             None => None,
             Some((begun, parts)) => {
-                let intake = sink.adopt(place, begun.temp(), &temp, begun.mark(), shape)?;
+                let intake =
+                    sink.adopt(place, begun.temp(), &temp, begun.mark(), shape, becoming)?;
                 intake.map(|intake| (intake, parts))
             }
         };
         let (intake, parts) = match adopted {
             Some((intake, parts)) => (intake, Some(parts)),
-            None => (sink.begin(place, &temp, shape)?, None),
+            None => (sink.begin(place, &temp, shape, becoming)?, None),
         };
-        let begun = Begun::new(item, &temp, intake.mark()?, algorithm, part_bytes);
-        if let Some(parts) = parts.as_ref().filter(|parts| !parts.is_empty()) {
-            ledger.commit_parts(path, &begun, parts)?;
+        let token = noted(self.job.notes().as_ref(), &*intake)?;
+        let named = token.as_deref().unwrap_or(&temp);
+        let begun = Begun::new(item, named, intake.mark()?, algorithm, part_bytes);
+        let earlier = parts.as_deref().unwrap_or_default();
+        if token.is_some() || !earlier.is_empty() {
+            ledger.commit_parts(path, &begun, earlier)?;
         }
         let receipts = Receipts::new(ledger, path, begun, parts, shape.durable);
         Ok(Draft { intake, receipts: Some(receipts) })
+    }
+
+    /// Sends the bytes in whole parts.
+    fn sent(
+        &self,
+        reader: &dyn Reader,
+        intake: &dyn Intake,
+        receipts: Option<Receipts<'_>>,
+        part_bytes: u64,
+    ) -> Result<Moved> {
+        let (size, _) = reader.facts();
+        if size > part_bytes {
+            if receipts.is_none() {
+                noted(self.job.notes().as_ref(), intake)?;
+            }
+            let mut buffer = ChunkBuffer::new(self.job, part_bytes)?;
+            let large = self.large(reader, Some(intake), receipts, false);
+            return Large { chunk_bytes: part_bytes, ..large }.run(&mut buffer);
+        }
+        let mut buffer = ChunkBuffer::new(self.job, size.max(1))?;
+        let count = content::fill(self.job, reader, 0..size, buffer.bytes())?;
+        add(&self.job.progress.bytes_done, count as u64);
+        let whole = count as u64 == size && reader.unchanged()?;
+        let held = buffer.held(count);
+        let bytes = (*held).as_ref();
+        let hash = || {
+            let hashers = self.options.algorithm.map(|algorithm| {
+                let mut hasher = Hasher::new(algorithm);
+                hasher.update(bytes);
+                hasher.finish()
+            });
+            let other = self.other_stored(reader).map(|stored| {
+                let mut hasher = Hasher::new(stored.algorithm);
+                hasher.update(bytes);
+                (stored, hasher.finish())
+            });
+            (hashers, part_digest(intake.part_digest(), 0, bytes), other)
+        };
+        let (digest, piece, other) = self.job.progress.timed(Spent::Hash, hash);
+        if let Some((stored, read)) = other.filter(|_| whole) {
+            agrees(&stored, Some(&read))?;
+        }
+        intake.hold(held, piece)?;
+        let digests = digest.into_iter().collect();
+        let content = Content { bytes: count as u64, digests, whole };
+        Ok(Moved { content, pieces: Vec::new(), stored: None, offloaded: false })
     }
 
     /// Moves the bytes in the cheapest way there is.
@@ -229,29 +362,55 @@ impl Transfer<'_> {
         buffer: &mut ChunkBuffer,
     ) -> Result<Moved> {
         let (size, _) = reader.facts();
-        let path = self.item.path.as_bytes();
-        let algorithm = self.options.algorithm;
-        if is_large(size) {
-            let large = Large {
-                job: self.job,
-                reader,
-                intake,
-                path,
-                algorithm,
-                pieces: self.options.pieces,
-                holes,
-                threads: self.options.parallel_chunks,
-                chunk_bytes: self.options.chunk_bytes,
-                receipts,
-            };
-            return large.run(buffer);
+        if is_large(size) && !reader.in_one() {
+            return self.large(reader, intake, receipts, holes).run(buffer);
         }
-        let how = Reading { holes, ..self.reading() };
-        let content = content::read(self.job, reader, buffer, how, |offset, chunk| {
+        let other = self.other_stored(reader);
+        let other_algorithm = other.as_ref().map(|digest| digest.algorithm);
+        let algorithms: Vec<_> =
+            self.options.algorithm.into_iter().chain(other_algorithm).collect();
+        let how = Reading { holes, algorithms: &algorithms, ..self.reading() };
+        let mut content = content::read(self.job, reader, buffer, how, |offset, chunk| {
             let write = || intake.map_or(Ok(()), |intake| intake.write_at(offset, chunk));
             self.job.progress.timed(Spent::DestinationWrite, write)
         })?;
+        if let Some(other) = other.filter(|_| content.whole) {
+            agrees(&other, content.digests.last())?;
+        }
+        content.digests.truncate(self.options.algorithm.iter().len());
         Ok(Moved { content, pieces: Vec::new(), stored: None, offloaded: false })
+    }
+
+    /// The CRC that the source's store holds, where it is not the digest taken.
+    fn other_stored(&self, reader: &dyn Reader) -> Option<Digest> {
+        let stored = reader.stored();
+        let is_taken = |digest: &&Digest| Some(digest.algorithm) == self.options.algorithm;
+        if stored.iter().any(|digest| is_taken(&digest)) {
+            return None;
+        }
+        stored.iter().find(|digest| digest.algorithm.crc_join().is_some()).cloned()
+    }
+
+    fn large<'b>(
+        &'b self,
+        reader: &'b dyn Reader,
+        intake: Option<&'b dyn Intake>,
+        receipts: Option<Receipts<'b>>,
+        holes: bool,
+    ) -> Large<'b> {
+        Large {
+            job: self.job,
+            reader,
+            intake,
+            path: self.item.path.as_bytes(),
+            algorithm: self.options.algorithm,
+            stored: self.other_stored(reader),
+            pieces: self.options.pieces,
+            holes,
+            threads: self.options.parallel_chunks,
+            chunk_bytes: self.options.chunk_bytes,
+            receipts,
+        }
     }
 
     fn seal(
@@ -265,6 +424,7 @@ impl Transfer<'_> {
         let Content { bytes, digests, .. } = moved.content;
         let written = moved.stored.unwrap_or(bytes);
         if self.options.read_back
+            && self.sink.caps().reads_back
             && let Err(error) = self.check(&*intake, written, &digests, buffer)
         {
             intake.abort();
@@ -297,6 +457,13 @@ impl Transfer<'_> {
         let message = "the bytes on the device are not the bytes written";
         Err(EngineError::new(Kind::VerifyMismatch, message))
     }
+}
+
+/// Compares the digests taken with those of the same algorithm that the source's store holds.
+fn agree(stored: &[Digest], taken: &[Digest]) -> Result<()> {
+    stored.iter().try_for_each(|stored| {
+        agrees(stored, taken.iter().find(|taken| taken.algorithm == stored.algorithm))
+    })
 }
 
 /// What stands under a temporary name, as something to read.

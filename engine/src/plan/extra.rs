@@ -4,6 +4,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::found::Mark;
 use crate::model::item::{ItemKind, Timestamp};
 use crate::model::path::ItemPath;
+use crate::model::version::Version;
 
 /// A name at the destination that the source does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,9 @@ impl Extra {
         for time in [mark.born, mark.mtime] {
             record.extend_from_slice(&time.0.to_le_bytes());
         }
+        let version = mark.version.as_str();
+        record.push(version.len() as u8);
+        record.extend_from_slice(version.as_bytes());
         record.extend_from_slice(self.path.as_bytes());
         record
     }
@@ -49,13 +53,16 @@ impl Extra {
             let (ino, rest) = rest.split_first_chunk()?;
             let (size, rest) = rest.split_first_chunk()?;
             let (born, rest) = rest.split_first_chunk()?;
-            let (mtime, path) = rest.split_first_chunk()?;
+            let (mtime, rest) = rest.split_first_chunk()?;
+            let (length, rest) = rest.split_first()?;
+            let (version, path) = rest.split_at_checked(usize::from(*length))?;
             let mark = Mark {
                 dev: u64::from_le_bytes(*dev),
                 ino: u64::from_le_bytes(*ino),
                 size: u64::from_le_bytes(*size),
                 born: Timestamp(i128::from_le_bytes(*born)),
                 mtime: Timestamp(i128::from_le_bytes(*mtime)),
+                version: Version::new(std::str::from_utf8(version).ok()?)?,
             };
             let kind = *KINDS.get(usize::from(*kind))?;
             Some(Self { path: ItemPath::parse(path).ok()?, kind, mark })
@@ -163,6 +170,7 @@ mod tests {
                 size: numbers[2],
                 born: Timestamp(times[0]),
                 mtime: Timestamp(times[1]),
+                version: Version::new("\"v\"").unwrap(),
             };
             let path = ItemPath::parse(path.as_bytes()).unwrap();
             let extra = Extra { path, kind: KINDS[kind], mark };

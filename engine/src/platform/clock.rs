@@ -38,6 +38,19 @@ pub fn rfc3339(millis: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
+/// A point in time as RFC 3339 writes it; `None` for any other text.
+#[must_use]
+pub fn from_rfc3339(text: &str) -> Option<Timestamp> {
+    text.parse().ok().map(|time: jiff::Timestamp| Timestamp(time.as_nanosecond()))
+}
+
+/// A date as HTTP writes it (RFC 9110, §5.6.7); `None` for any other text.
+#[must_use]
+pub fn from_http_date(text: &str) -> Option<Timestamp> {
+    let time = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Timestamp(time.timestamp().as_nanosecond()))
+}
+
 /// Minutes since Monday's midnight, by the local time of the machine.
 #[must_use]
 pub fn minute_of_week() -> u16 {
@@ -69,6 +82,18 @@ mod tests {
         assert_eq!(at("2026-03-29T01:00:00Z"), (6, 3, 0));
         assert_eq!(at("2026-10-25T00:30:00Z"), (6, 2, 30));
         assert_eq!(at("2026-10-25T01:30:00Z"), (6, 2, 30));
+    }
+
+    #[test]
+    fn dates_of_services_are_read() {
+        let whole = Timestamp::new(784_111_777, 0);
+        assert_eq!(from_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(whole));
+        assert_eq!(from_rfc3339("1994-11-06T08:49:37Z"), Some(whole));
+        let parts = Timestamp::new(784_111_777, 120_000_000);
+        assert_eq!(from_rfc3339("1994-11-06T09:49:37.12+01:00"), Some(parts));
+        for text in ["", "yesterday", "1994-11-06", "784111777"] {
+            assert_eq!((from_http_date(text), from_rfc3339(text)), (None, None), "{text}");
+        }
     }
 
     #[test]

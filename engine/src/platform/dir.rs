@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use crate::limits::CALL_PATH_BYTES_MAX;
 use crate::model::item::{Attributes, Identity, ItemKind, Special, Timestamp};
 use crate::model::path::ItemPath;
+use crate::model::version::Version;
 
 /// Bytes of the buffer that directory entries are read into.
 const ENTRIES_BYTES: usize = 64 << 10;
@@ -76,6 +77,7 @@ impl From<Statx> for Facts {
                 ino: stat.stx_ino,
                 ctime: time(stat.stx_ctime),
                 born: if has_birth { time(stat.stx_btime) } else { Timestamp::default() },
+                version: Version::default(),
             },
             mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
         }

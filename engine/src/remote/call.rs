@@ -33,9 +33,9 @@ pub enum Repeat {
     Never,
 }
 
-/// A request. Its path is percent-encoded; query names and values are not, and are encoded once
-/// (RFC 3986: all but letters, digits, `-`, `.`, `_`, `~`), sorted by nobody. Its `Debug` shows no
-/// secret.
+/// A request. Its path is percent-encoded, and may have a query behind it that is so too; names and
+/// values of `query` are not, and are encoded once (RFC 3986: all but letters, digits, `-`, `.`,
+/// `_`, `~`), sorted by nobody. Its `Debug` shows no secret.
 #[derive(Clone)]
 pub struct Request<'a> {
     /// What it does.
@@ -52,6 +52,9 @@ pub struct Request<'a> {
     pub headers: Headers,
     /// The body.
     pub body: &'a [u8],
+    /// What is sent in front of the body, and behind it, as one with it: so that content is framed
+    /// without being copied.
+    pub frame: (Vec<u8>, Vec<u8>),
     /// Whether it may be sent twice.
     pub repeat: Repeat,
 }
@@ -88,6 +91,7 @@ impl<'a> Request<'a> {
             query: Vec::new(),
             headers: Headers::default(),
             body: &[],
+            frame: (Vec::new(), Vec::new()),
             repeat: Repeat::Freely,
         }
     }
@@ -109,8 +113,22 @@ impl<'a> Request<'a> {
     /// With this body.
     #[must_use]
     pub fn body<'b>(self, body: &'b [u8]) -> Request<'b> {
-        let Self { verb, method, origin, path, query, headers, repeat, .. } = self;
-        Request { verb, method, origin, path, query, headers, body, repeat }
+        let Self { verb, method, origin, path, query, headers, frame, repeat, .. } = self;
+        Request { verb, method, origin, path, query, headers, body, frame, repeat }
+    }
+
+    /// With this in front of its body, and that behind it.
+    #[must_use]
+    pub fn framed(mut self, front: Vec<u8>, behind: Vec<u8>) -> Self {
+        self.frame = (front, behind);
+        self
+    }
+
+    /// Bytes of its body with its frame.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        let (front, behind) = &self.frame;
+        (front.len() + self.body.len() + behind.len()) as u64
     }
 
     /// Never sent twice.

@@ -63,7 +63,10 @@ impl Client {
         let read = |mut answer: Answer| {
             let mut body = Vec::new();
             let ended = answer.gather(most, &mut body)?;
-            Ok((answer, ended.then_some(body)))
+            match self.dialect.hidden(&body).filter(|_| ended) {
+                Some(refusal) => Err(Failure::refused(answer.status, refusal)),
+                None => Ok((answer, ended.then_some(body))),
+            }
         };
         match Course::new(self, request).run(read)? {
             (answer, Some(body)) => Ok((answer, body)),

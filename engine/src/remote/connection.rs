@@ -42,17 +42,23 @@ impl Connection {
     /// `Transient`, `Timeout`, `Cancelled`.
     pub(super) fn send(
         &mut self,
-        head: &[u8],
-        body: &[u8],
+        pieces: &[&[u8]],
         patience: &mut Patience,
     ) -> Result<(), Failure> {
         (self.sent, self.received) = (0, 0);
         patience.anew();
-        let total = head.len() + body.len();
+        let total = pieces.iter().map(|piece| piece.len()).sum();
         let mut done = 0;
         while done < total {
-            let first = head.get(done..).unwrap_or_default();
-            let second = body.get(done.saturating_sub(head.len())..).unwrap_or_default();
+            let mut from = done;
+            let rests = pieces.iter().map(|piece| {
+                let skipped = from.min(piece.len());
+                from -= skipped;
+                piece.get(skipped..).unwrap_or_default()
+            });
+            let mut rests = rests.filter(|rest| !rest.is_empty());
+            let first = rests.next().unwrap_or_default();
+            let second = rests.next().unwrap_or_default();
             let stream = &mut self.stream;
             let wrote = patience.flow("failed to send", || stream.write(first, second));
             match wrote {

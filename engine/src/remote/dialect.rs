@@ -35,6 +35,12 @@ pub trait Dialect: Send + Sync {
     /// What an answer that is no success means. `body` is at most the first 64 KiB of it.
     fn refusal(&self, status: u16, headers: &Headers, body: &[u8]) -> Refusal;
 
+    /// A refusal in the whole body of an answer whose status said success. Asked by
+    /// [`Client::fetch`](crate::remote::client::Client::fetch) alone, and treated as any other.
+    fn hidden(&self, _body: &[u8]) -> Option<Refusal> {
+        None
+    }
+
     /// Whether a signed request that is sent on to another place goes there, unsigned. Nothing that
     /// was not signed needs to ask.
     fn follows(&self) -> bool {

@@ -175,14 +175,16 @@ impl Exchange<'_> {
         meter.requests.fetch_add(1, Relaxed);
         let start = Instant::now();
         let mut ended = start;
-        let heard = connection.send(head, request.body, patience).and_then(|()| {
+        let (front, behind) = &request.frame;
+        let pieces = [head, front, request.body, behind];
+        let heard = connection.send(&pieces, patience).and_then(|()| {
             ended = Instant::now();
             connection.answer(request.method, patience)
         });
         meter.bytes_sent.fetch_add(connection.sent, Relaxed);
         meter.bytes_received.fetch_add(connection.received, Relaxed);
         count_time(&meter.waited_ns, start.elapsed());
-        let whole = connection.sent == (head.len() + request.body.len()) as u64;
+        let whole = connection.sent == head.len() as u64 + request.body_bytes();
         match heard {
             Ok((head, ..)) if !whole && head.status < 300 => {
                 let message = "the answer came before the request was sent";

@@ -41,9 +41,9 @@ pub(super) fn write(request: &Request<'_>) -> Result<Vec<u8>, Failure> {
         head.push_str("\r\nuser-agent: ");
         head.push_str(AGENT);
     }
-    if !request.body.is_empty() || matches!(request.method, "PUT" | "POST" | "PATCH") {
+    if request.body_bytes() > 0 || matches!(request.method, "PUT" | "POST" | "PATCH") {
         head.push_str("\r\ncontent-length: ");
-        head.push_str(&request.body.len().to_string());
+        head.push_str(&request.body_bytes().to_string());
     }
     for (name, value) in request.headers.iter() {
         if matches!(name, "host" | "content-length" | "connection") {

@@ -12,6 +12,8 @@ pub struct Ties {
     pub switch: Switch,
     /// What they cost.
     pub meter: Arc<Meter>,
+    /// Memory for data in flight, bytes; 0 where that is not known.
+    pub memory_bytes: u64,
     /// Whether secrets may come from a program.
     pub allow_secret_command: bool,
 }

@@ -8,6 +8,7 @@ use crate::model::extended::Extended;
 use crate::model::found::Mark;
 use crate::model::item::{Attributes, ItemKind};
 use crate::model::loss::{Loss, What, lose};
+use crate::model::version::Version;
 use crate::platform::dir::Facts;
 use crate::platform::hold::Hold;
 use crate::platform::process;
@@ -22,6 +23,7 @@ pub fn mark(facts: &Facts) -> Mark {
         born: facts.identity.born,
         size: facts.size,
         mtime: facts.attributes.mtime,
+        version: Version::default(),
     }
 }
 

@@ -29,17 +29,23 @@ const CAPS: Caps = Caps {
     links: true,
     attributes: true,
     random_writes: true,
+    reads_back: true,
+    gathers: true,
+    remote: false,
     atomic_noreplace: true,
     mtime_step_ns: 1,
     leases: true,
+    leases_hold: true,
 };
 
 /// The registry's entry.
 pub const SCHEME: Scheme = Scheme {
     name: "file",
     caps: CAPS,
-    source: |location| LocalSource::open(location).map(|source| Box::new(source) as _),
-    sink: |location| Ok(Box::new(LocalSink::new(location))),
+    options: &[],
+    writes: true,
+    source: |location, _| LocalSource::open(location).map(|source| Box::new(source) as _),
+    sink: |location, _| Ok(Box::new(LocalSink::new(location))),
     overlap: overlap::overlap,
     sweep: leftovers::sweep,
 };

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::io::Errno;
 
 use crate::endpoint::contract::{
-    Again, Caps, EachEntry, Intake, LeaseCell, ObjectSink, Original, Place, Shape, Staged, Target,
+    Again, Becoming, Caps, EachEntry, Intake, LeaseCell, ObjectSink, Original, Place, Shape,
+    Staged, Target,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Durable};
@@ -154,7 +155,13 @@ impl ObjectSink for LocalSink {
         }))
     }
 
-    fn begin(&self, at: &Place, temp: &[u8], shape: Shape) -> Result<Box<dyn Intake>> {
+    fn begin(
+        &self,
+        at: &Place,
+        temp: &[u8],
+        shape: Shape,
+        _: Becoming<'_>,
+    ) -> Result<Box<dyn Intake>> {
         let place = LocalPlace::of(at)?;
         let intake = match self.unnamed(&place, shape)? {
             Some(file) => LocalIntake::new(place, None, file, shape),
@@ -178,6 +185,7 @@ impl ObjectSink for LocalSink {
         temp: &[u8],
         mark: Mark,
         shape: Shape,
+        _: Becoming<'_>,
     ) -> Result<Option<Box<dyn Intake>>> {
         let place = LocalPlace::of(at)?;
         let file = match place.dir.open_own(old) {

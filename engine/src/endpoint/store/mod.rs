@@ -2,4 +2,21 @@
 //!
 //! A dialect implements [`verbs::Store`]; everything else of an endpoint is here.
 
+pub mod bucket;
+mod clock_text;
+mod content_type;
+mod intake;
+mod lease;
+mod leftovers;
+mod listing;
+mod metadata;
+mod names;
+mod parts;
+mod reader;
+mod sink;
+mod source;
+mod token;
 pub mod verbs;
+mod walk;
+
+pub use bucket::Bucket;

@@ -32,6 +32,10 @@ pub struct Object {
     pub digests: Vec<Digest>,
     /// Whether it lies in an archive tier and cannot be read now.
     pub archived: bool,
+    /// Whether nobody knows how long it is before all of it was read; `size` is 0 then.
+    pub sizeless: bool,
+    /// Whether only the whole can be read, from its start on.
+    pub rangeless: bool,
 }
 
 /// One page of a listing.
@@ -160,6 +164,8 @@ pub struct Rules {
     pub replaces_only: bool,
     /// Whether a removal may be bound to a version.
     pub removes_only: bool,
+    /// Whether parts are objects of their own until they are composed, with temporary names.
+    pub leaves_objects: bool,
     /// Step of [`Object::modified`], nanoseconds.
     pub modified_step_ns: u64,
 }
@@ -182,8 +188,9 @@ pub trait Store: Send + Sync {
     /// What keeps it from being looked at.
     fn look(&self, key: &str) -> Result<Option<Object>>;
 
-    /// Reads a range of the very version given; the whole from its start where `range` is `None`.
-    /// An empty version stands for whatever is there now.
+    /// Reads a range of the very version given; the whole from its start where `range` is `None`,
+    /// which is all that may be asked of a [rangeless](Object::rangeless) object. An empty version
+    /// stands for whatever is there now.
     ///
     /// # Errors
     /// `SourceNotFound`, `SourceChanged` when another version stands there, `SourcePermission`, …

@@ -1,0 +1,324 @@
+//! A bucket opened for one job and one side: how requests to it are made and sent.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::endpoint::s3::errors::{self, S3};
+use crate::endpoint::s3::facts::{Facts, Heeds};
+use crate::endpoint::s3::metadata::{self, CustomerKey};
+use crate::endpoint::s3::style::Style;
+use crate::endpoint::s3::{
+    abort, complete, copy, copy_part, create_upload, delete, get, head, list, list_parts,
+    list_uploads, put, put_part, xml,
+};
+use crate::endpoint::store::verbs::{
+    Ask, Begun, From, Object, Opened, Page, Part, Put, Rules, Store, Upload, Whole,
+};
+use crate::error::{EngineError, Kind, Result};
+use crate::model::digest::Algorithm;
+use crate::model::location::Location;
+use crate::model::store::StoreOptions;
+use crate::model::version::Version;
+use crate::platform::secret;
+use crate::remote::call::{Class, Failure, Request, Side, Verb};
+use crate::remote::client::{Answer, Client};
+use crate::remote::credentials::aws::{self, AwsChain};
+use crate::remote::headers::Headers;
+use crate::remote::settings::Settings;
+use crate::remote::ties::Ties;
+
+/// Where a bucket is looked for when nobody says where it is.
+const REGION: &str = "us-east-1";
+/// "Amazon S3 multipart upload limits".
+const GIB: u64 = 1 << 30;
+const PARTS_MAX: u64 = 10_000;
+const PART_BYTES: Range<u64> = 5 << 20..5 * GIB;
+const KEY_BYTES_MAX: usize = 1024;
+
+/// A bucket.
+pub struct Bucket {
+    style: Style,
+    side: Side,
+    reach: Reach,
+    options: Arc<StoreOptions>,
+    customer: Option<CustomerKey>,
+    identity: String,
+    facts: Arc<Facts>,
+    wire: Mutex<Wire>,
+}
+
+/// What clients are made of.
+struct Reach {
+    chain: AwsChain,
+    settings: Settings,
+    ties: Ties,
+}
+
+/// What sends requests to a region.
+#[derive(Clone)]
+struct Wire {
+    region: String,
+    client: Client,
+}
+
+impl Bucket {
+    /// The bucket of this name. Nothing is sent.
+    ///
+    /// # Errors
+    /// `InvalidField`, `Unsupported`, `SecretUnresolved`, `CredentialsMissing`.
+    pub fn open(name: &str, location: &Location, side: Side, ties: &Ties) -> Result<Self> {
+        let options = location.store.clone();
+        let chain = aws::chain(location, ties)?;
+        let style = Style::new(name, chain.endpoint()?.as_deref(), &options)?;
+        let customer = location.auth.iter().find(|(name, _)| name == "sse_customer_key");
+        let customer = match customer {
+            Some((_, source)) => {
+                Some(CustomerKey::new(&secret::read(source, ties.allow_secret_command)?)?)
+            }
+            None => None,
+        };
+        metadata::check(&options, customer.is_some())?;
+        let identity = format!("{}/{name}", style.service());
+        let (facts, _) = Facts::of(&identity);
+        let region = match facts.region() {
+            Some(learned) => learned,
+            None => chain.region()?.unwrap_or_else(|| REGION.to_owned()),
+        };
+        if !errors::is_region(&region) {
+            let error = EngineError::new(Kind::InvalidField, "the region is no region's name");
+            return Err(error.field("region"));
+        }
+        let reach = Reach {
+            chain,
+            settings: Settings {
+                tls_ca: options.tls_ca.clone(),
+                tls_insecure: options.tls_insecure,
+                ..Settings::default()
+            },
+            ties: ties.clone(),
+        };
+        let wire = Mutex::new(reach.wire(&region));
+        Ok(Self { style, side, reach, options, customer, identity, facts, wire })
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn style(&self) -> &Style {
+        &self.style
+    }
+
+    /// What its location says.
+    #[must_use]
+    pub fn options(&self) -> &StoreOptions {
+        &self.options
+    }
+
+    /// Whether its objects are encrypted by a key of the customer.
+    #[must_use]
+    pub fn has_customer_key(&self) -> bool {
+        self.customer.is_some()
+    }
+
+    /// Adds the customer's key, where there is one.
+    pub fn add_customer_key(&self, headers: &mut Headers) {
+        if let Some(customer) = &self.customer {
+            customer.add(headers);
+        }
+    }
+
+    /// A request about a key, or about the bucket for an empty one.
+    #[must_use]
+    pub fn request(&self, verb: Verb, method: &'static str, key: &str) -> Request<'static> {
+        let origin = self.style.origin(&self.wire().region);
+        let mut request = Request::new(verb, method, &origin, self.style.path(key));
+        if self.options.requester_pays {
+            request.headers.add("x-amz-request-payer", "requester");
+        }
+        request
+    }
+
+    /// Sends a request whose answer's body is read by the caller; again, once, in the region that
+    /// the store names.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub fn send(&self, request: Request<'_>) -> Result<Answer, Failure> {
+        self.in_region(request, |client, request| client.send(request))
+    }
+
+    /// Sends a request and reads its answer, again as [`Bucket::send`].
+    ///
+    /// # Errors
+    /// The last failure.
+    pub fn fetch(&self, request: Request<'_>) -> Result<(Answer, Vec<u8>), Failure> {
+        self.in_region(request, |client, request| client.fetch(request, xml::BODY_BYTES_MAX))
+    }
+
+    fn in_region<T>(
+        &self,
+        mut request: Request<'_>,
+        act: impl Fn(&Client, &Request<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let first = self.wire();
+        let result = match act(&first.client, &request) {
+            Err(failure) if failure.class == Class::Region => {
+                if !errors::is_region(&failure.code) || failure.code == first.region {
+                    return Err(failure);
+                }
+                request.origin = self.style.origin(&failure.code);
+                act(&self.moved(&failure.code).client, &request)
+            }
+            result => result,
+        };
+        if result.is_ok() {
+            self.facts.see();
+        }
+        result
+    }
+
+    fn wire(&self) -> Wire {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn moved(&self, region: &str) -> Wire {
+        self.facts.learn_region(region);
+        let mut wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
+        if wire.region != region {
+            *wire = self.reach.wire(region);
+        }
+        wire.clone()
+    }
+
+    /// A failure as the engine's error.
+    #[must_use]
+    pub fn error(&self, failure: &Failure, verb: Verb, doing: &str) -> EngineError {
+        failure.error(self.side, verb, doing)
+    }
+}
+
+impl Reach {
+    fn wire(&self, region: &str) -> Wire {
+        let (signer, ties) = (self.chain.signer(region), self.ties.clone());
+        let client = Client::with(signer, Arc::new(S3), ties, self.settings.clone());
+        Wire { region: region.to_owned(), client }
+    }
+}
+
+impl Store for Bucket {
+    fn scheme(&self) -> &'static str {
+        "s3"
+    }
+
+    fn rules(&self) -> Rules {
+        let confirmed = self.confirms();
+        let heeds = Heeds { absent: true, is: true };
+        let puts = self.facts.single.get().map_or(heeds, |single| single.puts);
+        let completes = self.facts.completes.get().copied().unwrap_or(heeds);
+        Rules {
+            part_bytes_min: PART_BYTES.start,
+            part_bytes_max: PART_BYTES.end,
+            parts_max: PARTS_MAX,
+            put_bytes_max: PART_BYTES.end,
+            object_bytes_max: PARTS_MAX * PART_BYTES.end,
+            copy_bytes_max: PART_BYTES.end,
+            key_bytes_max: KEY_BYTES_MAX,
+            parallel_parts: true,
+            checksum: confirmed.then_some(Algorithm::Crc64Nvme),
+            checks_whole: confirmed && !self.facts.lacks_wholes(),
+            creates_only: puts.absent && completes.absent,
+            replaces_only: puts.is && completes.is,
+            removes_only: self.removes_only(),
+            leaves_objects: false,
+            modified_step_ns: 1_000_000_000,
+        }
+    }
+
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn look(&self, key: &str) -> Result<Option<Object>> {
+        head::look(self, key)
+    }
+
+    fn read(&self, key: &str, version: Version, range: Option<Range<u64>>) -> Result<Opened> {
+        get::read(self, key, version, range)
+    }
+
+    fn list(&self, ask: &Ask<'_>) -> Result<Page> {
+        list::list(self, ask)
+    }
+
+    fn put(&self, key: &str, bytes: &[u8], put: &Put) -> Result<Version> {
+        put::put(self, key, bytes, put)
+    }
+
+    fn begin(&self, key: &str, put: &Put) -> Result<Upload> {
+        create_upload::begin(self, key, put)
+    }
+
+    fn put_part(
+        &self,
+        upload: &Upload,
+        index: u32,
+        _offset: u64,
+        bytes: &[u8],
+        digest: Option<Whole>,
+    ) -> Result<Part> {
+        put_part::put_part(self, upload, index, bytes, digest)
+    }
+
+    fn copy_part(
+        &self,
+        upload: &Upload,
+        index: u32,
+        from: &From,
+        range: Range<u64>,
+    ) -> Result<Option<Part>> {
+        copy_part::copy_part(self, upload, index, from, range)
+    }
+
+    fn parts(&self, upload: &Upload) -> Result<Option<Vec<Part>>> {
+        list_parts::parts(self, upload)
+    }
+
+    fn complete(&self, upload: &Upload, parts: &[Part], put: &Put) -> Result<Version> {
+        complete::complete(self, upload, parts, put)
+    }
+
+    fn abandon(&self, upload: &Upload) -> Result<()> {
+        abort::abandon(self, upload)
+    }
+
+    fn uploads(&self, prefix: &str, each: &mut dyn FnMut(Begun) -> Result<()>) -> Result<()> {
+        list_uploads::uploads(self, prefix, each)
+    }
+
+    fn copy(&self, from: &From, key: &str, put: &Put) -> Result<Option<Object>> {
+        copy::copy(self, from, key, put)
+    }
+
+    fn remove(&self, key: &str, version: Version) -> Result<bool> {
+        delete::remove(self, key, version)
+    }
+}
+
+impl Bucket {
+    /// Whether the store confirms checksums, as far as is known.
+    #[must_use]
+    pub fn confirms(&self) -> bool {
+        self.style.is_aws() || self.facts.checksums() != Some(false)
+    }
+
+    /// Whether `If-Match` holds for removals, as far as is known.
+    #[must_use]
+    pub fn removes_only(&self) -> bool {
+        self.style.is_aws() || self.facts.single.get().is_some_and(|single| single.removes)
+    }
+}

@@ -1,0 +1,170 @@
+//! Finds out which conditions a store heeds, by writes to an object made for it and removed again.
+//! Some stores ignore what they do not know, and answer as if all were well.
+
+use std::sync::PoisonError;
+
+use crate::endpoint::s3::bucket::Bucket;
+use crate::endpoint::s3::facts::{Heeds, Single};
+use crate::endpoint::s3::{abort, complete, create_upload};
+use crate::endpoint::store::verbs::{Part, Upload};
+use crate::error::Result;
+use crate::platform::host;
+use crate::remote::call::{Class, Failure, Request, Verb};
+use crate::remote::encode;
+
+const DOING: &str = "failed to find out whether the store heeds conditions";
+/// What the names of such objects begin with.
+pub const PREFIX: &str = ".mig-probe-";
+const CONTENT: &[u8] = b"probe";
+/// An entity tag that no object has.
+const NEVER: &str = "\"00000000000000000000000000000000\"";
+
+/// Which conditions hold for puts, copies and removals.
+///
+/// # Errors
+/// What keeps objects from being written beside `near`.
+pub fn single(bucket: &Bucket, near: &str) -> Result<Single> {
+    let known = &bucket.facts().single;
+    if let Some(known) = known.get() {
+        return Ok(*known);
+    }
+    let _held = bucket.facts().probing.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = known.get() {
+        return Ok(*known);
+    }
+    let probe = Probe { bucket, key: beside(near) };
+    let found = probe.make().and_then(|()| probe.single());
+    probe.remove();
+    let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, DOING))?;
+    Ok(*known.get_or_init(|| found))
+}
+
+/// Which conditions hold when an upload is completed.
+///
+/// # Errors
+/// What keeps objects from being written beside `near`.
+pub fn completes(bucket: &Bucket, near: &str) -> Result<Heeds> {
+    let known = &bucket.facts().completes;
+    if let Some(known) = known.get() {
+        return Ok(*known);
+    }
+    let _held = bucket.facts().probing.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = known.get() {
+        return Ok(*known);
+    }
+    let probe = Probe { bucket, key: beside(near) };
+    let found = probe.make().and_then(|()| probe.completes());
+    probe.remove();
+    let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, DOING))?;
+    Ok(*known.get_or_init(|| found))
+}
+
+fn beside(near: &str) -> String {
+    let parent = near.rfind('/').map_or("", |at| near.get(..=at).unwrap_or_default());
+    format!("{parent}{PREFIX}{:016x}", host::nonce())
+}
+
+struct Probe<'a> {
+    bucket: &'a Bucket,
+    key: String,
+}
+
+impl Probe<'_> {
+    fn request(&self, verb: Verb, method: &'static str) -> Request<'static> {
+        let mut request = self.bucket.request(verb, method, &self.key);
+        if method == "PUT" {
+            self.bucket.add_customer_key(&mut request.headers);
+        }
+        request
+    }
+
+    fn make(&self) -> Result<(), Failure> {
+        self.bucket.fetch(self.request(Verb::Write, "PUT").body(CONTENT)).map(drop)
+    }
+
+    fn remove(&self) {
+        // Rights to remove may be missing; what is left then is five bytes.
+        let _left = self.bucket.fetch(self.request(Verb::Remove, "DELETE"));
+    }
+
+    fn single(&self) -> Result<Single, Failure> {
+        let put = |name, value| {
+            heeded(
+                self.bucket
+                    .fetch(self.request(Verb::Write, "PUT").header(name, value).body(CONTENT)),
+            )
+        };
+        let puts = Heeds { absent: put("if-none-match", "*")?, is: put("if-match", NEVER)? };
+        let copy = |name, value| {
+            if self.bucket.has_customer_key() {
+                return Ok(false);
+            }
+            let source = format!("/{}/{}", self.bucket.style().bucket(), self.key);
+            let request = self
+                .request(Verb::Write, "PUT")
+                .header("x-amz-copy-source", encode::path(source.as_bytes()))
+                .header("x-amz-metadata-directive", "REPLACE")
+                .header(name, value);
+            heeded(self.bucket.fetch(request))
+        };
+        let copies = Heeds { absent: copy("if-none-match", "*")?, is: copy("if-match", NEVER)? };
+        let request = self.request(Verb::Remove, "DELETE").header("if-match", NEVER);
+        let removes = match self.bucket.fetch(request) {
+            Err(failure) if failure.class == Class::Forbidden => false,
+            result => heeded(result)?,
+        };
+        Ok(Single { puts, copies, removes })
+    }
+
+    fn completes(&self) -> Result<Heeds, Failure> {
+        let one = |name, value| {
+            let upload = create_upload::bare(self.bucket, &self.key)?;
+            let result = self.complete(&upload, name, value);
+            let _gone = abort::abandon(self.bucket, &upload);
+            result
+        };
+        Ok(Heeds { absent: one("if-none-match", "*")?, is: one("if-match", NEVER)? })
+    }
+
+    fn complete(&self, upload: &Upload, name: &str, value: &str) -> Result<bool, Failure> {
+        let request = self
+            .request(Verb::Write, "PUT")
+            .query("partNumber", "1")
+            .query("uploadId", upload.id.as_str());
+        let (answer, _) = self.bucket.fetch(request.body(CONTENT))?;
+        let tag = answer.headers.get("etag").unwrap_or_default().to_owned();
+        let part = Part { index: 0, size: CONTENT.len() as u64, tag, digest: None };
+        let body = complete::body(&[part], false);
+        let mut request = self
+            .bucket
+            .request(Verb::Control, "POST", &self.key)
+            .query("uploadId", upload.id.as_str())
+            .header(name, value);
+        self.bucket.add_customer_key(&mut request.headers);
+        heeded(self.bucket.fetch(request.body(body.as_bytes())))
+    }
+}
+
+/// Whether a condition that does not hold was heeded.
+fn heeded<T>(result: Result<T, Failure>) -> Result<bool, Failure> {
+    match result {
+        Ok(_) => Ok(false),
+        Err(failure) => match failure.class {
+            Class::Condition => Ok(true),
+            Class::Unsupported | Class::Invalid | Class::NotFound => Ok(false),
+            _ => Err(failure),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_lie_beside_what_is_written() {
+        assert!(beside("a/b/c").starts_with("a/b/.mig-probe-"));
+        assert!(beside("c").starts_with(".mig-probe-"));
+        assert_ne!(beside("c"), beside("c"));
+    }
+}

@@ -1,0 +1,299 @@
+//! An object being written: held whole, or sent in parts.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::endpoint::contract::{HeldBytes, Intake, Staged, Target};
+use crate::error::{EngineError, Kind, Result};
+use crate::model::digest::Algorithm;
+use crate::model::found::Mark;
+use crate::model::item::{Attributes, Handle, Timestamp};
+use crate::model::loss::Loss;
+use crate::model::parts::{PartDigest, joined};
+
+use super::token::Token;
+use super::verbs::{From, Part, Put, Rules, Store, Upload, Whole};
+
+/// What is published.
+pub(super) enum Sealed {
+    /// In one request.
+    Whole(HeldBytes),
+    /// By completing an upload.
+    Parts(Upload, Vec<Part>),
+    /// By the store, from an object of its own.
+    Copied(From),
+}
+
+/// A sealed object.
+pub(super) struct Sealing {
+    pub(super) key: String,
+    pub(super) content: Sealed,
+    pub(super) put: Put,
+}
+
+/// An object being written.
+pub(super) struct ObjectIntake {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) rules: Rules,
+    pub(super) key: String,
+    pub(super) put: Put,
+    /// What of the source its metadata cannot hold.
+    pub(super) lost: Vec<Loss>,
+    /// The number of this write.
+    pub(super) write: u64,
+    pub(super) part_bytes: u64,
+    pub(super) state: Mutex<State>,
+}
+
+/// What was written so far.
+#[derive(Default)]
+pub(super) struct State {
+    upload: Option<Upload>,
+    parts: BTreeMap<u32, Part>,
+    /// Checksums of parts as they were sent.
+    sums: BTreeMap<u32, PartDigest>,
+    held: Option<(HeldBytes, Option<PartDigest>)>,
+    copied: Option<From>,
+}
+
+impl State {
+    /// That of an upload which an earlier attempt began, and of the parts that its store has.
+    pub(super) fn adopted(upload: Upload, parts: Vec<Part>) -> Self {
+        let parts = parts.into_iter().map(|part| (part.index, part)).collect();
+        Self { upload: Some(upload), parts, ..Self::default() }
+    }
+}
+
+/// A part's CRC as stores take it.
+fn whole(algorithm: Option<Algorithm>, digest: Option<PartDigest>) -> Option<Whole> {
+    match (algorithm, digest) {
+        (Some(algorithm), Some(PartDigest::Crc(value, _))) => Some(Whole { algorithm, value }),
+        _ => None,
+    }
+}
+
+impl ObjectIntake {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The upload, begun by whoever needs it first.
+    fn upload(&self) -> Result<Upload> {
+        let mut state = self.state();
+        if let Some(upload) = &state.upload {
+            return Ok(upload.clone());
+        }
+        let upload = self.store.begin(&self.key, &self.put)?;
+        Ok(state.upload.insert(upload).clone())
+    }
+
+    fn index(&self, offset: u64) -> Result<u32> {
+        let index = offset / self.part_bytes;
+        if !offset.is_multiple_of(self.part_bytes) || index >= self.rules.parts_max {
+            let message = "not the beginning of a part";
+            return Err(EngineError::new(Kind::Internal, message).offset(offset));
+        }
+        Ok(index as u32)
+    }
+
+    fn token_of(&self, upload: Upload) -> Vec<u8> {
+        Token { bucket: self.store.identity().to_owned(), upload }.encode()
+    }
+
+    /// The parts in order, which must be all of `size` bytes.
+    fn all(&self, state: &State, size: u64) -> Result<Vec<Part>> {
+        let parts: Vec<Part> = state.parts.values().cloned().collect();
+        let in_order = parts.iter().zip(0u32..).all(|(part, index)| part.index == index);
+        let bytes: u64 = parts.iter().map(|part| part.size).sum();
+        if !in_order || bytes != size {
+            let message = "the parts that were sent are not the whole object";
+            return Err(EngineError::new(Kind::Internal, message));
+        }
+        Ok(parts)
+    }
+
+    fn sealed(&self, size: u64, attributes: &Attributes, target: &Target) -> Result<Staged> {
+        let mut state = self.state();
+        // What was sent and then taken back lies behind the end.
+        let parts = size.div_ceil(self.part_bytes) as u32;
+        state.parts.retain(|index, _| *index < parts);
+        state.sums.retain(|index, _| *index < parts);
+        let algorithm = self.rules.checksum;
+        let held = state.held.take();
+        let copied = state.copied.take();
+        let (content, digest) = match (held, &state.upload) {
+            (None, None) if copied.is_some() => match copied {
+                Some(from) if from.object.size == size => (Sealed::Copied(from), None),
+                _ => {
+                    let message = "the object to be copied has another size";
+                    return Err(EngineError::new(Kind::SourceChanged, message));
+                }
+            },
+            (Some((bytes, digest)), _) if (*bytes).as_ref().len() as u64 == size => {
+                (Sealed::Whole(bytes), whole(algorithm, digest))
+            }
+            (None, Some(upload)) => {
+                let parts = self.all(&state, size)?;
+                let sums: Vec<PartDigest> = state.sums.values().copied().collect();
+                let all = sums.len() == parts.len();
+                let sum = algorithm.filter(|_| all).and_then(|a| joined(a, &sums));
+                let sum = sum.map(|value| PartDigest::Crc(value, size));
+                (Sealed::Parts(upload.clone(), parts), whole(algorithm, sum))
+            }
+            (None, None) if size == 0 => (Sealed::Whole(Box::new([0u8; 0])), None),
+            _ => {
+                let message = "another size was written than is sealed";
+                return Err(EngineError::new(Kind::Internal, message));
+            }
+        };
+        let mtime = if target.carry.times { attributes.mtime } else { Timestamp::default() };
+        let put = Put { digest, ..self.put.clone() };
+        Ok(Staged {
+            name: target.name.clone(),
+            consent: target.consent,
+            mark: Mark { ino: self.write, size, mtime, ..Mark::default() },
+            lost: self.lost.clone(),
+            inner: Box::new(Sealing { key: self.key.clone(), content, put }),
+        })
+    }
+
+    fn give_up(&self) {
+        let upload = self.state().upload.take();
+        if let Some(upload) = upload {
+            // What stays is named in the job's record.
+            drop(self.store.abandon(&upload));
+        }
+    }
+}
+
+impl Intake for ObjectIntake {
+    fn write_at(&self, offset: u64, _bytes: &[u8]) -> Result<()> {
+        let message = "objects are written in whole parts";
+        Err(EngineError::new(Kind::Internal, message).offset(offset))
+    }
+
+    fn part_bytes(&self) -> Option<u64> {
+        Some(self.part_bytes)
+    }
+
+    fn part_digest(&self) -> Option<Algorithm> {
+        self.rules.checksum
+    }
+
+    fn write_part(&self, offset: u64, bytes: &[u8], digest: Option<PartDigest>) -> Result<()> {
+        let index = self.index(offset)?;
+        let upload = self.upload()?;
+        let sum = whole(self.rules.checksum, digest);
+        let part = self.store.put_part(&upload, index, offset, bytes, sum)?;
+        if let (Some(theirs), Some(ours)) = (part.digest, sum)
+            && theirs != ours
+        {
+            let message = "the store took other bytes than were sent";
+            return Err(EngineError::new(Kind::VerifyMismatch, message).offset(offset));
+        }
+        let mut state = self.state();
+        state.parts.insert(index, part);
+        state.sums.extend(digest.map(|digest| (index, digest)));
+        Ok(())
+    }
+
+    fn hold(&self, bytes: HeldBytes, digest: Option<PartDigest>) -> Result<()> {
+        self.state().held = Some((bytes, digest));
+        Ok(())
+    }
+
+    fn intent(&self) -> Option<Vec<u8>> {
+        Some(self.token_of(Upload { key: self.key.clone(), id: String::new() }))
+    }
+
+    fn token(&self) -> Result<Option<Vec<u8>>> {
+        self.upload().map(|upload| Some(self.token_of(upload)))
+    }
+
+    fn stands(&self, offset: u64, bytes: u64, digest: PartDigest) -> Result<Option<bool>> {
+        let index = self.index(offset)?;
+        let mut state = self.state();
+        let ours = whole(self.rules.checksum, Some(digest));
+        let stands = state
+            .parts
+            .get(&index)
+            .is_some_and(|part| part.size == bytes && part.digest.is_some() && part.digest == ours);
+        if stands {
+            state.sums.insert(index, digest);
+        } else {
+            state.parts.remove(&index);
+        }
+        Ok(Some(stands))
+    }
+
+    fn share(&self, from: &Handle) -> Result<bool> {
+        let Some(from) = from.get::<From>() else {
+            return Ok(false);
+        };
+        let fits = from.store.identity() == self.store.identity()
+            && from.object.size <= self.rules.copy_bytes_max;
+        if fits {
+            self.state().copied = Some((*from).clone());
+        }
+        Ok(fits)
+    }
+
+    fn clear(&self, offset: u64, _length: u64) -> Result<()> {
+        let message = "objects have no holes";
+        Err(EngineError::new(Kind::Internal, message).offset(offset))
+    }
+
+    fn reserve(&self, bytes: u64) -> Result<()> {
+        if bytes > self.rules.object_bytes_max {
+            let most = self.rules.object_bytes_max;
+            let message = format!("the store holds no object of more than {most} bytes");
+            return Err(EngineError::new(Kind::DestinationWrite, message));
+        }
+        Ok(())
+    }
+
+    fn offload(&self, from: &Handle, offset: u64, length: u64) -> Result<Option<u64>> {
+        let Some(from) = from.get::<From>() else {
+            return Ok(None);
+        };
+        if from.store.identity() != self.store.identity() {
+            return Ok(None);
+        }
+        let (index, upload) = (self.index(offset)?, self.upload()?);
+        let part = self.store.copy_part(&upload, index, &from, offset..offset + length)?;
+        Ok(part.map(|part| {
+            self.state().parts.insert(index, part);
+            length
+        }))
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        Ok(Mark::default())
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn read_at(&self, _offset: u64, _buffer: &mut [u8], _device: bool) -> Result<usize> {
+        let message = "an object cannot be read before it is published";
+        Err(EngineError::new(Kind::Unsupported, message))
+    }
+
+    fn seal(
+        self: Box<Self>,
+        size: u64,
+        attributes: &Attributes,
+        target: &Target,
+    ) -> Result<Staged> {
+        let sealed = self.sealed(size, attributes, target);
+        if sealed.is_err() {
+            self.give_up();
+        }
+        sealed
+    }
+
+    fn abort(self: Box<Self>) {
+        self.give_up();
+    }
+}

@@ -1,0 +1,92 @@
+//! The record of a lease as an object, changed by conditional writes.
+//!
+//! A store cannot keep others from changing a record while a commit goes on: a holder looks at it
+//! before each, and its time to live is long against that. What a late holder puts all the same is
+//! bound to the state that it saw there, so it fails instead of undoing the next one's work.
+
+use std::sync::Arc;
+
+use crate::endpoint::contract::{Held, LeaseCell};
+use crate::error::{Kind, Result};
+use crate::model::version::Version;
+
+use super::verbs::{Condition, Opened, Put, Store};
+
+/// Longest record, bytes.
+const RECORD_BYTES_MAX: usize = 64 << 10;
+
+/// A lease's record.
+pub(super) struct ObjectLease {
+    store: Arc<dyn Store>,
+    key: String,
+}
+
+impl ObjectLease {
+    pub(super) fn new(store: Arc<dyn Store>, key: String) -> Self {
+        Self { store, key }
+    }
+
+    /// The record and its version.
+    fn there(&self) -> Result<Option<(Vec<u8>, Version)>> {
+        let Some(found) = self.store.look(&self.key)? else {
+            return Ok(None);
+        };
+        let Opened { object, mut body } = self.store.read(&self.key, found.version, None)?;
+        let mut bytes = vec![0; (object.size as usize).min(RECORD_BYTES_MAX)];
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match body.read(rest) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(failure) => {
+                    use crate::remote::call::{Side, Verb};
+                    let doing = "failed to read the record of the lease";
+                    return Err(failure.error(Side::Destination, Verb::Read, doing));
+                }
+            }
+        }
+        bytes.truncate(filled);
+        Ok(Some((bytes, object.version)))
+    }
+
+    fn put(&self, bytes: &[u8], condition: Condition) -> Result<bool> {
+        let put = Put { condition, metadata: Vec::new(), content_type: None, digest: None };
+        match self.store.put(&self.key, bytes, &put) {
+            Ok(_) => Ok(true),
+            Err(error)
+                if matches!(error.kind(), Kind::DestinationExists | Kind::DestinationChanged) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl LeaseCell for ObjectLease {
+    fn read(&self) -> Result<Option<Vec<u8>>> {
+        Ok(self.there()?.map(|(bytes, _)| bytes))
+    }
+
+    fn swap(&self, expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<bool> {
+        let there = self.there()?;
+        match (there, expected, new) {
+            (None, None, Some(new)) => self.put(new, Condition::Absent),
+            (None, None, None) => Ok(true),
+            (Some((bytes, version)), Some(expected), _) if bytes == expected => match new {
+                Some(new) => self.put(new, Condition::Is(version)),
+                None => self.store.remove(&self.key, version),
+            },
+            _ => Ok(false),
+        }
+    }
+
+    fn renew(&self, expected: &[u8], new: &[u8]) -> Result<bool> {
+        self.swap(Some(expected), Some(new))
+    }
+
+    fn hold(&self, ours: &dyn Fn(&[u8]) -> bool) -> Result<Option<Held>> {
+        let held = self.there()?.filter(|(bytes, _)| ours(bytes));
+        Ok(held.map(|_| Box::new(()) as Held))
+    }
+}

@@ -1,0 +1,59 @@
+//! What stands in a prefix, by one listing instead of a look at each name.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::limits::{LISTED_NAMES_MAX, LISTINGS_KEPT};
+
+use super::bucket::prefix_of;
+use super::verbs::{Ask, Store};
+use super::walk::PAGE_ENTRIES;
+
+/// Keys that stand in a prefix, as far as they are few enough to be kept.
+struct Known {
+    prefix: String,
+    keys: Option<Arc<BTreeSet<String>>>,
+}
+
+/// Listings of the prefixes asked for last.
+#[derive(Default)]
+pub(super) struct Listings(Mutex<Vec<Known>>);
+
+impl Listings {
+    /// Whether nothing stands under a key, as a listing of its prefix told when it was first asked
+    /// for; false where that is not known. What comes to stand there since is told by the store
+    /// when the key is put.
+    pub(super) fn lacks(&self, store: &dyn Store, prefix: &str, key: &str) -> Result<bool> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = match known.iter().position(|known| known.prefix == prefix) {
+            Some(at) => at,
+            None => {
+                if known.len() >= LISTINGS_KEPT {
+                    known.remove(0);
+                }
+                let keys = read(store, prefix)?.map(Arc::new);
+                known.push(Known { prefix: prefix.to_owned(), keys });
+                known.len() - 1
+            }
+        };
+        let keys = known.get(at).and_then(|known| known.keys.as_ref());
+        Ok(keys.is_some_and(|keys| !keys.contains(key)))
+    }
+}
+
+/// The keys right beneath a prefix; `None` when they are too many.
+fn read(store: &dyn Store, prefix: &str) -> Result<Option<BTreeSet<String>>> {
+    let prefix = prefix_of(prefix);
+    let (mut keys, mut next) = (BTreeSet::new(), None);
+    loop {
+        let ask = Ask { prefix: &prefix, folded: true, next: next.as_deref(), most: PAGE_ENTRIES };
+        let page = store.list(&ask)?;
+        keys.extend(page.objects.into_iter().map(|object| object.key));
+        match page.next {
+            None => return Ok(Some(keys)),
+            Some(_) if keys.len() >= LISTED_NAMES_MAX => return Ok(None),
+            more => next = more,
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! A bucket as a sink of items.
+
+use std::sync::{Arc, Mutex};
+
+use crate::endpoint::contract::{
+    Becoming, Caps, EachEntry, Intake, LeaseCell, ObjectSink, Place, Shape, Staged, Target,
+};
+use crate::error::{EngineError, Kind, Result};
+use crate::model::choice::{Carry, Consent, Durable};
+use crate::model::digest::Digest;
+use crate::model::extended::Extended;
+use crate::model::found::{Found, Mark};
+use crate::model::item::{Attributes, Handle, ItemKind};
+use crate::model::loss::Loss;
+use crate::model::path::LEASE_NAME;
+use crate::model::version::Version;
+
+use super::bucket::{Bucket, prefix_of};
+use super::intake::{ObjectIntake, Sealed, Sealing, State};
+use super::lease::ObjectLease;
+use super::source::Home;
+use super::token::{Token, write_number};
+use super::verbs::{Ask, Condition, From, Object, Put};
+use super::walk::PAGE_ENTRIES;
+use super::{metadata, parts};
+
+/// The prefix of a place.
+fn key_of(place: &Place) -> Result<String> {
+    let key = place.handle.get::<String>().map(|key| (*key).clone());
+    key.ok_or_else(|| EngineError::new(Kind::Internal, "not a place of an object store"))
+}
+
+fn found(object: &Object) -> Found {
+    let said = metadata::mtime_of(object);
+    Found {
+        kind: ItemKind::File,
+        size: object.size,
+        mtime: said.unwrap_or(object.modified),
+        mark: Mark {
+            ino: metadata::write_of(object),
+            size: object.size,
+            mtime: said.unwrap_or_default(),
+            version: object.version,
+            ..Mark::default()
+        },
+        link: None,
+        folded: false,
+        special: None,
+    }
+}
+
+impl Bucket {
+    fn intake(
+        &self,
+        at: &Place,
+        temp: &[u8],
+        bytes: u64,
+        becoming: Becoming<'_>,
+    ) -> Result<ObjectIntake> {
+        let rules = self.store.rules();
+        let Becoming { target, attributes } = becoming;
+        let key = self.names.key(&key_of(at)?, &target.name)?;
+        let write = write_number(temp);
+        let (metadata, lost) = metadata::of(&self.options, attributes, target, write);
+        let condition = self.condition(target.consent)?;
+        let content_type = super::content_type::of_name(&key);
+        let intake = ObjectIntake {
+            store: Arc::clone(&self.store),
+            rules,
+            key,
+            put: Put { condition, metadata, content_type, digest: None },
+            lost,
+            write,
+            part_bytes: self.part_bytes_of(bytes),
+            state: Mutex::new(State::default()),
+        };
+        intake.reserve(bytes)?;
+        Ok(intake)
+    }
+
+    fn part_bytes_of(&self, bytes: u64) -> u64 {
+        parts::part_bytes(&self.store.rules(), self.options.part_bytes, self.memory_bytes, bytes)
+    }
+
+    /// What a consent means to the store. One that cannot hold a condition is used without only
+    /// where that was allowed.
+    fn condition(&self, consent: Consent) -> Result<Condition> {
+        let rules = self.store.rules();
+        let (holds, condition) = match consent {
+            Consent::New => (rules.creates_only, Condition::Absent),
+            Consent::Replace(seen) => (rules.replaces_only, Condition::Is(seen.version)),
+        };
+        match (holds, self.options.allow_racy) {
+            (true, _) => Ok(condition),
+            (false, true) => Ok(Condition::Any),
+            (false, false) => {
+                let message = "the store cannot tell whether a name is taken when it is given";
+                Err(EngineError::new(Kind::NoAtomicNoreplace, message)
+                    .hint("allow_racy:true of the location writes all the same"))
+            }
+        }
+    }
+
+    fn give(&self, staged: Staged) -> Result<()> {
+        let Ok(sealing) = staged.inner.downcast::<Sealing>() else {
+            return Err(EngineError::new(Kind::Internal, "not an item of an object store"));
+        };
+        let Sealing { key, content, put } = *sealing;
+        if put.condition == Condition::Any && staged.consent == Consent::New {
+            // Without conditions, a look right before is all there is.
+            if self.store.look(&key)?.is_some() {
+                let message = "the destination exists";
+                self.drop_upload(&content);
+                return Err(EngineError::new(Kind::DestinationExists, message));
+            }
+        }
+        let mut given = self.put(&content, &key, &put);
+        let is = matches!(put.condition, Condition::Is(_));
+        let changed = |error: &EngineError| error.kind() == Kind::DestinationChanged;
+        if is && given.as_ref().is_err_and(changed) && self.store.look(&key)?.is_none() {
+            // What was to be replaced is gone: the name is free, and taken only as long as it is.
+            let put = Put { condition: Condition::Absent, ..put };
+            given = self.put(&content, &key, &put);
+        }
+        if given.is_err() {
+            self.drop_upload(&content);
+        }
+        given.map(drop)
+    }
+
+    fn put(&self, content: &Sealed, key: &str, put: &Put) -> Result<Version> {
+        match content {
+            Sealed::Copied(from) => self.copied(from, key, put),
+            Sealed::Whole(bytes) => self.store.put(key, (**bytes).as_ref(), put),
+            Sealed::Parts(upload, parts) => self.store.complete(upload, parts, put),
+        }
+    }
+
+    /// Has the store copy an object of its own, and compares what it says of both.
+    fn copied(&self, from: &From, key: &str, put: &Put) -> Result<Version> {
+        let copied = self.store.copy(from, key, put)?.ok_or_else(|| {
+            let message = "the store does not copy by itself what it seemed to";
+            EngineError::new(Kind::Unsupported, message)
+        })?;
+        let same = |digest: &Digest| {
+            let theirs = copied.digests.iter().find(|d| d.algorithm == digest.algorithm);
+            theirs.is_none_or(|theirs| theirs == digest)
+        };
+        if copied.size != from.object.size || !from.object.digests.iter().all(same) {
+            let message = "the store's copy is not what it was made of";
+            return Err(EngineError::new(Kind::VerifyMismatch, message));
+        }
+        Ok(copied.version)
+    }
+
+    fn drop_upload(&self, content: &Sealed) {
+        if let Sealed::Parts(upload, _) = content {
+            drop(self.store.abandon(upload));
+        }
+    }
+}
+
+impl ObjectSink for Bucket {
+    fn caps(&self) -> Caps {
+        Self::caps(self.store.scheme())
+    }
+
+    fn root_place(&self) -> Result<(Place, Vec<u8>)> {
+        if self.root.is_empty() {
+            let message = "the destination is a bucket, and the source is not a tree";
+            return Err(EngineError::new(Kind::DestinationType, message)
+                .hint("name a key in the bucket, or end dst in a slash"));
+        }
+        let (prefix, name) = match self.root.rsplit_once('/') {
+            Some((prefix, name)) => (prefix.to_owned(), name.to_owned()),
+            None => (String::new(), self.root.clone()),
+        };
+        Ok((self.place(prefix, false), name.into_bytes()))
+    }
+
+    fn root_directory(&self) -> Result<Place> {
+        let made = !self.has_any(&self.beneath())?;
+        Ok(self.place(self.root.clone(), made))
+    }
+
+    fn enter(&self, place: &Place, name: &[u8]) -> Result<Place> {
+        let prefix = key_of(place)?;
+        let key = self.names.key(&prefix, name)?;
+        if !place.made
+            && !self.listings.lacks(&*self.store, &prefix, &key)?
+            && self.store.look(&key)?.is_some()
+        {
+            let message = "another kind of thing stands at the destination";
+            return Err(EngineError::new(Kind::DestinationType, message));
+        }
+        Ok(self.place(key, place.made))
+    }
+
+    fn found(&self, place: &Place, name: &[u8]) -> Result<Option<Found>> {
+        let prefix = key_of(place)?;
+        let key = self.names.key(&prefix, name)?;
+        if self.listings.lacks(&*self.store, &prefix, &key)? {
+            return Ok(None);
+        }
+        Ok(self.store.look(&key)?.as_ref().map(found))
+    }
+
+    fn copies(&self, from: &Handle) -> bool {
+        let from = from.get::<Home>();
+        from.is_some_and(|from| from.identity == self.store.identity())
+    }
+
+    fn part_bytes(&self, bytes: u64) -> Option<u64> {
+        Some(self.part_bytes_of(bytes))
+    }
+
+    fn begin(
+        &self,
+        place: &Place,
+        temp: &[u8],
+        shape: Shape,
+        becoming: Becoming<'_>,
+    ) -> Result<Box<dyn Intake>> {
+        Ok(Box::new(self.intake(place, temp, shape.bytes, becoming)?))
+    }
+
+    fn adopt(
+        &self,
+        place: &Place,
+        old: &[u8],
+        temp: &[u8],
+        _: Mark,
+        shape: Shape,
+        becoming: Becoming<'_>,
+    ) -> Result<Option<Box<dyn Intake>>> {
+        let intake = self.intake(place, temp, shape.bytes, becoming)?;
+        let Some(token) = Token::decode(old) else {
+            return Ok(None);
+        };
+        if token.bucket != self.store.identity() || token.upload.key != intake.key {
+            return Ok(None);
+        }
+        let Some(parts) = self.store.parts(&token.upload)? else {
+            return Ok(None);
+        };
+        let state = State::adopted(token.upload, parts);
+        Ok(Some(Box::new(ObjectIntake { state: Mutex::new(state), ..intake })))
+    }
+
+    fn link(&self, _: &Place, _: &[u8], _: &[u8], _: &Attributes, _: &Target) -> Result<Staged> {
+        Err(EngineError::new(Kind::Unsupported, "object stores keep no links").hint(
+            "symlinks:\"follow\" copies what they lead to, symlinks:\"skip\" leaves them out",
+        ))
+    }
+
+    fn publish(&self, batch: Vec<Staged>, _durable: Durable) -> Vec<Result<()>> {
+        batch.into_iter().map(|staged| self.give(staged)).collect()
+    }
+
+    fn discard(&self, staged: Staged) {
+        if let Ok(sealing) = staged.inner.downcast::<Sealing>() {
+            self.drop_upload(&sealing.content);
+        }
+    }
+
+    fn leave(&self, _: &Place, _: &Attributes, _: &Extended, _: Carry) -> Result<Vec<Loss>> {
+        Ok(Vec::new())
+    }
+
+    fn standing(&self) -> Result<Option<Place>> {
+        Ok(Some(self.place(self.root.clone(), false)))
+    }
+
+    fn inside(&self, place: &Place, name: &[u8]) -> Result<Option<Place>> {
+        let key = self.names.key(&key_of(place)?, name)?;
+        Ok(self.has_any(&prefix_of(&key))?.then(|| self.place(key, false)))
+    }
+
+    fn list(&self, place: &Place, each: &mut EachEntry<'_>) -> Result<()> {
+        let prefix = prefix_of(&key_of(place)?);
+        let mut next: Option<String> = None;
+        loop {
+            let ask =
+                Ask { prefix: &prefix, folded: true, next: next.as_deref(), most: PAGE_ENTRIES };
+            let page = self.store.list(&ask)?;
+            for folder in &page.prefixes {
+                let name = folder.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix('/'));
+                each(&self.part(name, folder)?, Some(ItemKind::Directory))?;
+            }
+            for object in &page.objects {
+                let name = object.key.strip_prefix(&prefix);
+                // A marker of the prefix itself is nothing in it.
+                if name == Some("") && object.size == 0 {
+                    continue;
+                }
+                each(&self.part(name, &object.key)?, Some(ItemKind::File))?;
+            }
+            match page.next {
+                None => return Ok(()),
+                more => next = more,
+            }
+        }
+    }
+
+    fn remove(&self, place: &Place, name: &[u8], kind: ItemKind, seen: &Mark) -> Result<bool> {
+        if kind != ItemKind::File {
+            return Ok(false);
+        }
+        let key = self.names.key(&key_of(place)?, name)?;
+        // Equal contents may have equal versions: whose write it was tells them apart.
+        match self.store.look(&key)? {
+            Some(object) if found(&object).mark == *seen => self.store.remove(&key, seen.version),
+            _ => Ok(false),
+        }
+    }
+
+    fn lease(&self, place: &Place) -> Result<Box<dyn LeaseCell>> {
+        let key = format!("{}{}", prefix_of(&key_of(place)?), String::from_utf8_lossy(LEASE_NAME));
+        Ok(Box::new(ObjectLease::new(Arc::clone(&self.store), key)))
+    }
+
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Bucket {
+    /// The name of an entry right beneath a prefix.
+    fn part(&self, name: Option<&str>, key: &str) -> Result<Vec<u8>> {
+        let name = name.ok_or_else(|| {
+            let message = "the listing tells a key outside of what was asked for";
+            EngineError::new(Kind::RemoteAnswer, message).at(key)
+        })?;
+        Ok(self.names.path(name)?.as_bytes().to_vec())
+    }
+}

@@ -1,0 +1,135 @@
+# shellcheck shell=bash
+# Sourced by services.sh and by each server's file: what is installed, ports, daemons, bounded waits.
+# A server's file has the functions install, start, env, and ends with "$@". It may have its own
+# stop (for good) and halt (until it is started again).
+
+# shellcheck source=scripts/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
+here="$root/scripts/services"
+installed="$tools/services"
+dir=$(realpath -m "${SERVICES_DIR:-$cache/services}")
+# The name of the server whose file sources this.
+self=$(basename "$0" .sh)
+
+# once NAME COMMAND...: runs it with a new directory as its last word. The directory gets its name
+# when the command has succeeded, so what has a name is whole.
+once() {
+  local name=$1
+  shift
+  [[ ! -d $installed/$name ]] || return 0
+  printf 'services: installing %s\n' "$name"
+  rm -rf "$installed/$name.part"
+  mkdir -p "$installed/$name.part"
+  "$@" "$installed/$name.part"
+  mv "$installed/$name.part" "$installed/$name"
+}
+
+# by_pip PACKAGE==VERSION... DIRECTORY
+by_pip() {
+  local into=${*: -1}
+  need python3 python3
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv || die "needs Python's venv"
+  python3 -m venv "$into"
+  "$into/bin/pip" install --quiet --disable-pip-version-check "${@:1:$#-1}"
+}
+
+# unpack ROOT PACKAGE.deb...
+unpack() {
+  local package
+  for package in "${@:2}"; do
+    dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$1"
+  done
+}
+
+# port NAME [COUNT]: the port of that name in this instance, picked when first asked for. COUNT: the
+# ports after it are free as well.
+port() {
+  local file="$dir/ports/$1"
+  [[ -s $file ]] || python3 "$here/free_port.py" "${2:-1}" "$dir"/ports/* >"$file"
+  cut -d ' ' -f 1 "$file"
+}
+
+# born PID: when the process began, in ticks since the system did; with the pid it is one process
+# and no later one.
+born() {
+  local fields
+  { read -r fields <"/proc/$1/stat"; } 2>/dev/null || return 1
+  # The name in parentheses may hold anything; the 22nd field is the 20th after it.
+  read -r -a fields <<<"${fields##*) }"
+  printf '%s %s\n' "${fields[19]}" "$(</proc/sys/kernel/random/boot_id)"
+}
+
+pid_of() { cut -d ' ' -f 1 "$dir/pids/$1" 2>/dev/null; }
+
+# alive DAEMON: the very process that was started under this name.
+alive() {
+  local pid record
+  { read -r pid record <"$dir/pids/$1"; } 2>/dev/null && [[ $(born "$pid") == "$record" ]] &&
+    [[ $(cut -d ')' -f 2 "/proc/$pid/stat") != ' Z'* ]]
+}
+
+resident() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$(pid_of "$1")/status"; }
+
+# daemon NAME COMMAND...: in a session of its own. The record stands before the program begins, so
+# that whatever happens to this script, down finds it.
+daemon() {
+  local name=$1 pid tries=0
+  shift
+  rm -f "$dir/pids/$name"
+  (
+    # Said here: within $(...) it is the pid of another process.
+    pid=$BASHPID
+    printf '%s %s\n' "$pid" "$(born "$pid")" >"$dir/pids/$name"
+    exec setsid "$@" </dev/null >>"$dir/logs/$name.log" 2>&1 8>&- 9>&-
+  ) &
+  until [[ -s $dir/pids/$name ]]; do
+    ((tries += 1))
+    ((tries < 1000)) || die "$name cannot be started"
+    sleep 0.01
+  done
+}
+
+# await DAEMON SECONDS COMMAND...: until the command succeeds; fails when the daemon ends or the time
+# does, with the end of its log.
+await() {
+  local name=$1 deadline=$((SECONDS + $2))
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    if ! alive "$name" || ((SECONDS >= deadline)); then
+      tail -n 20 "$dir/logs/$name.log" >&2
+      die "$name does not answer"
+    fi
+    sleep 0.1
+  done
+}
+
+answers() { curl --silent --fail --noproxy '*' --max-time 5 --output /dev/null "$1"; }
+
+# end DAEMON SIGNAL: waits until it is gone, and after 10 s leaves it no choice.
+end() {
+  local pid tries=0
+  if alive "$1"; then
+    pid=$(pid_of "$1")
+    kill "-$2" "$pid" 2>/dev/null || true
+    while alive "$1"; do
+      ((tries += 1))
+      ((tries != 200)) || kill -KILL "$pid" 2>/dev/null || true
+      ((tries < 400)) || die "$1 (pid $pid) does not end"
+      sleep 0.05
+    done
+  fi
+  rm -f "$dir/pids/$1"
+}
+
+stop() { end "$self" TERM; }
+
+halt() { stop; }
+
+# variable NAME VALUE: a line for a shell to read.
+variable() { printf "export %s='%s'\n" "$1" "${2//\'/\'\\\'\'}"; }
+
+# process PREFIX DAEMON: its pid, and the file whose first word is its pid also after a restart.
+process() {
+  variable "$1_PID" "$(pid_of "$2")"
+  variable "$1_PID_FILE" "$dir/pids/$2"
+}
