@@ -66,6 +66,23 @@ fn what_must_not_be_done_twice_is_repeated_only_when_it_was_not_done() {
     }
 }
 
+/// Pitfall: a success whose body says that it was none.
+#[test]
+fn a_refusal_within_a_success_is_one() {
+    let all: [(Answers, usize, Option<bool>); 2] = [
+        (&[(200, "", "slow"), (200, "", "done")], 2, None),
+        (&[(200, "", "broken"), (200, "", "done")], 1, Some(true)),
+    ];
+    for (answers, sent, unsure) in all {
+        let (server, ties) = (in_turn(answers), Ties::default());
+        let request = put(&server.origin(), "/", b"x").once();
+        let tried = client(&ties).fetch(&request, 10);
+        assert_eq!(tried.err().map(|failure| failure.unsure), unsure);
+        assert_eq!(server.seen().len(), sent);
+        assert_eq!(value(&ties.meter.slowed), sent as u64 - 1);
+    }
+}
+
 /// Pitfall: a conditional create whose answer was lost meets its own success.
 #[test]
 fn a_refusal_behind_a_lost_answer_is_unsure() {
