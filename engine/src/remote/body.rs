@@ -89,13 +89,12 @@ impl Chunk {
     /// # Errors
     /// `Garbled`.
     pub(super) fn next(self, ahead: &[u8]) -> Result<Option<(Option<Self>, usize)>, Failure> {
-        let (line, used) = match ahead.iter().position(|&byte| byte == b'\n') {
-            Some(end) => (ahead.get(..end).unwrap_or_default(), end + 1),
-            None if ahead.len() > REMOTE_CHUNK_LINE_BYTES_MAX => {
-                return Err(Failure::garbled("a line between chunks is too long"));
-            }
-            None => return Ok(None),
-        };
+        let end = ahead.iter().position(|&byte| byte == b'\n');
+        if end.unwrap_or(ahead.len()) > REMOTE_CHUNK_LINE_BYTES_MAX {
+            return Err(Failure::garbled("a line between chunks is too long"));
+        }
+        let Some(end) = end else { return Ok(None) };
+        let (line, used) = (ahead.get(..end).unwrap_or_default(), end + 1);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let next = match self {
             Self::Size => match size(line)? {

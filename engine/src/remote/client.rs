@@ -5,6 +5,7 @@ use std::sync::Arc;
 pub use crate::remote::answer::Answer;
 use crate::remote::call::{Failure, Request};
 use crate::remote::dialect::{Dialect, Signer};
+use crate::remote::exchange::Lost;
 use crate::remote::retry::Course;
 use crate::remote::settings::Settings;
 use crate::remote::ties::Ties;
@@ -62,9 +63,13 @@ impl Client {
     pub fn fetch(&self, request: &Request<'_>, most: usize) -> Result<(Answer, Vec<u8>), Failure> {
         let read = |mut answer: Answer| {
             let mut body = Vec::new();
-            let ended = answer.gather(most, &mut body)?;
+            // Answered well and then lost on its way: it was carried out.
+            let lost = |failure| Box::new(Lost::unknown(failure));
+            let ended = answer.gather(most, &mut body).map_err(lost)?;
             match self.dialect.hidden(&body).filter(|_| ended) {
-                Some(refusal) => Err(Failure::refused(answer.status, refusal)),
+                Some(refusal) => {
+                    Err(Box::new(Lost::answered(Failure::refused(answer.status, refusal))))
+                }
                 None => Ok((answer, ended.then_some(body))),
             }
         };

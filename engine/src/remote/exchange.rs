@@ -45,6 +45,24 @@ impl Lost {
         Self { failure, fate: Fate::Undone, clock: false }
     }
 
+    pub(super) fn answered(failure: Failure) -> Self {
+        Self { failure, fate: Fate::Answered, clock: false }
+    }
+
+    /// Whether the service asked for patience, so that nothing was carried out.
+    pub(super) fn asks_patience(&self) -> bool {
+        let throttled = self.failure.class == Class::Throttled;
+        self.fate == Fate::Answered && (throttled || matches!(self.failure.status, Some(429 | 503)))
+    }
+
+    /// Whether it may have been carried out.
+    pub(super) fn is_open(&self) -> bool {
+        let open = matches!(self.failure.status, Some(408 | 500 | 502 | 504));
+        let failed = open || self.failure.class == Class::Transient;
+        self.fate == Fate::Unknown
+            || (self.fate == Fate::Answered && failed && !self.asks_patience())
+    }
+
     pub(super) fn unknown(failure: Failure) -> Self {
         Self { failure, fate: Fate::Unknown, clock: false }
     }
@@ -53,7 +71,7 @@ impl Lost {
 /// What came of an attempt.
 pub(super) enum Came {
     /// A good answer.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// Another place, which may be followed.
     Elsewhere(Origin, String),
 }
@@ -104,7 +122,7 @@ impl Exchange<'_> {
             leave.good();
             way.pace.passed();
             way.slots.came(seconds);
-            return Ok(Came::Answer(answer));
+            return Ok(Came::Answer(Box::new(answer)));
         }
         self.refused(answer, &service, leave, sent, seconds, signed)
     }
@@ -213,30 +231,28 @@ impl Exchange<'_> {
         seconds: f64,
         signed: bool,
     ) -> Result<Came, Box<Lost>> {
-        let answered = |failure| Lost { failure, fate: Fate::Answered, clock: false };
         let mut text = Vec::new();
         // A body that is cut off leaves the status to go by.
         drop(answer.gather(REMOTE_REFUSAL_BYTES, &mut text));
         let (status, headers) = (answer.status, &answer.headers);
         if !signed || self.client.dialect.follows() {
             let place = redirect::place(self.request, status, headers);
-            if let Some((origin, path)) = place.map_err(|failure| Box::new(answered(failure)))? {
+            if let Some((origin, path)) =
+                place.map_err(|failure| Box::new(Lost::answered(failure)))?
+            {
                 leave.good();
                 return Ok(Came::Elsewhere(origin, path));
             }
         }
         let refusal = self.client.dialect.refusal(status, headers, &text);
-        let mut lost = answered(Failure::refused(status, refusal));
+        let mut lost = Lost::answered(Failure::refused(status, refusal));
         lost.failure.retry_after = headers.get("retry-after").and_then(retry::after);
         let class = lost.failure.class;
         lost.clock = class == Class::Clock && service.learn(headers.get("date"));
-        let way = service.way(self.request.verb);
-        if class == Class::Throttled || matches!(status, 429 | 503) {
-            way.pace.refused(sent, lost.failure.retry_after);
-            way.slots.refused();
-            self.client.ties.meter.slowed.fetch_add(1, Relaxed);
+        if lost.asks_patience() {
+            slowed(self.client, self.request, sent, lost.failure.retry_after);
         } else {
-            way.slots.came(seconds);
+            service.way(self.request.verb).slots.came(seconds);
         }
         self.judge(leave, class);
         Err(Box::new(lost))
@@ -263,9 +279,18 @@ pub(super) fn count_time(counter: &AtomicU64, time: Duration) {
     counter.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
 }
 
-/// Whether a status leaves open what was done.
-pub(super) fn is_open(status: u16) -> bool {
-    matches!(status, 408 | 500 | 502 | 504)
+/// A service asked for patience: fewer requests, later.
+pub(super) fn slowed(
+    client: &Client,
+    request: &Request<'_>,
+    sent: Instant,
+    wait: Option<Duration>,
+) {
+    let service = client.transport.service(&request.origin);
+    let way = service.way(request.verb);
+    way.pace.refused(sent, wait);
+    way.slots.refused();
+    client.ties.meter.slowed.fetch_add(1, Relaxed);
 }
 
 /// How long until a date that a service names.

@@ -45,14 +45,19 @@ impl<'a> Course<'a> {
     /// Tries until `finish` has made something of an answer.
     pub(super) fn run<T>(
         mut self,
-        mut finish: impl FnMut(Answer) -> Result<T, Failure>,
+        mut finish: impl FnMut(Answer) -> Result<T, Box<Lost>>,
     ) -> Result<T, Failure> {
         loop {
             self.client.ties.switch.pass().map_err(|_| self.told(Failure::cancelled()))?;
             self.count += 1;
+            let sent = Instant::now();
             let tried = self.attempt().and_then(|answer| {
-                // Answered well and then lost on its way: it was carried out.
-                finish(answer).map_err(|failure| Box::new(Lost::unknown(failure)))
+                finish(answer).inspect_err(|lost| {
+                    // A success that turned out to be a refusal; others were seen as such.
+                    if lost.asks_patience() {
+                        exchange::slowed(self.client, self.request, sent, None);
+                    }
+                })
             });
             match tried {
                 Ok(done) => {
@@ -74,7 +79,7 @@ impl<'a> Course<'a> {
         let mut signs = true;
         for _ in 0..REMOTE_REDIRECTS_MAX {
             let (origin, path) = match came {
-                Came::Answer(answer) => return Ok(answer),
+                Came::Answer(answer) => return Ok(*answer),
                 Came::Elsewhere(origin, path) => (origin, path),
             };
             let from = at.as_ref().unwrap_or(self.request);
@@ -86,7 +91,7 @@ impl<'a> Course<'a> {
             at = Some(next);
         }
         match came {
-            Came::Answer(answer) => Ok(answer),
+            Came::Answer(answer) => Ok(*answer),
             Came::Elsewhere(..) => {
                 let failure = Failure::of(Class::Redirect, "too many redirects in a row");
                 Err(Box::new(Lost::undone(failure)))
@@ -96,9 +101,12 @@ impl<'a> Course<'a> {
 
     /// Whether to try again, after the wait that is due; else the failure.
     fn again(&mut self, lost: Lost) -> Result<(), Failure> {
-        let Lost { failure, fate, clock } = lost;
-        let opens = failure.status.is_some_and(exchange::is_open);
-        self.unsure |= fate == Fate::Unknown || (fate == Fate::Answered && opens);
+        self.unsure |= lost.is_open();
+        let safe = match self.request.repeat {
+            Repeat::Freely => true,
+            Repeat::Never => lost.fate == Fate::Undone || lost.asks_patience(),
+        };
+        let Lost { failure, clock, .. } = lost;
         // Once each: what mends the next attempt needs no wait.
         if failure.class == Class::Expired && !self.renewed && self.client.signer.renew() {
             self.renewed = true;
@@ -109,7 +117,7 @@ impl<'a> Course<'a> {
             return Ok(());
         }
         let tries = self.client.settings.tries;
-        let may = failure.class.passes() && (self.is_safe(&failure, fate));
+        let may = failure.class.passes() && safe;
         if !may || self.count >= tries.count || !self.client.transport.budget.take(failure.class) {
             return Err(self.told(failure));
         }
@@ -118,16 +126,6 @@ impl<'a> Course<'a> {
             return Err(self.told(failure));
         }
         self.sleep(wait).map_err(|failure| self.told(failure))
-    }
-
-    /// Whether a repetition does no harm.
-    fn is_safe(&self, failure: &Failure, fate: Fate) -> bool {
-        let asks_patience =
-            failure.class == Class::Throttled || matches!(failure.status, Some(429 | 503));
-        match self.request.repeat {
-            Repeat::Freely => true,
-            Repeat::Never => fate == Fate::Undone || (fate == Fate::Answered && asks_patience),
-        }
     }
 
     fn told(&self, failure: Failure) -> Failure {

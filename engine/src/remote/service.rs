@@ -73,7 +73,7 @@ impl Service {
 
 /// A date as HTTP writes it (RFC 9110, 5.6.7, the one form that may be sent).
 pub(super) fn http_date(text: &str) -> Option<Timestamp> {
-    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
     parser.parse_timestamp(text).ok().map(|time| Timestamp(time.as_nanosecond()))
 }
 

@@ -18,7 +18,10 @@ use crate::remote::tls_insecure;
 
 /// What was agreed on for each kind of trust, so that sessions are resumed.
 #[derive(Debug, Default)]
-pub(super) struct Trusts(Mutex<HashMap<(Option<String>, bool), Arc<ClientConfig>>>);
+pub(super) struct Trusts(Mutex<HashMap<Trust, Arc<ClientConfig>>>);
+
+/// A file of authorities beside the system's, and whether anybody is trusted.
+type Trust = (Option<String>, bool);
 
 impl Trusts {
     /// The configuration for these settings, made once.

@@ -11,7 +11,7 @@ use migration_engine::remote::client::Client;
 use migration_engine::remote::dialect::Anonymous;
 use migration_engine::remote::ties::Ties;
 
-use crate::common::{client, get, put, settings, value, with};
+use crate::common::{client, get, patient, put, settings, value, with};
 use crate::server::Server;
 
 const BODY: &[u8] = b"some content that is not long";
@@ -172,7 +172,7 @@ fn a_connection_that_ended_while_it_rested_costs_no_retry() {
 
 #[test]
 fn connections_are_kept_when_answers_were_read_and_closed_when_not() {
-    let server = Server::answering(|peer, _| drop(peer.answer(200, "", &[7; 100_000])));
+    let server = Server::answering(|peer, _| peer.answer(200, "", &[7; 100_000]));
     let ties = Ties::default();
     let client = client(&ties);
     for _ in 0..5 {
@@ -283,7 +283,9 @@ fn an_abandoned_attempt_sends_nothing_of_a_buffer_that_is_used_again() {
         }
     });
     let mut buffer = vec![b'a'; 32 << 20];
-    let client = with(Anonymous, &Ties::default(), settings());
+    let mut settings = patient();
+    settings.waits.silence = Duration::from_millis(300);
+    let client = with(Anonymous, &Ties::default(), settings);
     client.send(&put(&server.origin(), "/k", &buffer)).unwrap();
     buffer.fill(b'X');
     go.send(()).unwrap();

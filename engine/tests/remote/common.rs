@@ -32,6 +32,15 @@ impl Dialect for Plain {
         let message = String::from_utf8_lossy(body).into_owned();
         Refusal { class, code: String::new(), message }
     }
+
+    fn hidden(&self, body: &[u8]) -> Option<Refusal> {
+        let class = match body {
+            b"slow" => Class::Throttled,
+            b"broken" => Class::Transient,
+            _ => return None,
+        };
+        Some(Refusal { class, code: String::new(), message: String::new() })
+    }
 }
 
 /// As [`Plain`], sent on to wherever.
