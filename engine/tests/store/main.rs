@@ -11,6 +11,7 @@
 )]
 
 mod azure;
+mod azure_faults;
 mod canned;
 mod gcs;
 mod http;
