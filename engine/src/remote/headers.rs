@@ -45,7 +45,7 @@ impl fmt::Debug for Headers {
 pub(super) fn is_of_origin(name: &str) -> bool {
     matches!(name, "authorization" | "proxy-authorization" | "cookie")
         || ["x-amz-", "x-ms-", "x-goog-"].iter().any(|kind| name.starts_with(kind))
-        || ["token", "secret", "api-key"].iter().any(|word| name.contains(word))
+        || ["token", "secret", "api-key", "identity"].iter().any(|word| name.contains(word))
 }
 
 /// Whether a part of a query proves who asks.

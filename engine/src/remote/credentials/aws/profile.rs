@@ -133,18 +133,17 @@ impl Search<'_> {
 /// A key that stands in the profile itself; read anew where it is refused as expired, since other
 /// programs write it there.
 fn fixed(profile: Profile<'_>) -> Result<Option<Lent<Keys>>> {
+    const ID: &str = "aws_access_key_id";
     const SECRET: &str = "aws_secret_access_key";
-    if profile.get("aws_access_key_id").is_none() && profile.get(SECRET).is_none() {
+    const TOKEN: &str = "aws_session_token";
+    if profile.get(ID).is_none() && profile.get(SECRET).is_none() {
         return Ok(None);
     }
     let place = |name: &str| format!("{name} of the AWS profile {}", profile.name);
-    let read = |name: &str| profile.needed(name).and_then(|text| value::secret(&place(name), text));
-    let id = value::word(&place("aws_access_key_id"), profile.needed("aws_access_key_id")?)?;
-    let token = match profile.get("aws_session_token") {
-        Some(_) => Some(read("aws_session_token")?),
-        None => None,
-    };
-    Ok(Some(Lent::until(Keys { id, secret: read(SECRET)?, token }, None)))
+    let (id, secret) = (profile.needed(ID)?, profile.needed(SECRET)?);
+    let (id, secret) = (value::word(&place(ID), id)?, value::secret(&place(SECRET), secret)?);
+    let token = profile.get(TOKEN).map(|text| value::secret(&place(TOKEN), text)).transpose()?;
+    Ok(Some(Lent::until(Keys { id, secret, token }, None)))
 }
 
 #[cfg(test)]

@@ -226,7 +226,7 @@ mod tests {
             (
                 r#"{"type":"authorized_user","universe_domain":"x"}"#.to_owned(),
                 Kind::Unsupported,
-                "x",
+                "googleapis.com",
             ),
             (external(r#""credential_source":{"url":"http://a"}"#), Kind::Unsupported, "in a file"),
             (

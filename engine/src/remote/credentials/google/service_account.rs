@@ -122,24 +122,24 @@ mod tests {
     use crate::remote::credentials::trial::{NOW, Service, Trial};
 
     /// A key made for this test, of PKCS#8.
-    const KEY: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQCmHQtjsPl8xWhchnjC1xad2dSslLzvi2Mhs7zn \
-            ycUL2+eRZTlSjC54d0HKOcquQF2FOJpghOHDHuhgv24FRXX8LNnVjWGMbYzRudr/JXqQiVH3MAQ+a61TkdZNglTS \
-            JfvD/M/byl+ec8z1XTn2YyXCuUG/IDfjXIj3HtIJjCB2Dvy3m/DaJiwxsXv3ylTEgQJl2ClI201Qb9/QgIKW2Xsn \
-            CStc73R69fUM2glXLg8CxZReA05CkIIlzQuYFfxt6mQdAfrxOATXuzXBHJWJWNRXT1+ijJfqQUuKfXDjvaozgzDO \
-            Az9UzIWubNE7EpbwLzeYoYU3crwd2DJhko9kf0lPAgMBAAECggEAEp3ZBmxcRvRVfLUiDe1kHqm95jTp3cuDKdDx \
-            KrsCseW3KfosYUjOS82gb8USptJriMAuEQN4zSYxczz7sWyLoLOixYZe+ImDNDKo+AUKcO4VjmdGZSZ/2jNTJK78 \
-            HuyHLvuuN0WSz3kj7xsVIWdoNnljrxixxXHmnxIdsQM61MWCqlfiZ83Aymw18aP9lOGSRfVyKTgE0BsSsJ2E9tfP \
-            B+exQiRsp7/KRCgYyoYYwrMOuIYoDs1+bpZVuU2+a/e1viyRpFvWaYTXeTYLBko494PI7w5eS56yQK6koniIAEio \
-            GO6R6DWBBTFzvei277ay9k/mtRrYruYdKB5J0lfrTQKBgQDPOd8xAGwz+pTu9mIEvChEmppMthT7uqSP/rw96NpG \
-            L65K8U/dzSNwe67jtW+dEJToDdrCO1f2zvefxJwW35mLkP93Wi58naHxjg1LP9EyWpEQJTPrNq/80rj1CobWMpv3 \
-            EN+iIJNgUwIppLsjAVEyZs62+EggOZcs5dyrJZ/ZtQKBgQDNNfzbAFhulh/pwKT4Ef75ZlYTUW8MQtm1PrtUxo3P \
-            +U+IGWa2lQl0JYxzZkNP2Rzm3CNYUrU9TZgArcDP0pdO85MgK5TsSZOrbME+Ll6eGTpmXw2b8VL7B+DVJzfqWIoI \
-            5J+UWNjCdl8mLXdVJz7ShY3rxifhWRNgqnyxFhipcwKBgFLzfY5l9upPsnJ9mfr/PrdHk+CFOp0Rt3IUrFGz9jwG \
-            NiS1uBy3UyphuD5akJU04AaMFTeO/cVEUAdacokNdK9TmY+zP8yOZRcGn/exUhJwAoWN/tx3BbeUuokMb7EqjRg3 \
-            Xu3NUHFMiR8WW/rFOjWMxc6kUGrl4sgMM2snInfJAoGBAMmE6OiPsEf4+SHt4pMR6Rg1nPWflLOvume4UPJxgbXo \
-            mGeIuks2lHAQp5pzpEp3ZWB4ceU8Y2ruFgUknCH6JkiL/cEryzU3E+LWC/bqRlRvZeA+G/k1xU1rcSkhOFHT3Mna \
-            6bMehM6Cu/Gb2IIw5gqKyNHuaB9uAA9/nK+yiUltAoGAcw3MPbx6MsmtNNZ+ShRe7TDwiefT+kJl0T0SeKWyDV2Z \
-            ajCiDZ64Pr2kjvpRpLacRtzwP7bMRDgASNFtS5Ba3lb4F4Mf8oxaOnYCkVjZryLN8bDJTgEmD6fVizG37EuhoMJe \
+    const KEY: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQCmHQtjsPl8xWhchnjC1xad2dSslLzvi2Mhs7zn\
+            ycUL2+eRZTlSjC54d0HKOcquQF2FOJpghOHDHuhgv24FRXX8LNnVjWGMbYzRudr/JXqQiVH3MAQ+a61TkdZNglTS\
+            JfvD/M/byl+ec8z1XTn2YyXCuUG/IDfjXIj3HtIJjCB2Dvy3m/DaJiwxsXv3ylTEgQJl2ClI201Qb9/QgIKW2Xsn\
+            CStc73R69fUM2glXLg8CxZReA05CkIIlzQuYFfxt6mQdAfrxOATXuzXBHJWJWNRXT1+ijJfqQUuKfXDjvaozgzDO\
+            Az9UzIWubNE7EpbwLzeYoYU3crwd2DJhko9kf0lPAgMBAAECggEAEp3ZBmxcRvRVfLUiDe1kHqm95jTp3cuDKdDx\
+            KrsCseW3KfosYUjOS82gb8USptJriMAuEQN4zSYxczz7sWyLoLOixYZe+ImDNDKo+AUKcO4VjmdGZSZ/2jNTJK78\
+            HuyHLvuuN0WSz3kj7xsVIWdoNnljrxixxXHmnxIdsQM61MWCqlfiZ83Aymw18aP9lOGSRfVyKTgE0BsSsJ2E9tfP\
+            B+exQiRsp7/KRCgYyoYYwrMOuIYoDs1+bpZVuU2+a/e1viyRpFvWaYTXeTYLBko494PI7w5eS56yQK6koniIAEio\
+            GO6R6DWBBTFzvei277ay9k/mtRrYruYdKB5J0lfrTQKBgQDPOd8xAGwz+pTu9mIEvChEmppMthT7uqSP/rw96NpG\
+            L65K8U/dzSNwe67jtW+dEJToDdrCO1f2zvefxJwW35mLkP93Wi58naHxjg1LP9EyWpEQJTPrNq/80rj1CobWMpv3\
+            EN+iIJNgUwIppLsjAVEyZs62+EggOZcs5dyrJZ/ZtQKBgQDNNfzbAFhulh/pwKT4Ef75ZlYTUW8MQtm1PrtUxo3P\
+            +U+IGWa2lQl0JYxzZkNP2Rzm3CNYUrU9TZgArcDP0pdO85MgK5TsSZOrbME+Ll6eGTpmXw2b8VL7B+DVJzfqWIoI\
+            5J+UWNjCdl8mLXdVJz7ShY3rxifhWRNgqnyxFhipcwKBgFLzfY5l9upPsnJ9mfr/PrdHk+CFOp0Rt3IUrFGz9jwG\
+            NiS1uBy3UyphuD5akJU04AaMFTeO/cVEUAdacokNdK9TmY+zP8yOZRcGn/exUhJwAoWN/tx3BbeUuokMb7EqjRg3\
+            Xu3NUHFMiR8WW/rFOjWMxc6kUGrl4sgMM2snInfJAoGBAMmE6OiPsEf4+SHt4pMR6Rg1nPWflLOvume4UPJxgbXo\
+            mGeIuks2lHAQp5pzpEp3ZWB4ceU8Y2ruFgUknCH6JkiL/cEryzU3E+LWC/bqRlRvZeA+G/k1xU1rcSkhOFHT3Mna\
+            6bMehM6Cu/Gb2IIw5gqKyNHuaB9uAA9/nK+yiUltAoGAcw3MPbx6MsmtNNZ+ShRe7TDwiefT+kJl0T0SeKWyDV2Z\
+            ajCiDZ64Pr2kjvpRpLacRtzwP7bMRDgASNFtS5Ba3lb4F4Mf8oxaOnYCkVjZryLN8bDJTgEmD6fVizG37EuhoMJe\
             2qcxeVxPYyTCyWwFeEU/NeD7d/ES51aiJaIChm8=";
     /// What PKCS#8 has before the key of PKCS#1.
     const BEFORE: usize = 26;
