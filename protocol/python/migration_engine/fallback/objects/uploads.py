@@ -75,6 +75,7 @@ class Upload:
         body = bytes(memoryview(self._held)[:length])
         with self._writing():
             if self._name is None:
+                self._bucket.prepare(self._key)
                 self._name = self._bucket.begin(self._key, self._put)
                 self._record(self._name, False)
             part = self._bucket.put_part(self._key, self._name, len(self._parts), body)
@@ -87,6 +88,7 @@ class Upload:
             self._send(len(self._held))
         with self._writing():
             if self._name is None:
+                self._bucket.prepare(self._key)
                 return self._bucket.put(self._key, bytes(self._held), self._put)
             version = self._bucket.complete(
                 self._key, self._name, self._parts, self._put, self._crc, self.size
