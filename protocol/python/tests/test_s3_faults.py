@@ -179,6 +179,19 @@ def test_damaged_bytes_are_not_taken(run: Run, store: FakeStore, tmp_path: Path)
     assert not (tmp_path / "f").exists()
 
 
+def test_an_item_that_may_not_be_looked_at_is_one_failure(
+    run: Run, store: FakeStore, tmp_path: Path
+) -> None:
+    store.things = {"t/a": Thing(b"a"), "t/b": Thing(b"b"), "t/c": Thing(b"c")}
+    store.things["t/b"].fields = {"x-amz-storage-class": "GLACIER"}
+    store.before = lambda request: request.key == "t/c" and request.refuse(403, "AccessDenied")
+    for looks in ({}, {"manifest": "m.jsonl"}):
+        got = run("copy", src=store.at("t"), dst="out%d" % len(looks), **looks)
+        failed = {one["at"]["path"]: one["code"] for one in got["failures"]}
+        assert failed == {"b": "OBJECT_ARCHIVED", "c": "SRC_PERMISSION"}
+        assert (got["status"], got["metrics"]["items_ok"]) == ("partial", 1)
+
+
 def deletes(store: FakeStore, tmp_path: Path) -> Dict[str, Any]:
     (tmp_path / "in").mkdir(exist_ok=True)
     (tmp_path / "in" / "a").write_bytes(b"x")

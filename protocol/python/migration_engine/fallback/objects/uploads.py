@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Callable, Iterator, List, Optional
 
 from ..faults import Fault
-from ..remote.bucket import PART_BYTES, PART_BYTES_MAX, PARTS_MAX, Bucket, Part, Put
+from ..remote.bucket import PART_BYTES, PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX, Bucket, Part, Put
 from ..remote.failures import Failure
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ _GROWS_AFTER = 1000
 
 def part_bytes(asked: Optional[int], size: Optional[int], index: int) -> int:
     """The length of part ``index`` of an object of ``size`` bytes."""
-    usual = asked or PART_BYTES
+    usual = min(max(asked or PART_BYTES, PART_BYTES_MIN), PART_BYTES_MAX)
     if size is None:
         return min(usual << (index // _GROWS_AFTER), PART_BYTES_MAX)
-    least = -(-size // PARTS_MAX)
-    return max(usual, -(-least // _ROUND_BYTES) * _ROUND_BYTES)
+    least = max(usual, -(-size // PARTS_MAX))
+    return -(-least // _ROUND_BYTES) * _ROUND_BYTES
 
 
 class Upload:
