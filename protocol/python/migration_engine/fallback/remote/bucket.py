@@ -27,8 +27,6 @@ PART_BYTES_MIN = 5 << 20
 PART_BYTES = 8 << 20
 PART_BYTES_MAX = 5 << 30
 PARTS_MAX = 10_000
-OBJECT_BYTES_MAX = PARTS_MAX * PART_BYTES_MAX
-KEY_BYTES_MAX = 1024
 _PAGE_BYTES_MAX = 16 << 20
 _META = "x-amz-meta-"
 # The second: of an entity tag that no object has.
