@@ -7,21 +7,19 @@ import os
 import stat
 from typing import TYPE_CHECKING, FrozenSet, Iterable, Iterator, Optional, Protocol
 
-from .faults import Fault, source_fault
+from .faults import Fault
 from .glob import Selection
 from .local import (
     Entry,
     Source,
     Walk,
     base_name,
-    kind_of,
     open_source_directory,
     status_of_source,
 )
 from .location import Location, Where
 from .metadata import Attributes, read_attributes
-from .metadata import Entry as HeldEntry
-from .roots import hold_to, hold_to_identity
+from .roots import hold_to
 
 if TYPE_CHECKING:
     from .job import Job
@@ -135,27 +133,3 @@ class LocalTree:
     def attributes(self, preserve: FrozenSet[str]) -> Optional[Attributes]:
         """Its own attributes."""
         return read_attributes(self._fd, self._status, preserve)
-
-
-def attributes_of_item(
-    source: Source, status: os.stat_result, preserve: FrozenSet[str]
-) -> Attributes:
-    """What an item has beside content, without opening it."""
-    if source.far is not None or source.dir_fd is None:
-        return Attributes(status, {})
-    try:
-        return read_attributes(HeldEntry(source.dir_fd, source.name), status, preserve)
-    except OSError as error:
-        raise source_fault(error, "read the attributes") from error
-
-
-__all__ = [
-    "LocalOrigin",
-    "LocalTree",
-    "Origin",
-    "Tree",
-    "attributes_of_item",
-    "hold_to_identity",
-    "kind_of",
-    "open_origin",
-]

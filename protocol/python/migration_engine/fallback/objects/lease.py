@@ -62,6 +62,7 @@ class ObjectCell:
 
     def _put(self, new: bytes) -> bool:
         put = Put(self._version, {"mig-write": secrets.token_hex(8)})
+        self._bucket.prepare(self._key)
         try:
             self._version = self._bucket.put(self._key, new, put)
         except Failure as failure:

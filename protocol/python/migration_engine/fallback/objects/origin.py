@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, FrozenSet, Iterable, Iterator, Optional
-from urllib.parse import unquote_to_bytes
 
 from ..glob import Selection
 from ..local import Entry, Source
@@ -79,12 +78,7 @@ class FarTree:
 
 
 def _name(location: Location) -> bytes:
-    """The name to go by; of a URL of HTTP, what is escaped in it."""
-    name = location.name
-    if location.scheme != "s3":
-        name = unquote_to_bytes(name)
-    elif b"/" not in location.path.rstrip(b"/"):
+    """The name to go by: a bucket or a host is none."""
+    if b"/" not in location.path.partition(b"?")[0].rstrip(b"/"):
         return b""
-    if b"/" in name or b"\0" in name or name in (b".", b"..") or len(name) > NAME_BYTES_MAX:
-        return b""
-    return name
+    return location.name if len(location.name) <= NAME_BYTES_MAX else b""

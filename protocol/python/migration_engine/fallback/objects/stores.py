@@ -172,6 +172,9 @@ class BucketStore:
         """The state of an object; ``None`` where there is none."""
         try:
             found = self.bucket.look(self.whole_key(key))
+            if found is not None and self._side == "destination":
+                # What is only replaced or removed may lie wherever it lies.
+                found = found._replace(archived=False)
             return None if found is None else seen_of(found)
         except Failure as failure:
             raise failure.fault(self._side, "look", "look at the object") from failure

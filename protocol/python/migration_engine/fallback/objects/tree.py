@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional
 
+from ..faults import ENDS_JOB, Fault
 from ..glob import Selection
 from ..local import Entry, Source
 from ..names import join
@@ -57,14 +58,20 @@ class FarWalk:
         if level.excluded or self._selection.excluded(listed.path, name):
             return
         if self._selection.included(listed.path, name, level.covered):
-            yield self._entry(listed, name)
+            try:
+                entry = self._entry(listed, name)
+            except Fault as fault:
+                if fault.code in ENDS_JOB:
+                    raise
+                entry = Entry("failed", listed.path, name, "", None, -1, fault)
+            yield entry
 
     def _entry(self, listed: Listed, name: bytes) -> Entry:
-        seen: Optional[Seen] = seen_of(listed.found._replace(archived=False))
+        seen: Optional[Seen] = None
         if self._looks:
             seen = self._store.look(listed.key)
         if seen is None:
-            seen = seen_of(listed.found)
+            seen = seen_of(listed.found._replace(archived=False))
         return Entry(
             "item",
             listed.path,

@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Callable, Iterator, List, Optional
 
 from ..faults import Fault
-from ..remote.bucket import PART_BYTES, PART_BYTES_MAX, PARTS_MAX, Bucket, Part, Put
+from ..remote.bucket import PART_BYTES, PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX, Bucket, Part, Put
 from ..remote.failures import Failure
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ _GROWS_AFTER = 1000
 
 def part_bytes(asked: Optional[int], size: Optional[int], index: int) -> int:
     """The length of part ``index`` of an object of ``size`` bytes."""
-    usual = asked or PART_BYTES
+    usual = min(max(asked or PART_BYTES, PART_BYTES_MIN), PART_BYTES_MAX)
     if size is None:
         return min(usual << (index // _GROWS_AFTER), PART_BYTES_MAX)
-    least = -(-size // PARTS_MAX)
-    return max(usual, -(-least // _ROUND_BYTES) * _ROUND_BYTES)
+    least = max(usual, -(-size // PARTS_MAX))
+    return -(-least // _ROUND_BYTES) * _ROUND_BYTES
 
 
 class Upload:
@@ -75,6 +75,7 @@ class Upload:
         body = bytes(memoryview(self._held)[:length])
         with self._writing():
             if self._name is None:
+                self._bucket.prepare(self._key)
                 self._name = self._bucket.begin(self._key, self._put)
                 self._record(self._name, False)
             part = self._bucket.put_part(self._key, self._name, len(self._parts), body)
@@ -87,6 +88,7 @@ class Upload:
             self._send(len(self._held))
         with self._writing():
             if self._name is None:
+                self._bucket.prepare(self._key)
                 return self._bucket.put(self._key, bytes(self._held), self._put)
             version = self._bucket.complete(
                 self._key, self._name, self._parts, self._put, self._crc, self.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import contextlib
 import email.utils
+import secrets
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import unquote_plus
@@ -26,10 +27,10 @@ PART_BYTES_MIN = 5 << 20
 PART_BYTES = 8 << 20
 PART_BYTES_MAX = 5 << 30
 PARTS_MAX = 10_000
-OBJECT_BYTES_MAX = PARTS_MAX * PART_BYTES_MAX
-KEY_BYTES_MAX = 1024
 _PAGE_BYTES_MAX = 16 << 20
 _META = "x-amz-meta-"
+# The second: of an entity tag that no object has.
+_CONDITIONS = (("if-none-match", "*"), ("if-match", '"%s"' % ("0" * 32)))
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 
 
@@ -81,6 +82,7 @@ class Bucket:
         self.options = location.options
         self.service = Service(job, location, bucket, quiet)
         self._conditional = True
+        self._prepared = False
 
     @property
     def identity(self) -> str:
@@ -188,25 +190,44 @@ class Bucket:
         """As ``send``; a condition that fails may be the echo of our own lost reply."""
         try:
             return send()
-        except Failure as failure:
-            if failure.class_ in ("unsupported", "invalid") and self._conditional:
-                if failure.class_ == "invalid" and failure.code != "InvalidArgument":
-                    raise
-                self._do_without(failure)
-                return send()
+        except Failure:
             own = self._own(key, put)
             if own is None:
                 raise
             return own
 
-    def _do_without(self, failure: Failure) -> None:
-        """The store knows no conditions: nothing is written there unless that is allowed."""
-        if not self.options.allow_racy:
+    def prepare(self, near: str) -> None:
+        """Finds out, once, whether the store heeds conditions; some pass over them in silence.
+
+        Where it does not, nothing is written, unless that is allowed.
+        """
+        if self._prepared:
+            return
+        probe = "%s.mig-probe-%s" % (near[: near.rfind("/") + 1], secrets.token_hex(8))
+        try:
+            self._make(probe, {})
+            self._conditional = all(self._heeds(probe, *one) for one in _CONDITIONS)
+        finally:
+            with contextlib.suppress(Failure):
+                self.service.tidy(Call("DELETE", probe))
+        self._prepared = True
+        if not self._conditional and not self.options.allow_racy:
             message = "the store does not bind writing to a condition"
             hint = "allow_racy writes without; another writer's object may be lost then"
-            cause = OSError("HTTP %s %s" % (failure.status, failure.code))
-            raise Fault("NO_ATOMIC_NOREPLACE", message, hint=hint, cause=cause) from failure
-        self._conditional = False
+            raise Fault("NO_ATOMIC_NOREPLACE", message, hint=hint)
+
+    def _heeds(self, probe: str, name: str, value: str) -> bool:
+        try:
+            self._make(probe, {name: value})
+        except Failure as failure:
+            if failure.class_ not in ("condition", "conflict", "not_found", "unsupported"):
+                raise
+            return failure.class_ != "unsupported"
+        return False
+
+    def _make(self, key: str, condition: Dict[str, str]) -> None:
+        fields = {**self.service.customer_fields(), **checksum_fields(b"probe"), **condition}
+        self.service.fetch(Call("PUT", key, (), fields, b"probe"), REFUSAL_BYTES_MAX)
 
     def _own(self, key: str, put: Put) -> Optional[str]:
         """The version of what stands there, if this very write put it there."""

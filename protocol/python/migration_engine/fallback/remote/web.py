@@ -136,7 +136,8 @@ def _login(location: Location, home: Address) -> Dict[str, str]:
         return {"authorization": "Bearer " + auth["bearer"]}
     if set(auth) != {"user", "password"}:
         message = "a web server takes user and password, or bearer"
-        raise Fault("INVALID_FIELD", message, field="auth")
+        wrong = "bearer" if "bearer" in auth else "user"
+        raise Fault("INVALID_FIELD", message, field="auth.%s" % wrong)
     pair = "%s:%s" % (auth["user"], auth["password"])
     return {"authorization": "Basic " + base64.b64encode(pair.encode("ascii")).decode("ascii")}
 
