@@ -230,7 +230,7 @@ impl Store for Bucket {
             key_bytes_max: KEY_BYTES_MAX,
             parallel_parts: true,
             checksum: confirmed.then_some(Algorithm::Crc64Nvme),
-            checks_whole: confirmed && !self.facts.lacks_wholes(),
+            checks_whole: confirmed,
             creates_only: puts.absent && completes.absent,
             replaces_only: puts.is && completes.is,
             removes_only: self.removes_only(),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::endpoint::s3::bucket::Bucket;
 use crate::endpoint::s3::condition::{self, Writes};
-use crate::endpoint::s3::{answer, checksum, head, metadata, xml};
+use crate::endpoint::s3::{answer, checksum, head, metadata, probe, xml};
 use crate::endpoint::store::verbs::{Condition, From, Object, Put, Store as _};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
@@ -33,6 +33,9 @@ pub fn copy(bucket: &Bucket, from: &From, key: &str, put: &Put) -> Result<Option
     else {
         return Ok(None);
     };
+    if !bucket.style().is_aws() && !probe::single(bucket, key)?.sources {
+        return Ok(None);
+    }
     if !condition::holds(bucket, key, &put.condition, Writes::Copy)? {
         return by_part(bucket, from, key, put);
     }

@@ -49,9 +49,22 @@ pub fn copy_part(
         }
         Err(failure) => return Err(bucket.error(&failure, Verb::Write, DOING)),
     };
+    check_source(bucket, from)?;
     let copied: Copied = xml::answer(&body, "CopyPartResult", DOING)?;
     let tag = answer::version(&copied.etag).map_err(|why| xml::garbled(DOING, why))?;
     let digest = copied.crc.and_then(|crc| checksum::decode(Algorithm::Crc64Nvme, &crc));
     let size = range.end - range.start;
     Ok(Some(Part { index, size, tag: tag.as_str().to_owned(), digest }))
+}
+
+/// Ceph's gateway passes over which version of the source is meant. One that still stands there when
+/// the copy is done is the one that was copied.
+fn check_source(bucket: &Bucket, from: &From) -> Result<()> {
+    if bucket.style().is_aws() || from.object.version.is_none() {
+        return Ok(());
+    }
+    match from.store.look(&from.object.key)? {
+        Some(there) if there.version == from.object.version => Ok(()),
+        _ => Err(EngineError::new(Kind::SourceChanged, "the object was replaced")),
+    }
 }

@@ -25,6 +25,8 @@ pub struct Single {
     pub puts: Heeds,
     /// For copies.
     pub copies: Heeds,
+    /// Whether copies heed which version of their source is meant.
+    pub sources: bool,
     /// Whether `If-Match` holds for removals.
     pub removes: bool,
 }
@@ -35,7 +37,6 @@ pub struct Facts {
     region: Mutex<Option<String>>,
     seen: AtomicBool,
     checksums: AtomicU8,
-    lacks_wholes: AtomicBool,
     /// Conditions of single requests, once they were probed.
     pub single: OnceLock<Single>,
     /// Conditions of completed uploads, once they were probed.
@@ -98,17 +99,6 @@ impl Facts {
     /// The store has confirmed a checksum, or passed over it in silence.
     pub fn learn_checksums(&self, confirmed: bool) {
         self.checksums.store(if confirmed { 1 } else { 2 }, Ordering::Relaxed);
-    }
-
-    /// Whether the store is known not to check wholes.
-    #[must_use]
-    pub fn lacks_wholes(&self) -> bool {
-        self.lacks_wholes.load(Ordering::Relaxed)
-    }
-
-    /// The store has told the checksum of a whole, or has not.
-    pub fn learn_wholes(&self, told: bool) {
-        self.lacks_wholes.store(!told, Ordering::Relaxed);
     }
 }
 

@@ -108,12 +108,13 @@ impl Probe<'_> {
             heeded(self.bucket.fetch(request))
         };
         let copies = Heeds { absent: copy("if-none-match", "*")?, is: copy("if-match", NEVER)? };
+        let sources = copy("x-amz-copy-source-if-match", NEVER)?;
         let request = self.request(Verb::Remove, "DELETE").header("if-match", NEVER);
         let removes = match self.bucket.fetch(request) {
             Err(failure) if failure.class == Class::Forbidden => false,
             result => heeded(result)?,
         };
-        Ok(Single { puts, copies, removes })
+        Ok(Single { puts, copies, sources, removes })
     }
 
     fn completes(&self) -> Result<Heeds, Failure> {

@@ -65,8 +65,13 @@ pub fn is_whole(body: &[u8], root: &str) -> bool {
     let Some(end) = end else {
         return false;
     };
-    let named = end.strip_suffix(root.as_bytes());
-    end.ends_with(b"/") || named.is_some_and(|left| left.ends_with(b"/") || left.ends_with(b":"))
+    let last = end.iter().rposition(|b| *b == b'<').and_then(|at| end.get(at + 1..));
+    let last = last.and_then(|tag| std::str::from_utf8(tag).ok()).unwrap_or_default();
+    let (name, closes) = match last.strip_prefix('/') {
+        Some(name) => (name, true),
+        None => (last.split([' ', '/']).next().unwrap_or_default(), last.ends_with('/')),
+    };
+    closes && name.rsplit(':').next() == Some(root)
 }
 
 /// Text as content of an element.
