@@ -81,7 +81,10 @@ fn where_head_is_refused_the_first_byte_tells() {
         assert_eq!((object.size, object.rangeless), (77, false), "{status}");
         assert_eq!(object.version.as_str(), "\"t\"");
         let asked = server.asked();
-        assert_eq!((asked[1].target.as_str(), asked[1].header("range")), ("/f?sig=a/b", Some("bytes=0-0")));
+        assert_eq!(
+            (asked[1].target.as_str(), asked[1].header("range")),
+            ("/f?sig=a/b", Some("bytes=0-0"))
+        );
         assert!(asked.iter().all(|a| a.header("accept-encoding") == Some("identity")));
     }
 }
@@ -122,7 +125,11 @@ fn answers_of_another_version_or_range_are_refused() {
         let fields = fields.to_vec();
         let server = Canned::start(move |asked| match is_range(asked) {
             true => answer(status, &fields, "xyz"),
-            false => answer(200, &[("accept-ranges", "bytes"), ("content-length", "9"), ("etag", "\"a\"")], ""),
+            false => answer(
+                200,
+                &[("accept-ranges", "bytes"), ("content-length", "9"), ("etag", "\"a\"")],
+                "",
+            ),
         });
         let (store, key) = open(&format!("{}/f", server.url));
         let object = store.look(&key).unwrap().unwrap();

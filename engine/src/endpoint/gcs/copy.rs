@@ -64,8 +64,7 @@ impl Bucket {
     }
 
     fn source(&self, path: &str, version: Version) -> Result<Resource, Failure> {
-        let request =
-            self.request(Verb::Look, "GET", path.to_owned()).query("fields", FIELDS);
+        let request = self.request(Verb::Look, "GET", path.to_owned()).query("fields", FIELDS);
         self.ask(&match version.is_none() {
             true => request,
             false => request.query("generation", version.as_str()),

@@ -76,8 +76,7 @@ impl Bucket {
 }
 
 fn part(index: u32, made: &Resource) -> Part {
-    let digest = made
-        .crc32c()
-        .map(|crc| Whole { algorithm: Algorithm::Crc32c, value: u64::from(crc) });
+    let digest =
+        made.crc32c().map(|crc| Whole { algorithm: Algorithm::Crc32c, value: u64::from(crc) });
     Part { index, size: made.size, tag: made.generation.clone(), digest }
 }

@@ -139,9 +139,8 @@ mod tests {
     fn what_is_told_is_what_was_asked_for() {
         let whole = [("x-goog-generation", "5"), ("content-length", "11")];
         assert_eq!(told(200, &headers(&whole), "k", None).unwrap().size, 11);
-        let part = |range: &'static str| {
-            headers(&[("x-goog-generation", "5"), ("content-range", range)])
-        };
+        let part =
+            |range: &'static str| headers(&[("x-goog-generation", "5"), ("content-range", range)]);
         assert_eq!(told(206, &part("bytes 2-4/11"), "k", Some(&(2..5))).unwrap().size, 11);
         assert_eq!(told(206, &part("bytes 8-10/11"), "k", Some(&(8..99))).unwrap().size, 11);
         for (status, range) in

@@ -90,7 +90,9 @@ mod tests {
 
     #[test]
     fn names_tell_the_upload_and_are_kept_for_the_engine() {
-        for (key, id) in [("a/b/c", "0123456789abcdef"), ("x", "ffffffffffffffff"), ("d/", &"0".repeat(16))] {
+        for (key, id) in
+            [("a/b/c", "0123456789abcdef"), ("x", "ffffffffffffffff"), ("d/", &"0".repeat(16))]
+        {
             let upload = Upload { key: key.to_owned(), id: id.to_owned() };
             let names = Temporary::of(&upload).unwrap();
             let part = names.part(9_999);

@@ -21,7 +21,9 @@ pub(super) fn each<T: Sync, R: Send, E: Send>(
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = items.get(at) else { return Ok(()) };
             match work(item) {
-                Ok(result) => done.lock().unwrap_or_else(|lock| lock.into_inner()).push((at, result)),
+                Ok(result) => {
+                    done.lock().unwrap_or_else(|lock| lock.into_inner()).push((at, result))
+                }
                 Err(error) => {
                     next.store(items.len(), Ordering::Relaxed);
                     return Err(error);

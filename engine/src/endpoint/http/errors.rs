@@ -49,7 +49,10 @@ mod tests {
             (418, Class::Invalid),
         ] {
             let refusal = read(status);
-            assert_eq!((refusal.class, refusal.code, refusal.message), (class, "".into(), "".into()));
+            assert_eq!(
+                (refusal.class, refusal.code, refusal.message),
+                (class, "".into(), "".into())
+            );
         }
         headers.add("retry-after", "1");
         assert_eq!(Reader.refusal(503, &headers, b"").class, Class::Throttled);

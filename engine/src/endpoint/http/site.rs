@@ -114,7 +114,11 @@ mod tests {
     #[test]
     fn urls_are_sent_as_they_were_given() {
         for (url, origin, key) in [
-            ("https://Example.org/a%2Fb?x=1&y=%20+#part", "https://example.org", "a%2Fb?x=1&y=%20+"),
+            (
+                "https://Example.org/a%2Fb?x=1&y=%20+#part",
+                "https://example.org",
+                "a%2Fb?x=1&y=%20+",
+            ),
             ("http://h:8080", "http://h:8080", ""),
             ("http://h?q", "http://h", "?q"),
             ("http://h/a b/\u{e9}", "http://h", "a%20b/%C3%A9"),

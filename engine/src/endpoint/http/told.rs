@@ -116,7 +116,8 @@ mod tests {
         let date = of(&[("etag", "W/\"x\""), ("last-modified", DATE)]);
         assert_eq!(date.as_str(), format!("{DATE}/7"));
         assert_eq!(condition(&date), Some(("if-unmodified-since", DATE.to_owned())));
-        for fields in [&[("etag", "x")][..], &[("etag", "\"\"")], &[("last-modified", "now")], &[]] {
+        for fields in [&[("etag", "x")][..], &[("etag", "\"\"")], &[("last-modified", "now")], &[]]
+        {
             assert!(of(fields).is_none(), "{fields:?}");
         }
         assert_eq!(condition(&Version::default()), None);
