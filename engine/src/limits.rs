@@ -219,3 +219,17 @@ pub const REMOTE_REDIRECTS_MAX: usize = 5;
 pub const REMOTE_CA_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of TLS records read at once.
 pub const REMOTE_TLS_BYTES: usize = 64 << 10;
+/// Longest file of credentials that is read, bytes.
+pub const CREDENTIALS_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Longest answer of a token service, bytes.
+pub const CREDENTIALS_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Longest time before their end that credentials are renewed, milliseconds; a quarter of their
+/// life where that is shorter.
+pub const CREDENTIALS_RENEW_MS: u64 = 300_000;
+/// Time after a failed renewal when it is not tried again, milliseconds.
+pub const CREDENTIALS_FAILED_MS: u64 = 5_000;
+/// Age below which credentials that are refused as expired are taken for another thread's renewal,
+/// milliseconds.
+pub const CREDENTIALS_YOUNG_MS: u64 = 10_000;
+/// Profiles that name each other as their source, in a row.
+pub const PROFILES_CHAINED_MAX: usize = 8;

@@ -158,7 +158,7 @@ fn lines() -> Vec<(Vec<u8>, &'static str)> {
     for field in ["max_delete\":5", "max_delete\":{\"percent\":101}", "compare\":\"guess\""] {
         add(&format!("{{\"op\":\"copy\",\"src\":\"a\",\"dst\":\"b\",\"{field}}}"), "INVALID_FIELD");
     }
-    for url in ["s3://bucket/key", "postgres://host/db", "bogus://x"] {
+    for url in ["sftp://host/key", "postgres://host/db", "bogus://x"] {
         add(&format!("{{\"op\":\"copy\",\"src\":\"{url}\",\"dst\":\"b\"}}"), "UNSUPPORTED");
     }
     add(r#"{"op":"copy","src":"s3://u:p@bucket/key","dst":"b"}"#, "INVALID_FIELD");

@@ -98,10 +98,10 @@ impl Bucket {
         prefix_of(&self.root)
     }
 
-    /// A prefix as a place.
-    pub(super) fn place(&self, key: String, made: bool) -> Place {
+    /// A prefix, empty or with a slash at its end, as a place.
+    pub(super) fn place(&self, prefix: String, made: bool) -> Place {
         let (ino, born) = (0, Timestamp::default());
-        Place { handle: Handle::new(Arc::new(key)), made, ino, born }
+        Place { handle: Handle::new(Arc::new(prefix)), made, ino, born }
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::Result;
 use crate::limits::{LISTED_NAMES_MAX, LISTINGS_KEPT};
 
-use super::bucket::prefix_of;
 use super::verbs::{Ask, Store};
 use super::walk::PAGE_ENTRIES;
 
@@ -42,12 +41,11 @@ impl Listings {
     }
 }
 
-/// The keys right beneath a prefix; `None` when they are too many.
+/// The keys right behind a prefix; `None` when they are too many.
 fn read(store: &dyn Store, prefix: &str) -> Result<Option<BTreeSet<String>>> {
-    let prefix = prefix_of(prefix);
     let (mut keys, mut next) = (BTreeSet::new(), None);
     loop {
-        let ask = Ask { prefix: &prefix, folded: true, next: next.as_deref(), most: PAGE_ENTRIES };
+        let ask = Ask { prefix, folded: true, next: next.as_deref(), most: PAGE_ENTRIES };
         let page = store.list(&ask)?;
         keys.extend(page.objects.into_iter().map(|object| object.key));
         match page.next {

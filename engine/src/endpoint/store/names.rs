@@ -37,7 +37,7 @@ impl Names {
         }
     }
 
-    /// The key of one part of a name, in a prefix.
+    /// The key of one part of a name behind a prefix, which is empty or ends in a slash.
     pub(super) fn key(self, prefix: &str, part: &[u8]) -> Result<String> {
         let text = std::str::from_utf8(part);
         let text = text.map_err(|_| refuse("the name is not UTF-8, as keys are", part))?;
@@ -48,7 +48,7 @@ impl Names {
                 unescaped.ok_or_else(|| refuse("the name holds a % that no escape wrote", part))?
             }
         };
-        let key = if prefix.is_empty() { part } else { format!("{prefix}/{part}") };
+        let key = format!("{prefix}{part}");
         if key.len() > self.key_bytes_max {
             let message = format!("the key would be longer than {} bytes", self.key_bytes_max);
             return Err(refuse(&message, key.as_bytes()));
@@ -56,9 +56,16 @@ impl Names {
         Ok(key)
     }
 
-    /// The key of a name beneath the root.
-    pub(super) fn key_of(self, root: &str, path: &ItemPath) -> Result<String> {
-        path.parts().try_fold(root.to_owned(), |prefix, part| self.key(&prefix, part))
+    /// The key of a name behind a prefix.
+    pub(super) fn key_of(self, prefix: &str, path: &ItemPath) -> Result<String> {
+        let mut key = prefix.to_owned();
+        for (n, part) in path.parts().enumerate() {
+            if n > 0 {
+                key.push('/');
+            }
+            key = self.key(&key, part)?;
+        }
+        Ok(key)
     }
 }
 
@@ -102,7 +109,7 @@ mod tests {
         for key in ["", "/a", "a//b", "a/", "a/../b", ".", "a\0b"] {
             assert_eq!(plain.path(key).unwrap_err().kind(), Kind::NameRefused, "{key:?}");
         }
-        assert_eq!(plain.key("p", b"x").unwrap(), "p/x");
+        assert_eq!(plain.key("p/", b"x").unwrap(), "p/x");
         assert_eq!(plain.key("", b"\xff").unwrap_err().kind(), Kind::NameRefused);
         assert_eq!(plain.key("p", &[b'x'; 1023]).unwrap_err().kind(), Kind::NameRefused);
     }

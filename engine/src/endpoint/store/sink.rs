@@ -15,7 +15,7 @@ use crate::model::loss::Loss;
 use crate::model::path::LEASE_NAME;
 use crate::model::version::Version;
 
-use super::bucket::{Bucket, prefix_of};
+use super::bucket::Bucket;
 use super::intake::{ObjectIntake, Sealed, Sealing, State};
 use super::lease::ObjectLease;
 use super::source::Home;
@@ -24,8 +24,8 @@ use super::verbs::{Ask, Condition, From, Object, Put};
 use super::walk::PAGE_ENTRIES;
 use super::{metadata, parts};
 
-/// The prefix of a place.
-fn key_of(place: &Place) -> Result<String> {
+/// The prefix of a place: empty, or with a slash at its end.
+fn prefix_in(place: &Place) -> Result<String> {
     let key = place.handle.get::<String>().map(|key| (*key).clone());
     key.ok_or_else(|| EngineError::new(Kind::Internal, "not a place of an object store"))
 }
@@ -59,7 +59,7 @@ impl Bucket {
     ) -> Result<ObjectIntake> {
         let rules = self.store.rules();
         let Becoming { target, attributes } = becoming;
-        let key = self.names.key(&key_of(at)?, &target.name)?;
+        let key = self.names.key(&prefix_in(at)?, &target.name)?;
         let write = write_number(temp);
         let (metadata, lost) = metadata::of(&self.options, attributes, target, write);
         let condition = self.condition(target.consent)?;
@@ -171,20 +171,19 @@ impl ObjectSink for Bucket {
             return Err(EngineError::new(Kind::DestinationType, message)
                 .hint("name a key in the bucket, or end dst in a slash"));
         }
-        let (prefix, name) = match self.root.rsplit_once('/') {
-            Some((prefix, name)) => (prefix.to_owned(), name.to_owned()),
-            None => (String::new(), self.root.clone()),
-        };
+        let at = self.root.rfind('/').map_or(0, |at| at + 1);
+        let (prefix, name) = self.root.split_at_checked(at).unwrap_or(("", &self.root));
+        let (prefix, name) = (prefix.to_owned(), name.to_owned());
         Ok((self.place(prefix, false), name.into_bytes()))
     }
 
     fn root_directory(&self) -> Result<Place> {
         let made = !self.has_any(&self.beneath())?;
-        Ok(self.place(self.root.clone(), made))
+        Ok(self.place(self.beneath(), made))
     }
 
     fn enter(&self, place: &Place, name: &[u8]) -> Result<Place> {
-        let prefix = key_of(place)?;
+        let prefix = prefix_in(place)?;
         let key = self.names.key(&prefix, name)?;
         if !place.made
             && !self.listings.lacks(&*self.store, &prefix, &key)?
@@ -193,11 +192,11 @@ impl ObjectSink for Bucket {
             let message = "another kind of thing stands at the destination";
             return Err(EngineError::new(Kind::DestinationType, message));
         }
-        Ok(self.place(key, place.made))
+        Ok(self.place(key + "/", place.made))
     }
 
     fn found(&self, place: &Place, name: &[u8]) -> Result<Option<Found>> {
-        let prefix = key_of(place)?;
+        let prefix = prefix_in(place)?;
         let key = self.names.key(&prefix, name)?;
         if self.listings.lacks(&*self.store, &prefix, &key)? {
             return Ok(None);
@@ -268,16 +267,16 @@ impl ObjectSink for Bucket {
     }
 
     fn standing(&self) -> Result<Option<Place>> {
-        Ok(Some(self.place(self.root.clone(), false)))
+        Ok(Some(self.place(self.beneath(), false)))
     }
 
     fn inside(&self, place: &Place, name: &[u8]) -> Result<Option<Place>> {
-        let key = self.names.key(&key_of(place)?, name)?;
-        Ok(self.has_any(&prefix_of(&key))?.then(|| self.place(key, false)))
+        let beneath = self.names.key(&prefix_in(place)?, name)? + "/";
+        Ok(self.has_any(&beneath)?.then(|| self.place(beneath, false)))
     }
 
     fn list(&self, place: &Place, each: &mut EachEntry<'_>) -> Result<()> {
-        let prefix = prefix_of(&key_of(place)?);
+        let prefix = prefix_in(place)?;
         let mut next: Option<String> = None;
         loop {
             let ask =
@@ -306,7 +305,7 @@ impl ObjectSink for Bucket {
         if kind != ItemKind::File {
             return Ok(false);
         }
-        let key = self.names.key(&key_of(place)?, name)?;
+        let key = self.names.key(&prefix_in(place)?, name)?;
         // Equal contents may have equal versions: whose write it was tells them apart.
         match self.store.look(&key)? {
             Some(object) if found(&object).mark == *seen => self.store.remove(&key, seen.version),
@@ -315,7 +314,7 @@ impl ObjectSink for Bucket {
     }
 
     fn lease(&self, place: &Place) -> Result<Box<dyn LeaseCell>> {
-        let key = format!("{}{}", prefix_of(&key_of(place)?), String::from_utf8_lossy(LEASE_NAME));
+        let key = format!("{}{}", prefix_in(place)?, String::from_utf8_lossy(LEASE_NAME));
         Ok(Box::new(ObjectLease::new(Arc::clone(&self.store), key)))
     }
 

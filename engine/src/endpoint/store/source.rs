@@ -87,7 +87,10 @@ impl ObjectSource for Bucket {
     }
 
     fn find(&self, path: &ItemPath) -> Result<Option<Item>> {
-        let key = self.names.key_of(&self.root, path)?;
+        let key = match path.is_root() {
+            true => self.root.clone(),
+            false => self.names.key_of(&self.beneath(), path)?,
+        };
         let is_prefix = path.is_root() && self.is_prefix;
         if !is_prefix && let Some(object) = self.store.look(&key)? {
             return Ok(Some(item(path.clone(), object)));
