@@ -111,7 +111,7 @@ mod tests {
         }
         assert_eq!(plain.key("p/", b"x").unwrap(), "p/x");
         assert_eq!(plain.key("", b"\xff").unwrap_err().kind(), Kind::NameRefused);
-        assert_eq!(plain.key("p", &[b'x'; 1023]).unwrap_err().kind(), Kind::NameRefused);
+        assert_eq!(plain.key("p/", &[b'x'; 1023]).unwrap_err().kind(), Kind::NameRefused);
     }
 
     proptest! {
