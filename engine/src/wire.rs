@@ -301,6 +301,9 @@ pub fn metrics(job: &Job, started: crate::job::Started) -> Metrics {
         peak_rss_bytes: crate::platform::process::peak_rss_bytes(),
         retries: progress.retries.load(Relaxed) + meter.retries.load(Relaxed),
         throttled_ms: millis(Spent::Throttle) + throttled,
+        requests: meter.requests.load(Relaxed),
+        cache_hits: meter.cache_hits.load(Relaxed),
+        cache_misses: meter.cache_misses.load(Relaxed),
         bottleneck: Bottleneck {
             source_read_ms: millis(Spent::SourceRead),
             hash_ms: millis(Spent::Hash),

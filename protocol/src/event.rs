@@ -157,8 +157,24 @@ pub struct Progress {
     pub errors: u64,
     /// What holds the rate down on purpose; null when nothing does.
     pub throttled: Option<Throttled>,
+    /// Requests to services; absent for a job that made none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub network: Option<Network>,
     /// Items in hand, a few of them.
     pub active: Vec<Active>,
+}
+
+/// Requests to services.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Network {
+    /// Sent so far, repetitions included.
+    pub requests: u64,
+    /// On their way now.
+    pub in_flight: u64,
+    /// How many may be on their way at once, as the service asked last answers.
+    pub allowed: u64,
+    /// Answers that asked for patience.
+    pub slowed: u64,
 }
 
 /// A limit at work.
@@ -406,8 +422,21 @@ pub struct Metrics {
     pub retries: u64,
     /// Worker time spent waiting for limits.
     pub throttled_ms: u64,
+    /// Requests sent to services, repetitions included; absent where there were none.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub requests: u64,
+    /// Questions to services that a cache answered; absent where none did.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub cache_hits: u64,
+    /// Questions to services that no cache could answer; absent where there were none.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub cache_misses: u64,
     /// Where the workers' time went.
     pub bottleneck: Bottleneck,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Worker time by cause, in milliseconds.

@@ -146,7 +146,9 @@ impl CopyPlan<'_> {
             compare: self.compare,
             step_ns: source.caps().mtime_step_ns.max(steps),
         };
+        let links = endpoint::written(self.dst)?.caps.links;
         let mut forecast = Forecast::new(job, self, rule, &*source, other.as_deref());
+        forecast.links = links;
         source.survey(self.selection, self.links, &mut forecast)?;
         job.progress.surveyed.store(true, Ordering::Release);
         let mut extra = Map::new();
@@ -186,6 +188,8 @@ impl CopyPlan<'_> {
 }
 
 struct Forecast<'a> {
+    /// Whether the destination keeps links.
+    links: bool,
     job: &'a Job,
     plan: &'a CopyPlan<'a>,
     rule: Rule,
@@ -227,6 +231,7 @@ impl<'a> Forecast<'a> {
         other: Option<&'a dyn ObjectSource>,
     ) -> Self {
         Self {
+            links: true,
             job,
             plan,
             rule,
@@ -283,6 +288,13 @@ impl<'a> Forecast<'a> {
         let there = There { source: other, path: &item.path, algorithms: &[], way: None };
         let same = same_content(self.job, self.source, there, item, buffer)?;
         Ok(same.is_some())
+    }
+
+    /// The item by a closer look, where times are about to be compared and a survey tells less.
+    fn refined(&self, item: Item, found: Option<&Found>) -> Result<Item> {
+        let timed = self.rule.asks_time(&item, found);
+        let closer = if timed { self.source.refine(&item)? } else { None };
+        Ok(closer.unwrap_or(item))
     }
 
     /// How a file is compressed or decompressed on its way.
@@ -444,6 +456,12 @@ impl Visitor for Forecast<'_> {
             }
             found => found?,
         };
+        if item.kind == ItemKind::Symlink && !self.links {
+            self.conflict += 1;
+            self.digest.add("refuse", &item);
+            return Ok(());
+        }
+        let item = self.refined(item, found.as_ref())?;
         let decision = match self.is_same(&item, found.as_ref())? {
             true => Decision::Skip,
             false => self.rule.decide(&item, found.as_ref()),

@@ -11,7 +11,7 @@ use crate::limits::{CHUNK_BYTES_RANGE, CLOCK_TICK_NS};
 use crate::model::choice::{Carry, Compare, Consent, Durable, Links, OnExists};
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Found;
-use crate::model::item::{Item, ItemKind, Timestamp};
+use crate::model::item::{Attributes, Item, ItemKind, Timestamp};
 use crate::model::parts::PartDigest;
 use crate::model::path::{is_kept, temp_name};
 use crate::model::selection::Selection;
@@ -251,15 +251,36 @@ impl Handler for Copier<'_> {
     fn take(&self, hand: &mut Self::Hand, item: Item, ticket: Ticket<Scope>) -> Result<()> {
         self.job.take_op()?;
         match self.item(&mut hand.0, &item, ticket.scope()) {
-            Ok(Made::Ready { bytes, digests, pieces, stored, staged }) => {
+            Ok(Made::Ready { bytes, digests, pieces, stored, attributes, staged }) => {
                 let size = bytes;
-                let ready = Ready { item, size, bytes, digests, pieces, stored, staged, ticket };
+                let ready = Ready {
+                    item,
+                    size,
+                    bytes,
+                    digests,
+                    pieces,
+                    stored,
+                    attributes,
+                    staged,
+                    ticket,
+                };
                 return self.publisher.add(ready, |ticket| ticket.end(self));
             }
             Ok(Made::Again { digests, staged }) => {
                 let (size, pieces, stored) = (item.size, Vec::new(), None);
                 let bytes = 0;
-                let ready = Ready { item, size, bytes, digests, pieces, stored, staged, ticket };
+                let attributes = None;
+                let ready = Ready {
+                    item,
+                    size,
+                    bytes,
+                    digests,
+                    pieces,
+                    stored,
+                    attributes,
+                    staged,
+                    ticket,
+                };
                 return self.publisher.add(ready, |ticket| ticket.end(self));
             }
             Ok(Made::Before { bytes, digests }) => {
@@ -322,6 +343,8 @@ pub enum Made {
         pieces: Vec<PartDigest>,
         /// Bytes written, where they are not those read.
         stored: Option<u64>,
+        /// Its attributes as they were read, where a survey told less.
+        attributes: Option<Attributes>,
         /// The endpoint's part.
         staged: Staged,
     },
@@ -524,10 +547,12 @@ impl Copier<'_> {
 
     /// The item by a closer look, where times are about to be compared and a survey tells less.
     fn refined(&self, item: &Item, found: Option<&Found>) -> Result<Option<Item>> {
-        let timed = self.options.on_exists == OnExists::Update
-            && self.options.compare == Compare::Time
-            && item.kind == ItemKind::File
-            && found.is_some_and(|found| found.size == item.size || self.way(item).is_some());
+        let coded = self.way(item).is_some();
+        let sized = found.map(|found| Found {
+            size: if coded { item.size } else { found.size },
+            ..found.clone()
+        });
+        let timed = self.rule.asks_time(item, sized.as_ref());
         if timed { self.source.refine(item) } else { Ok(None) }
     }
 
@@ -547,7 +572,8 @@ impl Copier<'_> {
         };
         let staged = self.job.progress.timed(Spent::DestinationWrite, made)?;
         let (digests, pieces) = (Vec::new(), Vec::new());
-        Ok(Made::Ready { bytes: 0, digests, pieces, stored: None, staged })
+        let (stored, attributes) = (None, None);
+        Ok(Made::Ready { bytes: 0, digests, pieces, stored, attributes, staged })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::journal::keyed::Receipt;
 use crate::limits::{STAGED_HANDLES_SHARE, SYNC_BYTES, SYNC_ITEMS};
 use crate::model::choice::Durable;
 use crate::model::digest::Digest;
-use crate::model::item::Item;
+use crate::model::item::{Attributes, Item};
 use crate::model::parts::PartDigest;
 use crate::pipeline::confirm::Confirm;
 use crate::pipeline::feed::{Ticket, ends_job};
@@ -35,6 +35,8 @@ pub struct Ready<S> {
     pub pieces: Vec<PartDigest>,
     /// Bytes written, where they are not those read.
     pub stored: Option<u64>,
+    /// Its attributes as they were read, where a survey told less.
+    pub attributes: Option<Attributes>,
     /// The endpoint's part.
     pub staged: Staged,
     /// The directory's claim on it.
@@ -166,7 +168,7 @@ impl<'a, S> Publisher<'a, S> {
                 pieces: ready.pieces,
                 stored: ready.stored,
             };
-            rest.push((ready.item, ready.bytes, done, lost, ready.ticket));
+            rest.push((ready.item, ready.bytes, done, lost, (ready.attributes, ready.ticket)));
         }
         let spent = match self.durable {
             Durable::PowerLoss => Spent::Sync,
@@ -175,7 +177,9 @@ impl<'a, S> Publisher<'a, S> {
         let outcomes = self.job.progress.timed(spent, || self.sink.publish(staged, self.durable));
         drop(held);
         let mut ended = Ok(());
-        for ((item, bytes, done, lost, ticket), outcome) in rest.into_iter().zip(outcomes) {
+        for ((item, bytes, done, lost, (attributes, ticket)), outcome) in
+            rest.into_iter().zip(outcomes)
+        {
             let confirm = |()| match self.confirm {
                 Some(confirm) => confirm.stands(self.job, &item, &done),
                 None => Ok(()),
@@ -184,6 +188,8 @@ impl<'a, S> Publisher<'a, S> {
             if outcome.is_ok() {
                 self.job.lose(item.path.as_bytes(), &lost);
             }
+            let read = attributes.unwrap_or(item.attributes);
+            let item = Item { attributes: read, ..item };
             ended = ended.and(self.report(&item, bytes, &done, outcome));
             end(ticket);
         }

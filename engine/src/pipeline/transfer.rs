@@ -117,7 +117,8 @@ impl Transfer<'_> {
         add(&self.tally.served, 1);
         add(&progress.bytes_done, size);
         let digests = digest.into_iter().collect();
-        Ok(Some(Made::Ready { bytes: size, digests, pieces: Vec::new(), stored: None, staged }))
+        let (pieces, stored, read) = (Vec::new(), None, Some(offer.item.attributes));
+        Ok(Some(Made::Ready { bytes: size, digests, pieces, stored, attributes: read, staged }))
     }
 
     /// Has the destination copy the whole, or each part; false where it cannot.
@@ -433,7 +434,8 @@ impl Transfer<'_> {
         let seal = || intake.seal(written, attributes, target);
         let staged = self.job.progress.timed(Spent::DestinationWrite, seal)?;
         let Moved { pieces, stored, .. } = moved;
-        Ok(Made::Ready { bytes, digests, pieces, stored, staged })
+        let attributes = self.source.caps().remote.then_some(*attributes);
+        Ok(Made::Ready { bytes, digests, pieces, stored, attributes, staged })
     }
 
     /// Reads the written bytes back from the device and compares their digest.

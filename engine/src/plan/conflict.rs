@@ -94,6 +94,15 @@ impl Rule {
             && found.is_some_and(|found| found.kind == item.kind && found.size == item.size)
     }
 
+    /// Whether times decide about an item.
+    #[must_use]
+    pub fn asks_time(&self, item: &Item, found: Option<&Found>) -> bool {
+        self.on_exists == OnExists::Update
+            && self.compare == Compare::Time
+            && item.kind == ItemKind::File
+            && found.is_some_and(|found| found.kind == item.kind && found.size == item.size)
+    }
+
     /// Whether two times are one where steps are that coarse: filesystems round down. An older
     /// time is as different as a newer one.
     fn same_time(&self, one: Timestamp, other: Timestamp) -> bool {

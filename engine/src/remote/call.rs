@@ -158,6 +158,8 @@ pub enum Class {
     Refused,
     /// Credentials that were not found.
     Missing,
+    /// A reference to a secret that leads nowhere.
+    Secret,
     /// Rights that are missing.
     Forbidden,
     /// The clocks of both sides differ too much.
@@ -275,6 +277,7 @@ impl Failure {
             Class::Expired => Kind::CredentialsExpired,
             Class::Refused => Kind::CredentialsRefused,
             Class::Missing => Kind::CredentialsMissing,
+            Class::Secret => Kind::SecretUnresolved,
             Class::Forbidden if verb == Verb::List => Kind::ListPermission,
             Class::Forbidden if verb == Verb::Remove => Kind::DeletePermission,
             Class::Forbidden if reads => Kind::SourcePermission,

@@ -52,7 +52,8 @@ impl Failure {
             Kind::ClockSkew => Class::Clock,
             Kind::TlsRefused => Class::Tls,
             Kind::InvalidField | Kind::Unsupported => Class::Invalid,
-            Kind::CredentialsMissing | Kind::SecretUnresolved => Class::Missing,
+            Kind::CredentialsMissing => Class::Missing,
+            Kind::SecretUnresolved => Class::Secret,
             _ => Class::Refused,
         };
         Self::of(class, error.to_string())

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
 
-use migration_protocol::event::{Active, Progress, Throttled};
+use migration_protocol::event::{Active, Network, Progress, Throttled};
 use migration_protocol::message::Id;
 use migration_protocol::vocabulary::BytePath;
 
@@ -90,6 +90,7 @@ impl Pace {
             retries: progress.retries.load(Relaxed),
             errors: progress.items_failed.load(Relaxed),
             throttled: self.throttled(job),
+            network: network(job),
             active: progress.active().iter().map(|item| active(item)).collect(),
         }
     }
@@ -140,4 +141,16 @@ fn active(item: &progress::Active) -> Active {
         bytes_done: item.bytes_done.load(Relaxed),
         bytes_total: Some(item.bytes_total),
     }
+}
+/// Requests of a job to services; `None` for one that made none.
+fn network(job: &Job) -> Option<Network> {
+    use std::sync::atomic::Ordering::Relaxed;
+    let meter = &job.ties.meter;
+    let requests = meter.requests.load(Relaxed);
+    (requests > 0).then(|| Network {
+        requests,
+        in_flight: meter.in_flight.load(Relaxed),
+        allowed: meter.allowed.load(Relaxed),
+        slowed: meter.slowed.load(Relaxed),
+    })
 }

@@ -222,6 +222,7 @@ impl Store for Container {
             creates_only: true,
             replaces_only: true,
             removes_only: true,
+            lists: true,
             leaves_objects: false,
             modified_step_ns: 1_000_000_000,
         }

@@ -35,6 +35,7 @@ impl Store for Bucket {
             creates_only: true,
             replaces_only: true,
             removes_only: true,
+            lists: true,
             leaves_objects: true,
             modified_step_ns: 1_000_000,
         }

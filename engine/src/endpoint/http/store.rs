@@ -30,6 +30,7 @@ impl Store for Site {
             creates_only: false,
             replaces_only: false,
             removes_only: false,
+            lists: false,
             leaves_objects: false,
             modified_step_ns: 1_000_000_000,
         }

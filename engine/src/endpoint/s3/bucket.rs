@@ -234,6 +234,7 @@ impl Store for Bucket {
             creates_only: puts.absent && completes.absent,
             replaces_only: puts.is && completes.is,
             removes_only: self.removes_only(),
+            lists: true,
             leaves_objects: false,
             modified_step_ns: 1_000_000_000,
         }

@@ -1,10 +1,12 @@
 //! What stands in a prefix, by one listing instead of a look at each name.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Result;
 use crate::limits::{LISTED_NAMES_MAX, LISTINGS_KEPT};
+use crate::remote::ties::Meter;
 
 use super::verbs::{Ask, Store};
 use super::walk::PAGE_ENTRIES;
@@ -23,7 +25,13 @@ impl Listings {
     /// Whether nothing stands under a key, as a listing of its prefix told when it was first asked
     /// for; false where that is not known. What comes to stand there since is told by the store
     /// when the key is put.
-    pub(super) fn lacks(&self, store: &dyn Store, prefix: &str, key: &str) -> Result<bool> {
+    pub(super) fn lacks(
+        &self,
+        store: &dyn Store,
+        meter: &Meter,
+        prefix: &str,
+        key: &str,
+    ) -> Result<bool> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = match known.iter().position(|known| known.prefix == prefix) {
             Some(at) => at,
@@ -37,7 +45,10 @@ impl Listings {
             }
         };
         let keys = known.get(at).and_then(|known| known.keys.as_ref());
-        Ok(keys.is_some_and(|keys| !keys.contains(key)))
+        let lacks = keys.is_some_and(|keys| !keys.contains(key));
+        let counter = if lacks { &meter.cache_hits } else { &meter.cache_misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(lacks)
     }
 }
 

@@ -38,6 +38,7 @@ mod tests {
             creates_only: true,
             replaces_only: true,
             removes_only: true,
+            lists: true,
             leaves_objects: false,
             modified_step_ns: 1,
         }

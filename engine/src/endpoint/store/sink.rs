@@ -186,7 +186,7 @@ impl ObjectSink for Bucket {
         let prefix = prefix_in(place)?;
         let key = self.names.key(&prefix, name)?;
         if !place.made
-            && !self.listings.lacks(&*self.store, &prefix, &key)?
+            && !self.listings.lacks(&*self.store, &self.meter, &prefix, &key)?
             && self.store.look(&key)?.is_some()
         {
             let message = "another kind of thing stands at the destination";
@@ -198,7 +198,7 @@ impl ObjectSink for Bucket {
     fn found(&self, place: &Place, name: &[u8]) -> Result<Option<Found>> {
         let prefix = prefix_in(place)?;
         let key = self.names.key(&prefix, name)?;
-        if self.listings.lacks(&*self.store, &prefix, &key)? {
+        if self.listings.lacks(&*self.store, &self.meter, &prefix, &key)? {
             return Ok(None);
         }
         Ok(self.store.look(&key)?.as_ref().map(found))

@@ -59,6 +59,11 @@ impl Bucket {
         Ok(!page.objects.is_empty())
     }
 
+    fn missing(&self) -> EngineError {
+        let shown = self.shown.as_slice();
+        EngineError::new(Kind::SourceNotFound, "the source does not exist").at(shown)
+    }
+
     fn known(&self, item: &Item) -> Result<Arc<Object>> {
         let known = item.handle.get::<Object>();
         known.ok_or_else(|| EngineError::new(Kind::Internal, "not an item of an object store"))
@@ -81,6 +86,9 @@ impl ObjectSource for Bucket {
         {
             return visitor.item(item(ItemPath::root(), object));
         }
+        if !self.is_prefix && !self.store.rules().lists {
+            return Err(self.missing());
+        }
         let mut nested = Nested::new(self, selection, visitor);
         walk::pages(&*self.store, &self.beneath(), &mut |page| nested.page(page))?;
         nested.finish()
@@ -95,7 +103,7 @@ impl ObjectSource for Bucket {
         if !is_prefix && let Some(object) = self.store.look(&key)? {
             return Ok(Some(item(path.clone(), object)));
         }
-        let beneath = self.has_any(&prefix_of(&key))?;
+        let beneath = self.store.rules().lists && self.has_any(&prefix_of(&key))?;
         Ok(beneath.then(|| directory(path.clone())))
     }
 
@@ -186,10 +194,7 @@ impl Nested<'_> {
 
     fn finish(mut self) -> Result<()> {
         if !self.begun {
-            let shown = [self.bucket.store.scheme(), "://", self.bucket.root.as_str()].concat();
-            return Err(
-                EngineError::new(Kind::SourceNotFound, "the source does not exist").at(shown)
-            );
+            return Err(self.bucket.missing());
         }
         self.close_to(0)?;
         if self.left_out { Ok(()) } else { self.visitor.leave() }

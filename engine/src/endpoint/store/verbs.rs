@@ -164,6 +164,8 @@ pub struct Rules {
     pub replaces_only: bool,
     /// Whether a removal may be bound to a version.
     pub removes_only: bool,
+    /// Whether what it holds can be listed.
+    pub lists: bool,
     /// Whether parts are objects of their own until they are composed, with temporary names.
     pub leaves_objects: bool,
     /// Step of [`Object::modified`], nanoseconds.
