@@ -75,6 +75,7 @@ class Progress:
     retries: int = 0
     errors: int = 0
     throttled: Optional[Mapping[str, Any]] = None
+    network: Optional[Mapping[str, int]] = None
     active: Tuple[Active, ...] = ()
 
     @classmethod
@@ -112,6 +113,9 @@ class Metrics:
     peak_rss_bytes: int = 0
     retries: int = 0
     throttled_ms: int = 0
+    requests: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
     bottleneck: Mapping[str, int] = field(default_factory=dict)
 
 
