@@ -21,6 +21,8 @@ pub struct Extended {
     pub access: Option<Vec<u8>>,
     /// The list that new entries of a directory get, in the same form.
     pub default: Option<Vec<u8>>,
+    /// Its content type, where its store knows one. Between stores alone: files have none.
+    pub content_type: Option<String>,
     /// Whether there is more that could not be read.
     pub cut: bool,
 }

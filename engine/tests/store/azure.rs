@@ -453,7 +453,7 @@ fn what_the_location_says_of_objects_is_written() {
     let store = open(&name, written, Side::Destination);
     let mut write = put(Condition::Absent);
     write.metadata.extend([pair("mode", "100644"), pair("mtime", "1700000000.123456789")]);
-    write.content_type = Some("text/plain");
+    write.content_type = Some("text/plain".into());
     store.put("whole", b"x", &write).unwrap();
     let upload = store.begin("parts", &write).unwrap();
     let parts = [part(&*store, &upload, 0, b"x")];

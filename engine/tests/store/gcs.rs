@@ -67,7 +67,7 @@ fn put(condition: Condition, nonce: u64) -> Put {
     Put {
         condition,
         metadata: metadata.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-        content_type: Some("text/plain"),
+        content_type: Some("text/plain".into()),
         digest: None,
     }
 }

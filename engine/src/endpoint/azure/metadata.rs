@@ -77,7 +77,7 @@ impl Written {
     /// `InvalidField` for metadata that no field can hold.
     pub fn add(&self, request: &mut Request<'_>, put: &Put) -> Result<()> {
         self.add_common(request, put, |_| true)?;
-        let content_type = self.content_type.as_deref().or(put.content_type);
+        let content_type = self.content_type.as_deref().or(put.content_type.as_deref());
         if let Some(value) = content_type {
             request.headers.set("x-ms-blob-content-type", value);
         }
@@ -224,7 +224,7 @@ mod tests {
 
     fn put(condition: Condition, metadata: &[(&str, &str)]) -> Put {
         let metadata = pairs(metadata);
-        Put { condition, metadata, content_type: Some("text/plain"), digest: None }
+        Put { condition, metadata, content_type: Some("text/plain".into()), digest: None }
     }
 
     fn options() -> StoreOptions {

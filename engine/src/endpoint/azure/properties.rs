@@ -49,6 +49,7 @@ pub fn object(key: &str, size: u64, headers: &Headers) -> Option<Object> {
         version: version(headers.get("etag")?)?,
         modified: http_date(headers.get("last-modified")?)?,
         metadata: Some(metadata::read(headers)),
+        content_type: headers.get("content-type").map(str::to_owned),
         digests: headers.get(md5).and_then(md5_digest).into_iter().collect(),
         archived: headers.get("x-ms-access-tier") == Some("Archive"),
         ..Object::default()

@@ -69,6 +69,7 @@ impl Resource {
             size: self.size,
             modified: time.and_then(clock::from_rfc3339).unwrap_or_default(),
             metadata: Some(metadata.map(|(k, v)| (k.to_lowercase(), v.clone())).collect()),
+            content_type: self.content_type,
             digests: crc.into_iter().chain(md5).collect(),
             key: self.name,
             ..Object::default()
@@ -109,7 +110,7 @@ impl Fields {
         let mut metadata = options.metadata.clone();
         metadata.extend(put.metadata.iter().cloned());
         Self {
-            content_type: content_type.or_else(|| put.content_type.map(str::to_owned)),
+            content_type: content_type.or_else(|| put.content_type.as_deref().map(str::to_owned)),
             content_encoding: options.content_encoding.clone(),
             cache_control: options.cache_control.clone(),
             storage_class: options.storage_class.clone(),

@@ -19,6 +19,7 @@ pub fn object(key: &str, size: u64, headers: &Headers) -> Result<Object, String>
         version: version(headers.get("etag").unwrap_or_default())?,
         modified: modified.ok_or("it does not tell when the object was modified")?,
         metadata: Some(metadata::read(headers)),
+        content_type: headers.get("content-type").map(str::to_owned),
         digests: digests(headers),
         archived: is_archived(headers),
         ..Object::default()

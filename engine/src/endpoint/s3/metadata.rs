@@ -92,7 +92,7 @@ pub fn check(options: &StoreOptions, customer: bool) -> Result<()> {
 /// # Errors
 /// `StoreRefused` for user metadata that no header field can hold.
 pub fn add(headers: &mut Headers, options: &StoreOptions, put: &Put) -> Result<()> {
-    let media = options.content_type.as_deref().or(put.content_type);
+    let media = options.content_type.as_deref().or(put.content_type.as_deref());
     let fields = [
         ("content-type", media),
         ("content-encoding", options.content_encoding.as_deref()),
@@ -159,7 +159,7 @@ mod tests {
         Put {
             condition: Condition::Any,
             metadata,
-            content_type: Some("application/json"),
+            content_type: Some("application/json".into()),
             digest: None,
         }
     }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use crate::endpoint::contract::{Held, LeaseCell};
 use crate::error::{Kind, Result};
+use crate::model::crc::Crc64;
 use crate::model::version::Version;
 
+use super::metadata::WRITE;
 use super::verbs::{Condition, Opened, Put, Store};
 
 /// Longest record, bytes.
@@ -50,7 +52,9 @@ impl ObjectLease {
     }
 
     fn put(&self, bytes: &[u8], condition: Condition) -> Result<bool> {
-        let put = Put { condition, metadata: Vec::new(), content_type: None, digest: None };
+        // A lost reply is known by it.
+        let metadata = vec![(WRITE.to_owned(), Crc64::of(bytes).digest().hex)];
+        let put = Put { condition, metadata, content_type: None, digest: None };
         match self.store.put(&self.key, bytes, &put) {
             Ok(_) => Ok(true),
             Err(error)

@@ -126,5 +126,6 @@ pub(super) fn extended(object: &Object) -> Extended {
     let others = all.filter(|(name, _)| !OWN.contains(&name.as_str()));
     let xattrs =
         others.map(|(name, value)| ([USER, name.as_bytes()].concat(), value.clone().into_bytes()));
-    Extended { xattrs: xattrs.collect(), ..Extended::default() }
+    let content_type = object.content_type.clone();
+    Extended { xattrs: xattrs.collect(), content_type, ..Extended::default() }
 }

@@ -135,7 +135,9 @@ impl Reader for ObjectReader {
     }
 
     fn extended(&self, carry: Carry) -> Result<Extended> {
-        Ok(if carry.xattrs { metadata::extended(&self.object) } else { Extended::default() })
+        let all = metadata::extended(&self.object);
+        let xattrs = if carry.xattrs { all.xattrs } else { Vec::new() };
+        Ok(Extended { xattrs, ..all })
     }
 
     fn stored(&self) -> &[Digest] {

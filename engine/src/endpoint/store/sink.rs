@@ -1,5 +1,6 @@
 //! A bucket as a sink of items.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use crate::endpoint::contract::{
@@ -63,7 +64,9 @@ impl Bucket {
         let write = write_number(temp);
         let (metadata, lost) = metadata::of(&self.options, attributes, target, write);
         let condition = self.condition(target.consent)?;
-        let content_type = super::content_type::of_name(&key);
+        let by_name = || super::content_type::of_name(&key).map(Cow::Borrowed);
+        let told = target.extended.content_type.clone().map(Cow::Owned);
+        let content_type = told.or_else(by_name);
         let intake = ObjectIntake {
             store: Arc::clone(&self.store),
             rules,

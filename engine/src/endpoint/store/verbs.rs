@@ -5,6 +5,7 @@
 //! they are repeated by [`crate::remote::client`] and by nobody else. What was not found is `None`
 //! where the answer says so, never an error.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct Object {
     /// User metadata, names in lower case without the store's prefix; `None` where the answer did
     /// not tell (listings).
     pub metadata: Option<Vec<(String, String)>>,
+    /// Its content type; `None` where the answer did not tell.
+    pub content_type: Option<String>,
     /// Digests of the whole content that the store holds.
     pub digests: Vec<Digest>,
     /// Whether it lies in an archive tier and cannot be read now.
@@ -80,8 +83,8 @@ pub struct Put {
     pub condition: Condition,
     /// User metadata: names in lower case without the store's prefix.
     pub metadata: Vec<(String, String)>,
-    /// Content type; the location's own goes before it.
-    pub content_type: Option<&'static str>,
+    /// Content type of the source or by name; the location's own goes before it.
+    pub content_type: Option<Cow<'static, str>>,
     /// The digest of the whole content where it is known, for the store to check.
     pub digest: Option<Whole>,
 }
