@@ -124,7 +124,7 @@ impl Server {
     pub fn keys(&self, prefix: &str, count: u64) -> io::Result<u64> {
         let text = self.judge(&["keys", &count.to_string()], prefix, None)?;
         let (found, sum) = text.trim().split_once(' ').unwrap_or_default();
-        match (found.parse(), sum.parse()) {
+        match (found.parse::<u64>(), sum.parse()) {
             (Ok(found), Ok(sum)) if found == count => Ok(sum),
             _ => Err(io::Error::other(format!("{count} keys are wanted, there are {text}"))),
         }
