@@ -77,8 +77,6 @@ fn empty(path: &Path) -> io::Result<()> {
 
 /// Listing: what was said holds the number of the keys and the sum of their sizes.
 pub struct List<'a> {
-    /// The common setting.
-    pub setting: &'a Setting,
     /// The file that takes the standard output.
     pub output: &'a Path,
     /// Keys listed.

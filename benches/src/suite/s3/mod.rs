@@ -144,7 +144,7 @@ pub fn list(setting: &Setting) -> io::Result<Report> {
     let bytes = server.keys(&prefix, keys)?;
     let output = setting.scratch.join("listing");
     let task = Task { server: &server, key: &prefix, place: &output, tree: true };
-    let ground = List { setting, output: &output, keys, bytes };
+    let ground = List { output: &output, keys, bytes };
     let rows = rounds(setting, &listers(setting, &task)?, &ground)?;
     let markdown = format!("## {title}\n\n{}", table::objects(&rows, 0, keys));
     Ok(Report { markdown, sound: rows.iter().all(Row::is_sound) })
