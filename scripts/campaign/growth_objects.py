@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, List
+from typing import List
 
 from campaign.data import MIB
 from campaign.engine import HELLO, Engine, Event
@@ -89,10 +89,10 @@ def cpu_seconds(engine: Engine) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def brief(result: Event) -> Any:
+def brief(result: Event) -> Event:
     """The counts of a result."""
-    totals = result.get("totals") or result.get("data") or {}
-    return {name: value for name, value in totals.items() if isinstance(value, int) and value}
+    totals = result["metrics"]
+    return {name: value for name, value in totals.items() if name.startswith("items")}
 
 
 def large(place: Path, size: int) -> List[str]:
