@@ -18,6 +18,7 @@ pub fn describe(setting: &Setting) -> io::Result<String> {
     let cpu = field(&cpuinfo, "model name").unwrap_or("unknown processor");
     let memory = field(&meminfo, "MemTotal").unwrap_or("unknown");
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let load = std::fs::read_to_string("/proc/loadavg")?;
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let mut text = String::new();
     let _ = writeln!(text, "- Date: {}", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]));
@@ -28,6 +29,7 @@ pub fn describe(setting: &Setting) -> io::Result<String> {
         kernel.trim(),
         file_system(&setting.scratch)
     );
+    let _ = writeln!(text, "- Load of the last minutes: {}", load.trim());
     let _ = writeln!(text, "- Command: `migration-benches {}`", arguments.join(" "));
     let _ = writeln!(
         text,
@@ -64,6 +66,8 @@ fn versions(setting: &Setting) -> Vec<String> {
         ("xcp", "--version"),
         ("rclone", "version"),
         ("openssl", "version"),
+        ("s5cmd", "version"),
+        ("aws", "--version"),
     ];
     asked
         .into_iter()

@@ -47,6 +47,8 @@ struct Arguments {
     /// Where peers are looked for before PATH. Default: where scripts/peers.sh puts them.
     #[arg(long, env = "MIGRATION_ENGINE_PEERS")]
     peers: Option<PathBuf>,
+    #[command(flatten)]
+    s3: suite::s3::Sizes,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -58,6 +60,10 @@ enum Suite {
     Compress,
     Serve,
     Hello,
+    S3Small,
+    S3Medium,
+    S3Large,
+    S3List,
 }
 
 fn main() -> io::Result<ExitCode> {
@@ -70,6 +76,7 @@ fn main() -> io::Result<ExitCode> {
         runs: arguments.runs,
         cache: if arguments.cold { Cache::Cold } else { Cache::Warm },
         scale: arguments.scale,
+        s3: arguments.s3,
     };
     let suites = match arguments.suites.as_slice() {
         [] => Suite::value_variants(),
@@ -86,6 +93,10 @@ fn main() -> io::Result<ExitCode> {
             Suite::Compress => suite::compress::run(&setting)?,
             Suite::Serve => suite::serve::run(&setting)?,
             Suite::Hello => suite::hello::run(&setting)?,
+            Suite::S3Small => suite::s3::small(&setting)?,
+            Suite::S3Medium => suite::s3::medium(&setting)?,
+            Suite::S3Large => suite::s3::large(&setting)?,
+            Suite::S3List => suite::s3::list(&setting)?,
         };
         write!(out, "\n{}", report.markdown)?;
         out.flush()?;

@@ -42,6 +42,35 @@ pub struct Row {
 /// # Errors
 /// What the system answers about the data itself.
 pub fn race(setting: &Setting, course: &Course, contenders: &[Contender]) -> io::Result<Vec<Row>> {
+    let rows = rounds(setting, contenders, &Local { setting, course })?;
+    clear(setting, &course.target)?;
+    Ok(rows)
+}
+
+/// What comes before and after each run of a race, outside of what is timed.
+pub trait Ground {
+    /// The same state for every run.
+    ///
+    /// # Errors
+    /// What the system answers: the race is over.
+    fn prepare(&self) -> io::Result<()>;
+
+    /// Looks at what a run made; `first` says whether it is the contender's first run.
+    ///
+    /// # Errors
+    /// What is wrong with it: the contender is out.
+    fn finish(&self, contender: &Contender, sample: Sample, first: bool) -> io::Result<Sample>;
+}
+
+/// The rounds of a race on any ground.
+///
+/// # Errors
+/// What [`Ground::prepare`] answers.
+pub fn rounds(
+    setting: &Setting,
+    contenders: &[Contender],
+    ground: &dyn Ground,
+) -> io::Result<Vec<Row>> {
     let mut rows: Vec<Row> = contenders.iter().map(Row::new).collect();
     for round in 0..setting.runs as usize {
         for turn in 0..contenders.len() {
@@ -51,17 +80,32 @@ pub fn race(setting: &Setting, course: &Course, contenders: &[Contender]) -> io:
             else {
                 continue;
             };
-            prepare(setting, course)?;
+            ground.prepare()?;
             let ran = measure::run(command, &setting.scratch)
-                .and_then(|sample| finish(setting, course, &contenders[index], sample, round == 0));
+                .and_then(|sample| ground.finish(&contenders[index], sample, round == 0));
             match ran {
                 Ok(sample) => samples.push(sample),
                 Err(error) => rows[index].outcome = Err(error.to_string()),
             }
         }
     }
-    clear(setting, &course.target)?;
     Ok(rows)
+}
+
+/// A race over files and trees of this machine.
+struct Local<'a> {
+    setting: &'a Setting,
+    course: &'a Course,
+}
+
+impl Ground for Local<'_> {
+    fn prepare(&self) -> io::Result<()> {
+        prepare(self.setting, self.course)
+    }
+
+    fn finish(&self, contender: &Contender, sample: Sample, first: bool) -> io::Result<Sample> {
+        finish(self.setting, self.course, contender, sample, first)
+    }
 }
 
 /// The same state for every run: no target, nothing left to write, page cache and memory as said.
@@ -149,7 +193,7 @@ fn unpacked(setting: &Setting, course: &Course, tool: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// `InvalidData` naming the first difference.
-fn verify(source: &Path, target: &Path) -> io::Result<()> {
+pub fn verify(source: &Path, target: &Path) -> io::Result<()> {
     let found = if source.is_dir() {
         let found = migration_fixtures::compare(source, target, &Aspects::content())?;
         found.first().map(ToString::to_string)
@@ -169,7 +213,10 @@ fn verify(source: &Path, target: &Path) -> io::Result<()> {
 /// Makes way for the next copy. Trees are moved aside and only removed at the very end: for some
 /// minutes ext4 steps over every inode just freed each time it makes a file, so that a copy made
 /// after a removal takes up to ten times longer.
-fn clear(setting: &Setting, target: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// What the system answers.
+pub fn clear(setting: &Setting, target: &Path) -> io::Result<()> {
     if target.is_dir() {
         let aside = tempfile::Builder::new().prefix("done-").tempdir_in(&setting.scratch)?.keep();
         cache::forget(target)?;
@@ -227,6 +274,7 @@ mod tests {
             runs: 1,
             cache: Cache::Warm,
             scale: 1.0,
+            s3: crate::suite::s3::Sizes::default(),
         };
         std::fs::write(&course.source, "abc").unwrap();
         std::fs::write(&course.target, "abc").unwrap();

@@ -34,6 +34,53 @@ pub fn files(rows: &[Row], bytes: u64) -> String {
     table
 }
 
+/// A table of objects moved or listed: what they cost in wall and processor time, in all and for
+/// each gigabyte and thousand. Where nothing is moved `bytes` is 0; cells that say nothing are empty.
+#[must_use]
+pub fn objects(rows: &[Row], bytes: u64, count: u64) -> String {
+    let synced = |sample: &Sample| sample.synced.unwrap_or(sample.wall);
+    let best = (best_peer(rows, |sample| sample.wall), best_peer(rows, synced));
+    let best_cpu = best_peer(rows, |sample| sample.cpu);
+    let mut table = String::from(
+        "| | wall s | min to max | MB/s | to best peer | with sync s | to best peer | CPU s | \
+         to best peer | CPU s per GB | CPU s per 1,000 | peak RSS MiB |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for row in rows {
+        let cells = match &row.outcome {
+            Err(why) => format!("{}{}", escaped(why), " | ".repeat(10)),
+            Ok(samples) => {
+                let wall = row.median(|sample| sample.wall);
+                let walls = || samples.iter().map(|sample| sample.wall);
+                let after = row.median(|sample| sample.synced).flatten();
+                let cpu = row.median(|sample| sample.cpu);
+                let each = |unit: f64, least: f64, all: u64| {
+                    let cpu = cpu.filter(|_| all as f64 >= least)?;
+                    Some(format!("{:.3}", cpu.as_secs_f64() * unit / all as f64))
+                };
+                let rate = wall.filter(|_| bytes > 0);
+                let rate = rate.map(|w| format!("{:.0}", bytes as f64 / 1e6 / w.as_secs_f64()));
+                [
+                    seconds(wall),
+                    format!("{} to {}", seconds(walls().min()), seconds(walls().max())),
+                    rate.unwrap_or_default(),
+                    ratio(wall, best.0),
+                    seconds(after),
+                    ratio(after, best.1),
+                    seconds(cpu),
+                    ratio(cpu, best_cpu),
+                    each(1e9, 1.0, bytes).unwrap_or_default(),
+                    each(1e3, 10.0, count).unwrap_or_default(),
+                    row.median(|sample| sample.rss_bytes).map(memory).unwrap_or_default(),
+                ]
+                .join(" | ")
+            }
+        };
+        let _ = writeln!(table, "| {} | {cells} |", name(row));
+    }
+    table
+}
+
 /// A table of files made from one: as of files copied, with the size of what was made.
 #[must_use]
 pub fn packed(rows: &[Row], bytes: u64) -> String {

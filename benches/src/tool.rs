@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Tools {
     engine: Option<PathBuf>,
+    python: Option<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
@@ -16,10 +17,13 @@ impl Tools {
     #[must_use]
     pub fn find(engine: Option<PathBuf>, peers: Option<PathBuf>) -> Self {
         let beside = || Some(std::env::current_exe().ok()?.with_file_name("migration-engine"));
-        let peers = peers.or_else(default_peers).map(|folder| folder.join("bin"));
+        let peers = peers.or_else(default_peers);
+        let python = peers.as_ref().map(|folder| folder.join("venv/bin/python"));
+        let peers = peers.map(|folder| folder.join("bin"));
         let path = std::env::var_os("PATH").unwrap_or_default();
         Self {
             engine: engine.or_else(beside).filter(|path| is_program(path)),
+            python: python.filter(|path| is_program(path)),
             folders: peers.into_iter().chain(std::env::split_paths(&path)).collect(),
         }
     }
@@ -28,6 +32,12 @@ impl Tools {
     #[must_use]
     pub fn engine(&self) -> Option<&Path> {
         self.engine.as_deref()
+    }
+
+    /// The python that has the peers which are libraries, unless it is not installed.
+    #[must_use]
+    pub fn python(&self) -> Option<PathBuf> {
+        self.python.clone()
     }
 
     /// The program of that name, unless it is not installed.

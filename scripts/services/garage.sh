@@ -26,6 +26,7 @@ metadata_dir = "$dir/garage/metadata"
 data_dir = "$dir/garage/data"
 db_engine = "lmdb"
 replication_factor = 1
+compression_level = "none"
 rpc_bind_addr = "127.0.0.1:$(port garage-rpc)"
 rpc_public_addr = "127.0.0.1:$(port garage-rpc)"
 rpc_secret = "$secret_key"

@@ -69,10 +69,16 @@ pub fn decompress(setting: &Setting, paths: [&Path; 2], format: &str) -> io::Res
     contender(setting, &format!("decompress {format}"), &command)
 }
 
-fn contender(setting: &Setting, name: &str, command: &Value) -> io::Result<Contender> {
+/// The engine with a command, named in the table.
+///
+/// # Errors
+/// What the system answers.
+pub fn contender(setting: &Setting, name: &str, command: &Value) -> io::Result<Contender> {
     let file = setting.scratch.join(format!("{}.jsonl", name.replace(' ', "-")));
     std::fs::write(&file, format!("{command}\n"))?;
-    let line = setting.tools.engine().map(|engine| vec![engine.into(), "run".into(), file.into()]);
+    let words = ["run".into(), "--json".into(), file.into()];
+    let engine = setting.tools.engine();
+    let line = engine.map(|engine| [vec![engine.into()], words.to_vec()].concat());
     Ok(Contender {
         name: format!("engine: {name}"),
         ours: true,

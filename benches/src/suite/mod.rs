@@ -5,6 +5,7 @@ mod engine;
 pub mod files;
 pub mod hash_tree;
 pub mod hello;
+pub mod s3;
 pub mod serve;
 mod setting;
 pub mod small_files;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::s3::Sizes;
 use crate::cache::Cache;
 use crate::tool::Tools;
 
@@ -18,6 +19,8 @@ pub struct Setting {
     pub cache: Cache,
     /// Share of the full size.
     pub scale: f64,
+    /// What the S3 suites measure.
+    pub s3: Sizes,
 }
 
 impl Setting {

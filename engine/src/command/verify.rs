@@ -182,6 +182,10 @@ impl Handler for Comparer<'_> {
     type Scope = ();
     type Hand = Sides;
 
+    fn remote(&self) -> bool {
+        self.other.caps().remote
+    }
+
     fn hand(&self) -> Result<Sides> {
         let [left, right] = ChunkBuffer::pair(self.job, CHUNK_BYTES)?;
         Ok(Sides { left, right })

@@ -221,6 +221,10 @@ impl Handler for Copier<'_> {
     type Scope = Scope;
     type Hand = (ChunkBuffer, Permit);
 
+    fn remote(&self) -> bool {
+        self.sink.caps().remote
+    }
+
     fn hand(&self) -> Result<Self::Hand> {
         if !self.sink.caps().random_writes && self.options.recode.is_none() {
             // Parts have buffers of their own: this one only serves to compare.

@@ -59,6 +59,32 @@ pub trait Handler: Sync {
 
     /// A directory, after everything in it was ended.
     fn leave(&self, directory: &Item, scope: &Self::Scope);
+
+    /// Whether work on an item waits for a network, beside what its source does.
+    fn remote(&self) -> bool {
+        false
+    }
+}
+
+/// How items are shared out among workers.
+#[derive(Clone, Copy)]
+struct Share {
+    /// Items and bytes of a batch at most.
+    batch: (usize, u64),
+    /// Workers that begin.
+    first: usize,
+}
+
+impl Share {
+    /// Where each item waits for a network, each is a batch of its own and all workers begin: a
+    /// batch's items would wait one after the other, and how many requests a service takes at once
+    /// is found by `remote`.
+    fn of(remote: bool, parallel: usize) -> Self {
+        match remote {
+            true => Self { batch: (1, 0), first: parallel },
+            false => Self { batch: (BATCH_ITEMS, BATCH_BYTES), first: process::cores() },
+        }
+    }
 }
 
 /// A directory with the number of things in it that are not ended.
@@ -124,12 +150,14 @@ pub fn feed<H: Handler>(
     }
     let (sender, receiver) = crossbeam_channel::bounded(BATCHES_WAITING);
     let stop = Stop::default();
+    let share = Share::of(source.caps().remote || handler.remote(), parallel);
     if source.in_order() {
         let mut lead = Lead {
             job,
             handler,
             sender,
             stop: &stop,
+            share,
             open: Vec::new(),
             batch: Vec::new(),
             bytes: 0,
@@ -150,6 +178,7 @@ pub fn feed<H: Handler>(
             handler,
             sender,
             stop: &stop,
+            share,
             open: Vec::new(),
             batch: Vec::new(),
             bytes: 0,
@@ -159,7 +188,7 @@ pub fn feed<H: Handler>(
         job.progress.surveyed.store(true, Ordering::Release);
         surveyed
     };
-    let gate = Gate::new(process::cores(), parallel);
+    let gate = Gate::new(share.first, parallel);
     let work = || work(job, handler, &receiver, &stop, &gate);
     let surveyed = job.engine.workers.run(parallel, work, lead)?;
     match stop.take() {
@@ -232,6 +261,7 @@ struct Lead<'a, H: Handler> {
     handler: &'a H,
     sender: Sender<Batch<H::Scope>>,
     stop: &'a Stop,
+    share: Share,
     open: Vec<Arc<Node<H::Scope>>>,
     batch: Vec<Item>,
     bytes: u64,
@@ -300,7 +330,8 @@ impl<H: Handler> Visitor for Lead<'_, H> {
         }
         self.bytes += item.size;
         self.batch.push(item);
-        if self.batch.len() >= BATCH_ITEMS || self.bytes >= BATCH_BYTES {
+        let (items, bytes) = self.share.batch;
+        if self.batch.len() >= items || self.bytes >= bytes {
             self.flush()?;
         }
         Ok(())

@@ -30,10 +30,11 @@ impl ObjectLease {
 
     /// The record and its version.
     fn there(&self) -> Result<Option<(Vec<u8>, Version)>> {
-        let Some(found) = self.store.look(&self.key)? else {
+        if self.store.look(&self.key)?.is_none() {
             return Ok(None);
-        };
-        let Opened { object, mut body } = self.store.read(&self.key, found.version, None)?;
+        }
+        // Whatever is there now: the holder's own renewal may have come since that look.
+        let Opened { object, mut body } = self.store.read(&self.key, Version::default(), None)?;
         let mut bytes = vec![0; (object.size as usize).min(RECORD_BYTES_MAX)];
         let mut filled = 0;
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
