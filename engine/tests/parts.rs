@@ -200,6 +200,7 @@ struct Way {
 fn large<'a>(job: &'a Job, reader: &'a Source, intake: &'a Written, way: Way) -> Large<'a> {
     Large {
         stored: None,
+        remote: false,
         job,
         reader,
         intake: Some(intake),

@@ -516,6 +516,7 @@ impl Digester<'_> {
                 [algorithm] if is_large(reader.facts().0) => {
                     Large {
                         stored: None,
+                        remote: self.source.caps().remote,
                         job: self.job,
                         reader: &*reader,
                         intake: None,

@@ -45,6 +45,8 @@ pub struct Large<'a> {
     pub pieces: bool,
     /// Whether holes are looked for, and left out.
     pub holes: bool,
+    /// Whether its bytes come over a network: all threads begin then, since they only wait.
+    pub remote: bool,
     /// Threads at most.
     pub threads: usize,
     /// Bytes read at once.
@@ -228,7 +230,10 @@ impl<'a> Work<'a> {
             ordered,
             piece,
             next: AtomicU64::new(0),
-            gate: Gate::new(process::cores(), large.threads),
+            gate: Gate::new(
+                if large.remote || sent.is_some() { large.threads } else { process::cores() },
+                large.threads,
+            ),
             checked: AtomicU64::new(0),
             parts: Mutex::new(parts),
             turn: (Mutex::new(turn), Condvar::new()),

@@ -406,6 +406,7 @@ impl Transfer<'_> {
             path: self.item.path.as_bytes(),
             algorithm: self.options.algorithm,
             stored: self.other_stored(reader),
+            remote: self.source.caps().remote,
             pieces: self.options.pieces,
             holes,
             threads: self.options.parallel_chunks,
