@@ -6,7 +6,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::limits::ITEM_PATH_BYTES_MAX;
 
 /// Names that end an attempt's temporary file; kept out of copies.
-const TEMP_PREFIX: &[u8] = b".mig-";
+pub const TEMP_PREFIX: &[u8] = b".mig-";
 const TEMP_SUFFIX: &[u8] = b".part";
 /// The record of the lease on a destination, in its root.
 pub const LEASE_NAME: &[u8] = b".mig-lease";

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use crate::endpoint::contract::{Held, LeaseCell};
 use crate::error::{Kind, Result};
+use crate::model::path::LEASE_NAME;
 use crate::model::version::Version;
 
+use super::bucket::prefix_of;
 use super::verbs::{Condition, Opened, Put, Store};
 
 /// Longest record, bytes.
@@ -22,8 +24,10 @@ pub(super) struct ObjectLease {
 }
 
 impl ObjectLease {
-    pub(super) fn new(store: Arc<dyn Store>, key: String) -> Self {
-        Self { store, key }
+    /// The lease of all beneath a prefix that is named without slash.
+    pub(super) fn of(store: Arc<dyn Store>, prefix: &str) -> Self {
+        let name = String::from_utf8_lossy(LEASE_NAME);
+        Self { store, key: format!("{}{name}", prefix_of(prefix)) }
     }
 
     /// The record and its version.

@@ -12,7 +12,6 @@ use crate::model::extended::Extended;
 use crate::model::found::{Found, Mark};
 use crate::model::item::{Attributes, Handle, ItemKind};
 use crate::model::loss::Loss;
-use crate::model::path::LEASE_NAME;
 use crate::model::version::Version;
 
 use super::bucket::{Bucket, prefix_of};
@@ -315,8 +314,7 @@ impl ObjectSink for Bucket {
     }
 
     fn lease(&self, place: &Place) -> Result<Box<dyn LeaseCell>> {
-        let key = format!("{}{}", prefix_of(&key_of(place)?), String::from_utf8_lossy(LEASE_NAME));
-        Ok(Box::new(ObjectLease::new(Arc::clone(&self.store), key)))
+        Ok(Box::new(ObjectLease::of(Arc::clone(&self.store), &key_of(place)?)))
     }
 
     fn settle(&self) -> Result<()> {
