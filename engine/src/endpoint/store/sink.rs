@@ -52,14 +52,13 @@ impl Bucket {
     fn intake(
         &self,
         at: &Place,
-        temp: &[u8],
+        write: u64,
         bytes: u64,
         becoming: Becoming<'_>,
     ) -> Result<ObjectIntake> {
         let rules = self.store.rules();
         let Becoming { target, attributes } = becoming;
         let key = self.names.key(&key_of(at)?, &target.name)?;
-        let write = write_number(temp);
         let (metadata, lost) = metadata::of(&self.options, attributes, target, write);
         let condition = self.condition(target.consent)?;
         let content_type = super::content_type::of_name(&key);
@@ -220,22 +219,23 @@ impl ObjectSink for Bucket {
         shape: Shape,
         becoming: Becoming<'_>,
     ) -> Result<Box<dyn Intake>> {
-        Ok(Box::new(self.intake(place, temp, shape.bytes, becoming)?))
+        Ok(Box::new(self.intake(place, write_number(temp), shape.bytes, becoming)?))
     }
 
     fn adopt(
         &self,
         place: &Place,
         old: &[u8],
-        temp: &[u8],
+        _: &[u8],
         _: Mark,
         shape: Shape,
         becoming: Becoming<'_>,
     ) -> Result<Option<Box<dyn Intake>>> {
-        let intake = self.intake(place, temp, shape.bytes, becoming)?;
         let Some(token) = Token::decode(old) else {
             return Ok(None);
         };
+        // Its metadata went with its beginning, and the number of that write with it.
+        let intake = self.intake(place, token.write, shape.bytes, becoming)?;
         if token.bucket != self.store.identity() || token.upload.key != intake.key {
             return Ok(None);
         }
