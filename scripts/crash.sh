@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# crash.sh RUNS [SEED] [--types A,B] [--only RUN] [--keep]: kills the engine at random moments of
-# every type of job, resumes it by key, and has what it leaves judged by find and sha256sum.
+# crash.sh RUNS [SEED] [--types A,B] [--only RUN] [--server-kills RUNS] [--keep]: kills the engine at
+# random moments of every type of job, resumes it by key, and has what it leaves judged by find,
+# sha256sum and a client of its own. TYPES: names, or files, objects, second (server), stores (both).
 set -euo pipefail
 # shellcheck source=scripts/campaign/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/campaign/environment.sh"

@@ -163,7 +163,8 @@ impl Job {
         let report = engine.state.as_ref().map(|state| state.report(&name));
         let allow_secret_command = engine.allow_secret_command;
         let memory_bytes = engine.budget.total();
-        let ties = Ties { allow_secret_command, memory_bytes, ..Ties::default() };
+        let job = name.as_str().into();
+        let ties = Ties { job, allow_secret_command, memory_bytes, ..Ties::default() };
         Self {
             name,
             subject: OnceLock::new(),

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from campaign import auditor
-from campaign.crash import Source, Verdict
 from campaign.engine import Engine, Event
 from campaign.jobs import JobType, chosen
+from campaign.run import Source, Verdict
 from campaign.traced import TracedRun, calls_of, on_all_cores, small_source, spread, told
 from campaign.tracer import COUNTS, ENTRY_BYTES, GO_ON, Call, Fate
 

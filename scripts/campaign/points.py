@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import List
 
 from campaign import auditor
-from campaign.crash import Source, Verdict, report
+from campaign.crash import report
 from campaign.jobs import JobType, chosen
+from campaign.run import Source, Verdict
 from campaign.traced import TracedRun, calls_of, on_all_cores, small_source, spread, told
 from campaign.tracer import CHANGES, GO_ON, Call, Fate, creates
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Callable, Iterator, List, Sequence, Tuple
 
 from campaign import auditor
-from campaign.crash import Run, Source, Verdict, outcome
 from campaign.engine import Event, binary
 from campaign.jobs import JobType
+from campaign.run import Run, Source, Verdict, outcome
 from campaign.tracer import GO_ON, Call, Judge, Traced, Tracer
 
 # Longest a small job may take under the tracer before it counts as hung.

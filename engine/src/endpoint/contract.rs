@@ -629,12 +629,24 @@ pub trait Intake: Send + Sync {
         Ok(None)
     }
 
+    /// What the destination named the part at this offset when it took it; goes into its receipt.
+    fn part_tag(&self, _offset: u64) -> Option<String> {
+        None
+    }
+
     /// Whether this part stands there as an earlier attempt wrote it, by the destination's own
-    /// checksum; `None` where it must be read back to tell.
+    /// checksum, or where it tells none by the tag of its receipt; `None` where it must be read
+    /// back to tell.
     ///
     /// # Errors
     /// What keeps it from being looked at.
-    fn stands(&self, _offset: u64, _bytes: u64, _digest: PartDigest) -> Result<Option<bool>> {
+    fn stands(
+        &self,
+        _offset: u64,
+        _bytes: u64,
+        _digest: PartDigest,
+        _tag: Option<&str>,
+    ) -> Result<Option<bool>> {
         Ok(None)
     }
 

@@ -15,12 +15,15 @@ const BEGUN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("begun");
 const PARTS: TableDefinition<'_, (&[u8], u64), &[u8]> = TableDefinition::new("parts");
 
 /// Proof that a part was written: the digests of what was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartReceipt {
     /// What it adds to the digest of the whole, where that combines.
     pub whole: Option<PartDigest>,
     /// Its own.
     pub piece: PartDigest,
+    /// What its store named it when it took it, where it named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
 }
 
 /// Receipts by the number of their part, in order.

@@ -6,10 +6,8 @@ use crate::error::{EngineError, Kind, Result};
 use crate::limits::ITEM_PATH_BYTES_MAX;
 
 /// Names that end an attempt's temporary file; kept out of copies.
-const TEMP_PREFIX: &[u8] = b".mig-";
+pub const TEMP_PREFIX: &[u8] = b".mig-";
 const TEMP_SUFFIX: &[u8] = b".part";
-/// What the names of small objects begin with that a store's conditions are tried out on.
-pub const PROBE_PREFIX: &[u8] = b".mig-probe-";
 /// The record of the lease on a destination, in its root.
 pub const LEASE_NAME: &[u8] = b".mig-lease";
 /// Digits of the job's name in a temporary name.
@@ -132,11 +130,11 @@ pub fn temp_tag(name: &[u8]) -> Option<&[u8]> {
         .then_some(tag)
 }
 
-/// Whether a name is kept for the engine's own: temporary files, probes and leases. Neither is ever copied
+/// Whether a name is kept for the engine's own: temporary files and leases. Neither is ever copied
 /// or deleted as an item.
 #[must_use]
 pub fn is_kept(name: &[u8]) -> bool {
-    name == LEASE_NAME || temp_tag(name).is_some() || name.starts_with(PROBE_PREFIX)
+    name == LEASE_NAME || temp_tag(name).is_some()
 }
 
 #[cfg(test)]

@@ -273,7 +273,7 @@ impl<'a> Work<'a> {
         };
         while !self.stop.load(Ordering::Acquire) {
             let at = self.checked.fetch_add(1, Ordering::Relaxed) as usize;
-            let Some(&(index, receipt)) = receipts.earlier.get(at) else {
+            let Some((index, receipt)) = receipts.earlier.get(at) else {
                 return;
             };
             let start = index * self.part_bytes;
@@ -482,14 +482,16 @@ impl<'a> Work<'a> {
         &self,
         start: u64,
         end: u64,
-        receipt: PartReceipt,
+        receipt: &PartReceipt,
         buffer: &mut ChunkBuffer,
     ) -> Result<bool> {
         let hasher = self.piece.and_then(|algorithm| PartHasher::new(algorithm, start));
         let (Some(mut hasher), Some(intake)) = (hasher, self.large.intake) else {
             return Ok(false);
         };
-        if let Some(stands) = intake.stands(start, end - start, receipt.piece)? {
+        if let Some(stands) =
+            intake.stands(start, end - start, receipt.piece, receipt.tag.as_deref())?
+        {
             return Ok(stands);
         }
         let mut offset = start;
@@ -594,7 +596,9 @@ impl<'a> Work<'a> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let done = parts.iter().enumerate().filter(|(_, part)| part.bytes > 0);
         let done = done.filter_map(|(index, part)| {
-            Some((index as u64, PartReceipt { whole: part.whole, piece: part.piece? }))
+            let index = index as u64;
+            let tag = intake.part_tag(index * self.part_bytes);
+            Some((index, PartReceipt { whole: part.whole, piece: part.piece?, tag }))
         });
         let fresh = receipts.fresh(done);
         drop(parts);

@@ -8,6 +8,8 @@ use crate::resource::cancel::Switch;
 /// What a job lends to the endpoints that it opens. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Ties {
+    /// The job's name, which is in the names of its temporary things; empty where there is no job.
+    pub job: Arc<str>,
     /// Stops and holds requests with the job.
     pub switch: Switch,
     /// What they cost.

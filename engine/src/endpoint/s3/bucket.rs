@@ -39,6 +39,7 @@ const KEY_BYTES_MAX: usize = 1024;
 pub struct Bucket {
     style: Style,
     side: Side,
+    root: String,
     reach: Reach,
     options: Arc<StoreOptions>,
     customer: Option<CustomerKey>,
@@ -62,11 +63,17 @@ struct Wire {
 }
 
 impl Bucket {
-    /// The bucket of this name. Nothing is sent.
+    /// The bucket of this name, of which a key or all beneath it is meant. Nothing is sent.
     ///
     /// # Errors
     /// `InvalidField`, `Unsupported`, `SecretUnresolved`, `CredentialsMissing`.
-    pub fn open(name: &str, location: &Location, side: Side, ties: &Ties) -> Result<Self> {
+    pub fn open(
+        (name, root): (&str, &str),
+        location: &Location,
+        side: Side,
+        ties: &Ties,
+    ) -> Result<Self> {
+        let root = root.to_owned();
         let options = location.store.clone();
         let chain = aws::chain(location, ties)?;
         let style = Style::new(name, chain.endpoint()?.as_deref(), &options)?;
@@ -98,13 +105,25 @@ impl Bucket {
             ties: ties.clone(),
         };
         let wire = Mutex::new(reach.wire(&region));
-        Ok(Self { style, side, reach, options, customer, identity, facts, wire })
+        Ok(Self { style, side, root, reach, options, customer, identity, facts, wire })
     }
 
     /// What is known of it.
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// The key that is meant, or what all that is meant is beneath.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// What its requests are made for.
+    #[must_use]
+    pub fn ties(&self) -> &Ties {
+        &self.reach.ties
     }
 
     /// Where it is.

@@ -8,13 +8,12 @@ use crate::endpoint::s3::facts::{Heeds, Single};
 use crate::endpoint::s3::{abort, complete, create_upload};
 use crate::endpoint::store::verbs::{Part, Upload};
 use crate::error::Result;
+use crate::model::path::temp_name;
 use crate::platform::host;
 use crate::remote::call::{Class, Failure, Request, Verb};
 use crate::remote::encode;
 
 const DOING: &str = "failed to find out whether the store heeds conditions";
-/// What the names of such objects begin with.
-pub const PREFIX: &str = ".mig-probe-";
 const CONTENT: &[u8] = b"probe";
 /// An entity tag that no object has.
 const NEVER: &str = "\"00000000000000000000000000000000\"";
@@ -32,7 +31,7 @@ pub fn single(bucket: &Bucket, near: &str) -> Result<Single> {
     if let Some(known) = known.get() {
         return Ok(*known);
     }
-    let probe = Probe { bucket, key: beside(near) };
+    let probe = Probe { bucket, key: key(bucket, near) };
     let found = probe.make().and_then(|()| probe.single());
     probe.remove();
     let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, DOING))?;
@@ -52,16 +51,28 @@ pub fn completes(bucket: &Bucket, near: &str) -> Result<Heeds> {
     if let Some(known) = known.get() {
         return Ok(*known);
     }
-    let probe = Probe { bucket, key: beside(near) };
+    let probe = Probe { bucket, key: key(bucket, near) };
     let found = probe.make().and_then(|()| probe.completes());
     probe.remove();
     let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, DOING))?;
     Ok(*known.get_or_init(|| found))
 }
 
-fn beside(near: &str) -> String {
-    let parent = near.rfind('/').map_or("", |at| near.get(..=at).unwrap_or_default());
-    format!("{parent}{PREFIX}{:016x}", host::nonce())
+/// A temporary name of the job, where those who clean up after it look for one.
+fn key(bucket: &Bucket, near: &str) -> String {
+    let name = temp_name(&bucket.ties().job, host::nonce());
+    format!("{}{}", folder(bucket.root(), near), String::from_utf8_lossy(&name))
+}
+
+/// The top of the tree that is written, or where the one object stands.
+fn folder<'a>(root: &str, near: &'a str) -> &'a str {
+    let beneath = near.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
+    let end = match near.rfind('/') {
+        _ if beneath => root.len() + 1,
+        Some(slash) if !root.is_empty() => slash + 1,
+        _ => 0,
+    };
+    near.get(..end).unwrap_or_default()
 }
 
 struct Probe<'a> {
@@ -163,9 +174,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn probes_lie_beside_what_is_written() {
-        assert!(beside("a/b/c").starts_with("a/b/.mig-probe-"));
-        assert!(beside("c").starts_with(".mig-probe-"));
-        assert_ne!(beside("c"), beside("c"));
+    fn probes_lie_where_they_are_looked_for() {
+        assert_eq!(folder("tree", "tree/a/b"), "tree/");
+        assert_eq!(folder("deep/tree", "deep/tree/a"), "deep/tree/");
+        assert_eq!(folder("", "a/b"), "");
+        assert_eq!(folder("a/one", "a/one"), "a/");
+        assert_eq!(folder("one", "one"), "");
     }
 }

@@ -72,6 +72,16 @@ fn whole(algorithm: Option<Algorithm>, digest: Option<PartDigest>) -> Option<Who
     }
 }
 
+/// Whether a listed part is the one that was sent with this checksum, and taken under this tag.
+fn is_that(part: &Part, bytes: u64, ours: Option<Whole>, tag: Option<&str>) -> bool {
+    let is_same = match part.digest {
+        Some(_) => part.digest == ours,
+        // The tag came with the answer that took our checksum.
+        None => ours.is_some() && tag == Some(&part.tag),
+    };
+    part.size == bytes && is_same
+}
+
 impl ObjectIntake {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -97,7 +107,7 @@ impl ObjectIntake {
     }
 
     fn token_of(&self, upload: Upload) -> Vec<u8> {
-        Token { bucket: self.store.identity().to_owned(), upload }.encode()
+        Token { bucket: self.store.identity().to_owned(), write: self.write, upload }.encode()
     }
 
     /// The parts in order, which must be all of `size` bytes.
@@ -210,14 +220,22 @@ impl Intake for ObjectIntake {
         self.upload().map(|upload| Some(self.token_of(upload)))
     }
 
-    fn stands(&self, offset: u64, bytes: u64, digest: PartDigest) -> Result<Option<bool>> {
+    fn part_tag(&self, offset: u64) -> Option<String> {
+        let index = self.index(offset).ok()?;
+        self.state().parts.get(&index).map(|part| part.tag.clone()).filter(|tag| !tag.is_empty())
+    }
+
+    fn stands(
+        &self,
+        offset: u64,
+        bytes: u64,
+        digest: PartDigest,
+        tag: Option<&str>,
+    ) -> Result<Option<bool>> {
         let index = self.index(offset)?;
         let mut state = self.state();
         let ours = whole(self.rules.checksum, Some(digest));
-        let stands = state
-            .parts
-            .get(&index)
-            .is_some_and(|part| part.size == bytes && part.digest.is_some() && part.digest == ours);
+        let stands = state.parts.get(&index).is_some_and(|part| is_that(part, bytes, ours, tag));
         if stands {
             state.sums.insert(index, digest);
         } else {
@@ -295,5 +313,24 @@ impl Intake for ObjectIntake {
 
     fn abort(self: Box<Self>) {
         self.give_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listed_part_is_proven_by_its_checksum_or_else_by_its_tag() {
+        let ours = Some(Whole { algorithm: Algorithm::Crc64Nvme, value: 7 });
+        let other = Some(Whole { algorithm: Algorithm::Crc64Nvme, value: 8 });
+        let part = |digest| Part { index: 0, size: 5, tag: "t".to_owned(), digest };
+        assert!(is_that(&part(ours), 5, ours, None));
+        assert!(!is_that(&part(ours), 6, ours, Some("t")));
+        assert!(!is_that(&part(other), 5, ours, Some("t")));
+        assert!(is_that(&part(None), 5, ours, Some("t")));
+        assert!(!is_that(&part(None), 5, ours, Some("u")));
+        assert!(!is_that(&part(None), 5, ours, None));
+        assert!(!is_that(&part(None), 5, None, Some("t")));
     }
 }

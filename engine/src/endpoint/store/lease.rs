@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::endpoint::contract::{Held, LeaseCell};
 use crate::error::{Kind, Result};
 use crate::model::crc::Crc64;
+use crate::model::path::LEASE_NAME;
 use crate::model::version::Version;
 
 use super::metadata::WRITE;
@@ -24,8 +25,10 @@ pub(super) struct ObjectLease {
 }
 
 impl ObjectLease {
-    pub(super) fn new(store: Arc<dyn Store>, key: String) -> Self {
-        Self { store, key }
+    /// The lease of all behind a prefix, which is empty or ends in a slash.
+    pub(super) fn of(store: Arc<dyn Store>, prefix: &str) -> Self {
+        let name = String::from_utf8_lossy(LEASE_NAME);
+        Self { store, key: format!("{prefix}{name}") }
     }
 
     /// The record and its version.

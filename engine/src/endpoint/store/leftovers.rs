@@ -1,14 +1,21 @@
 //! What dead jobs left in a bucket: uploads that were begun, and temporary objects by their names.
 
+use std::sync::Arc;
+
 use crate::endpoint::Sweep;
+use crate::endpoint::contract::LeaseCell as _;
 use crate::error::Result;
+use crate::model::lease::LeaseRecord;
 use crate::model::leftover::Swept;
+use crate::model::path::TEMP_PREFIX;
+use crate::platform::host;
 use crate::remote::call::Side;
 
 use super::bucket::{Bucket, Open, prefix_of};
+use super::lease::ObjectLease;
 use super::token::Token;
-use super::verbs::{Object, Upload};
-use super::walk;
+use super::verbs::{Ask, Object, Store, Upload};
+use super::walk::{self, PAGE_ENTRIES};
 
 /// Removes what the owner left beneath a root, or only counts it.
 ///
@@ -31,15 +38,37 @@ pub(super) fn sweep(open: Open, sweep: &Sweep<'_>) -> Result<Swept> {
             }
         }
     }
+    if sweep.root.tree {
+        lease(&store, &root, sweep, &mut swept)?;
+    }
     if store.rules().leaves_objects {
         temporary(&*store, &root, sweep, &mut swept)?;
+    } else {
+        at_top(&*store, &root, sweep, &mut swept)?;
     }
     Ok(swept)
 }
 
+/// Frees the lease of a job that is theirs, once its process is proven dead.
+fn lease(store: &Arc<dyn Store>, root: &str, sweep: &Sweep<'_>, swept: &mut Swept) -> Result<()> {
+    (sweep.pass)()?;
+    let cell = ObjectLease::of(Arc::clone(store), &prefix_of(root));
+    let Some(bytes) = cell.read()? else {
+        return Ok(());
+    };
+    let is_theirs = LeaseRecord::decode(&bytes)
+        .is_some_and(|record| sweep.owner.owns_job(&record.job) && host::is_dead(&record.holder));
+    // Read again by the store's condition: its next holder took it meanwhile.
+    if is_theirs && (sweep.dry_run || cell.swap(Some(&bytes), None)?) {
+        swept.removed += 1;
+        swept.bytes += bytes.len() as u64;
+    }
+    Ok(())
+}
+
 /// The uploads that a record means: the one it names; where it names only a key, those of that key
 /// to which no part was sent, since each name is recorded before its first part.
-fn meant(store: &dyn super::verbs::Store, upload: Upload) -> Result<Vec<Upload>> {
+fn meant(store: &dyn Store, upload: Upload) -> Result<Vec<Upload>> {
     if !upload.id.is_empty() {
         let there = store.parts(&upload)?.is_some();
         return Ok(if there { vec![upload] } else { Vec::new() });
@@ -60,13 +89,43 @@ fn meant(store: &dyn super::verbs::Store, upload: Upload) -> Result<Vec<Upload>>
     Ok(empty)
 }
 
+/// Objects and uploads with temporary names right beneath a root: a dialect that has to try out its
+/// store does it there.
+fn at_top(store: &dyn Store, root: &str, sweep: &Sweep<'_>, swept: &mut Swept) -> Result<()> {
+    (sweep.pass)()?;
+    let folder = prefix_of(root);
+    let prefix = format!("{folder}{}", String::from_utf8_lossy(TEMP_PREFIX));
+    let owns = |key: &str| {
+        let name = key.strip_prefix(&folder).unwrap_or_default();
+        sweep.owner.owns(name.as_bytes())
+    };
+    let mut uploads = Vec::new();
+    store.uploads(&prefix, &mut |begun| {
+        uploads.extend(Some(begun.upload).filter(|upload| owns(&upload.key)));
+        Ok(())
+    })?;
+    for upload in uploads {
+        swept.removed += 1;
+        if !sweep.dry_run {
+            store.abandon(&upload)?;
+        }
+    }
+    let mut own: Vec<Object> = Vec::new();
+    let mut next: Option<String> = None;
+    loop {
+        let ask = Ask { prefix: &prefix, folded: true, next: next.as_deref(), most: PAGE_ENTRIES };
+        let page = store.list(&ask)?;
+        own.extend(page.objects.into_iter().filter(|object| owns(&object.key)));
+        match page.next {
+            None => break,
+            more => next = more,
+        }
+    }
+    remove(store, own, sweep, swept)
+}
+
 /// Objects with temporary names.
-fn temporary(
-    store: &dyn super::verbs::Store,
-    root: &str,
-    sweep: &Sweep<'_>,
-    swept: &mut Swept,
-) -> Result<()> {
+fn temporary(store: &dyn Store, root: &str, sweep: &Sweep<'_>, swept: &mut Swept) -> Result<()> {
     let mut own: Vec<Object> = Vec::new();
     let prefix = prefix_of(root);
     walk::pages(store, &prefix, &mut |objects| {
@@ -78,6 +137,10 @@ fn temporary(
         }));
         Ok(())
     })?;
+    remove(store, own, sweep, swept)
+}
+
+fn remove(store: &dyn Store, own: Vec<Object>, sweep: &Sweep<'_>, swept: &mut Swept) -> Result<()> {
     for object in own {
         (sweep.pass)()?;
         if sweep.dry_run || store.remove(&object.key, object.version)? {

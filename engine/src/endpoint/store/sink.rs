@@ -13,7 +13,6 @@ use crate::model::extended::Extended;
 use crate::model::found::{Found, Mark};
 use crate::model::item::{Attributes, Handle, ItemKind};
 use crate::model::loss::Loss;
-use crate::model::path::LEASE_NAME;
 use crate::model::version::Version;
 
 use super::bucket::Bucket;
@@ -54,14 +53,13 @@ impl Bucket {
     fn intake(
         &self,
         at: &Place,
-        temp: &[u8],
+        write: u64,
         bytes: u64,
         becoming: Becoming<'_>,
     ) -> Result<ObjectIntake> {
         let rules = self.store.rules();
         let Becoming { target, attributes } = becoming;
         let key = self.names.key(&prefix_in(at)?, &target.name)?;
-        let write = write_number(temp);
         let (metadata, lost) = metadata::of(&self.options, attributes, target, write);
         let condition = self.condition(target.consent)?;
         let by_name = || super::content_type::of_name(&key).map(Cow::Borrowed);
@@ -223,22 +221,23 @@ impl ObjectSink for Bucket {
         shape: Shape,
         becoming: Becoming<'_>,
     ) -> Result<Box<dyn Intake>> {
-        Ok(Box::new(self.intake(place, temp, shape.bytes, becoming)?))
+        Ok(Box::new(self.intake(place, write_number(temp), shape.bytes, becoming)?))
     }
 
     fn adopt(
         &self,
         place: &Place,
         old: &[u8],
-        temp: &[u8],
+        _: &[u8],
         _: Mark,
         shape: Shape,
         becoming: Becoming<'_>,
     ) -> Result<Option<Box<dyn Intake>>> {
-        let intake = self.intake(place, temp, shape.bytes, becoming)?;
         let Some(token) = Token::decode(old) else {
             return Ok(None);
         };
+        // Its metadata went with its beginning, and the number of that write with it.
+        let intake = self.intake(place, token.write, shape.bytes, becoming)?;
         if token.bucket != self.store.identity() || token.upload.key != intake.key {
             return Ok(None);
         }
@@ -317,8 +316,7 @@ impl ObjectSink for Bucket {
     }
 
     fn lease(&self, place: &Place) -> Result<Box<dyn LeaseCell>> {
-        let key = format!("{}{}", prefix_in(place)?, String::from_utf8_lossy(LEASE_NAME));
-        Ok(Box::new(ObjectLease::new(Arc::clone(&self.store), key)))
+        Ok(Box::new(ObjectLease::of(Arc::clone(&self.store), &prefix_in(place)?)))
     }
 
     fn settle(&self) -> Result<()> {

@@ -7,7 +7,6 @@ import re
 from typing import Dict
 
 LEASE_NAME = b".mig-lease"
-PROBE_PREFIX = b".mig-probe-"
 """The record of the lease on a destination, in its root."""
 _TEMPORARY = re.compile(rb"\.mig-[0-9a-f]{8}-[0-9]+\.part\Z")
 
@@ -47,7 +46,7 @@ def is_temporary(name: bytes) -> bool:
 
 def is_kept(name: bytes) -> bool:
     """Whether ``name`` is the engine's own: neither copied nor deleted as an item."""
-    return name == LEASE_NAME or is_temporary(name) or name.startswith(PROBE_PREFIX)
+    return name == LEASE_NAME or is_temporary(name)
 
 
 def owner_of(name: bytes) -> str:

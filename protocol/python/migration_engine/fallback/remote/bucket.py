@@ -203,7 +203,9 @@ class Bucket:
         """
         if self._prepared:
             return
-        probe = "%s.mig-probe-%s" % (near[: near.rfind("/") + 1], secrets.token_hex(8))
+        # Named as temporary files are: clean-up knows it, and no copy takes it.
+        name = ".mig-%s-%d.part" % (secrets.token_hex(4), secrets.randbelow(10**9))
+        probe = near[: near.rfind("/") + 1] + name
         try:
             self._make(probe, {})
             self._conditional = all(self._heeds(probe, *one) for one in _CONDITIONS)
