@@ -29,6 +29,7 @@ fn progress() -> Progress {
         retries: 2,
         errors: 0,
         throttled: None,
+        network: None,
         active: vec![Active {
             path: BytePath::new(b"a/b.bin"),
             bytes_done: 10_485_760,

@@ -355,5 +355,5 @@ fn receipt(
     };
     let piece = of(way.algorithm.unwrap_or(Algorithm::Crc64Nvme).of_parts()).unwrap();
     let whole = way.algorithm.and_then(of);
-    migration_engine::journal::partial::PartReceipt { whole, piece }
+    migration_engine::journal::partial::PartReceipt { whole, piece, tag: None }
 }

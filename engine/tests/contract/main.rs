@@ -482,6 +482,7 @@ fn parts_of_a_dead_attempt_stand_or_are_sent_again() {
         let intake = begin(&*sink, &place, b".mig-00000000-0.part", shape);
         let token = intake.token().unwrap().unwrap();
         [2, 0].into_iter().for_each(|n| send(&*intake, n));
+        let tags: Vec<_> = (0..3).map(|n| intake.part_tag((n * part) as u64)).collect();
         assert_eq!(bench.get("f"), None, "{}", bench.label);
         // As after a kill: nobody removes it.
         std::mem::forget(intake);
@@ -495,7 +496,8 @@ fn parts_of_a_dead_attempt_stand_or_are_sent_again() {
         let intake = adopt(&token).expect("the upload is there");
         let stands = |n: usize, digest| {
             let length = data.chunks(part).nth(n).unwrap().len();
-            intake.stands((n * part) as u64, length as u64, digest).unwrap()
+            let tag = tags[n].as_deref();
+            intake.stands((n * part) as u64, length as u64, digest, tag).unwrap()
         };
         for n in 0..3 {
             let known = digest(&*intake, n).is_some_and(|digest| stands(n, digest) == Some(true));

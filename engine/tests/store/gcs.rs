@@ -303,7 +303,7 @@ fn an_upload_that_was_completed_before_its_process_died_is_complete() {
 fn content_that_was_stored_wrong_is_removed() {
     let server = strict();
     let store = of(&server);
-    let wrong = || Action::StoreWrong { at: 1 };
+    let wrong = || Action::WrongChecksum {};
     server.script().add(Rule::of("InsertMultipart").times(1).then(wrong()));
     let stored = store.put("k", b"some", &put(Condition::Absent, 1));
     assert_eq!(kind(stored), Some(Kind::VerifyMismatch));
