@@ -96,6 +96,9 @@ class Campaign:
             verdict = Verdict(number, kind.name, problems=[problem])
         if not verdict.problems:
             shutil.rmtree(place)
+        if sys.stderr.isatty() or verdict.problems:
+            word = verdict.problems[0] if verdict.problems else "well"
+            print(f"run {number}, {kind.name}: {word}", file=sys.stderr, flush=True)
         return verdict
 
     def changed(self) -> List[Verdict]:
