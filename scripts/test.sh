@@ -74,11 +74,12 @@ step faults scripts/faults.sh 12
 step changing scripts/changing.sh 200
 step room scripts/room.sh
 step growth scripts/growth.sh 2000 20000
+step pairs scripts/pairs.sh small
 cd protocol/python
 step pytest python -m pytest
 step mypy mypy --strict
 step ruff ruff check . ../../scripts
-step mypy-campaign env MYPYPATH=../../scripts mypy --strict --package campaign
+step mypy-campaign env MYPYPATH=../../scripts mypy --strict --package campaign --package pairs
 cd "$root"
 step with-cargo smoke with-cargo "$PATH" native
 mkdir "$scratch/no-programs"
@@ -88,11 +89,11 @@ say "summary"
 printf 'nextest: %s\n' "$(last_line nextest '(Summary|error)')"
 printf 'pytest: %s\n' "$(last_line pytest '(passed|failed|error)')"
 { grep ABSENT "$scratch/services.log" || echo 'services: all there'; } | sort -u
-for campaign in crash crash-objects points faults changing room growth; do
+for campaign in crash crash-objects points faults changing room growth pairs; do
   last_line "$campaign" "^${campaign%-*}:"
 done
 if ((${#failed[@]})); then
   printf 'test.sh: FAILED: %s\n' "${failed[*]}"
   exit 1
 fi
-printf 'test.sh: all passed: services servers check nextest doctests build crash crash-objects points faults changing room growth pytest mypy mypy-campaign ruff with-cargo without-cargo\n'
+printf 'test.sh: all passed: services servers check nextest doctests build crash crash-objects points faults changing room growth pairs pytest mypy mypy-campaign ruff with-cargo without-cargo\n'

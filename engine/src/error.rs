@@ -120,6 +120,13 @@ impl EngineError {
         self
     }
 
+    /// With the item it is about, in place of a part of its name.
+    #[must_use]
+    pub fn about(mut self, path: impl Into<Vec<u8>>) -> Self {
+        self.0.path = Some(path.into());
+        self
+    }
+
     /// With the field it is about.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {

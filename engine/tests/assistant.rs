@@ -182,15 +182,21 @@ fn every_method_packs_files_and_directories() {
 }
 
 #[test]
-fn methods_that_are_not_built_say_so_and_touch_nothing() {
+fn methods_that_are_not_known_or_do_not_fit_say_so_and_touch_nothing() {
     let place = Place::new();
     place.write("a", "hello\n");
     failed(&place.run(["compress", "--source", "absent", "--destination", "b.gz"]));
-    for method in ["http", "https", "pigeon"] {
+    for (method, source) in [
+        ("http", "a"),
+        ("http", "s3://bucket/a"),
+        ("https", "http://127.0.0.1:9/a"),
+        ("https", "https:/a"),
+        ("pigeon", "a"),
+    ] {
         let ran =
-            place.run(["transfer", "--source", "a", "--destination", "b", "--method", method]);
+            place.run(["transfer", "--source", source, "--destination", "b", "--method", method]);
         let error = failed(&ran);
-        assert!(error.contains(method), "{error}");
+        assert!(error.contains(&format!("the method {method} ")), "{error}");
         let data = &ran.object()["data"];
         assert_eq!((&data["method"], &data["error"]), (&json!(method), &json!(error)));
     }
@@ -207,6 +213,86 @@ fn transfer_copies() {
         assert_eq!((&data["bytes_transferred"], &data["method"]), (&json!(6), &json!(method)));
         assert_eq!((&data["success"], &data["error"]), (&json!(true), &json!("")));
         assert_eq!(place.read(format!("{method}/a")), b"hello\n");
+    }
+}
+
+/// A file in the directory of the web server that `scripts/services.sh env` tells of.
+struct Served(std::path::PathBuf);
+
+impl Served {
+    fn new(content: &[u8]) -> Self {
+        let name = format!("assistant-{}-{}", std::process::id(), content.len());
+        let this = Self(std::path::Path::new(&variable("TEST_HTTP_ROOT")).join(name));
+        std::fs::write(&this.0, content).unwrap();
+        this
+    }
+
+    fn url(&self, endpoint: &str) -> String {
+        let name = self.0.file_name().unwrap().to_str().unwrap();
+        format!("{}/{name}?signature=hunter2", variable(endpoint))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_file(&self.0);
+    }
+}
+
+fn variable(name: &str) -> String {
+    let missing = |_| panic!("{name} is not set: eval \"$(scripts/services.sh env)\"");
+    std::env::var(name).unwrap_or_else(missing)
+}
+
+#[test]
+fn transfer_fetches_from_web_servers() {
+    let place = Place::new();
+    let content: Vec<u8> = (0..2_500_000_u32).flat_map(u32::to_le_bytes).collect();
+    for content in [&content[..], b"hello\n", b""] {
+        let served = Served::new(content);
+        place.write("older", "an older file");
+        for (method, endpoint, destination) in [
+            ("http", "TEST_HTTP_ENDPOINT", "older"),
+            ("http", "TEST_HTTPS_ENDPOINT", "new/parents/a"),
+            ("https", "TEST_HTTPS_ENDPOINT", "new/parents/a"),
+        ] {
+            let url = served.url(endpoint);
+            let arguments = ["transfer", "--source", &url, "--destination", destination];
+            let mut command = place.command(arguments.iter().chain(&["--method", method]));
+            let ran = Ran::of(command.env("SSL_CERT_FILE", variable("TEST_HTTPS_CA")));
+            let data = done(&ran);
+            assert_eq!((&data["method"], &data["error"]), (&json!(method), &json!("")));
+            assert_eq!(
+                (&data["success"], &data["bytes_transferred"]),
+                (&json!(true), &json!(content.len()))
+            );
+            assert!(data["duration_ms"].is_u64() && data["transfer_rate_mbps"].is_f64());
+            assert!(place.read(destination) == content);
+        }
+    }
+}
+
+/// What fails says so without the signature, and leaves what stands there.
+#[test]
+fn what_a_web_server_refuses_is_told_without_the_signature() {
+    let place = Place::new();
+    place.write("b", "an older file");
+    let served = Served::new(b"refused");
+    let gone = served.url("TEST_HTTP_ENDPOINT").replace("assistant", "absent");
+    for (url, code) in [
+        (gone, "SRC_NOT_FOUND"),
+        (served.url("TEST_HTTPS_ENDPOINT"), "TLS_REFUSED"),
+        (served.url("TEST_HTTPS_WRONG_NAME_ENDPOINT"), "TLS_REFUSED"),
+    ] {
+        let arguments = ["transfer", "--source", &url, "--destination", "b", "--method", "http"];
+        let mut command = place.command(arguments);
+        // The made-up authority is not trusted here, whoever else runs this may trust it.
+        let ran = Ran::of(command.env_remove("SSL_CERT_FILE"));
+        let error = failed(&ran);
+        assert!(error.contains(code), "{error}");
+        assert!(!ran.text().contains("hunter2") && !ran.err.contains("hunter2"), "{ran:?}");
+        assert_eq!(ran.object()["data"]["success"], json!(false));
+        assert_eq!(place.read("b"), b"an older file");
     }
 }
 

@@ -66,11 +66,7 @@ impl Location {
     /// The last part of its path; empty for `/`, `.` and `..`, which name no entry.
     #[must_use]
     pub fn name(&self) -> &[u8] {
-        // The query of a URL is no part of a name, and may hold a signature.
-        let is_web = matches!(self.scheme.as_str(), "http" | "https");
-        let end = self.path.iter().position(|b| is_web && matches!(b, b'?' | b'#'));
-        let path = self.path.get(..end.unwrap_or(self.path.len())).unwrap_or_default();
-        let name = path.split(|b| *b == b'/').rfind(|part| !part.is_empty());
+        let name = self.plain().split(|b| *b == b'/').rfind(|part| !part.is_empty());
         name.filter(|name| *name != b"." && *name != b"..").unwrap_or_default()
     }
 
@@ -85,14 +81,21 @@ impl Location {
         Self { path, ..self.clone() }
     }
 
-    /// What a person would type: a path, or a URL without its query.
+    /// What a person would type: a path, or a URL; that of a web server without its query.
     #[must_use]
     pub fn shown(&self) -> Vec<u8> {
         if self.scheme == "file" {
             return self.path.clone();
         }
-        let path = self.path.split(|b| *b == b'?').next().unwrap_or_default();
-        [self.scheme.as_bytes(), b"://", path].concat()
+        [self.scheme.as_bytes(), b"://", self.plain()].concat()
+    }
+
+    /// The path without the query of a web server's URL, which is no part of a name and may hold a
+    /// signature. In a key of an object store, `?` is a character as any other.
+    fn plain(&self) -> &[u8] {
+        let is_web = matches!(self.scheme.as_str(), "http" | "https");
+        let end = self.path.iter().position(|b| is_web && matches!(b, b'?' | b'#'));
+        self.path.get(..end.unwrap_or(self.path.len())).unwrap_or_default()
     }
 }
 
@@ -159,6 +162,9 @@ mod tests {
         assert_eq!(parse("/").unwrap().name(), b"");
         assert_eq!(parse("a/..").unwrap().name(), b"");
         assert_eq!(parse("a/").unwrap().child(b"x").path, b"a/x");
-        assert_eq!(parse("s3://b/k?sig=1").unwrap().shown(), b"s3://b/k");
+        assert_eq!(parse("https://h/k?sig=1").unwrap().shown(), b"https://h/k");
+        assert_eq!(parse("https://h/a/k?b/c#d").unwrap().name(), b"k");
+        assert_eq!(parse("s3://b/k?x#y").unwrap().shown(), b"s3://b/k?x#y");
+        assert_eq!(parse("s3://b/k?x").unwrap().name(), b"k?x");
     }
 }

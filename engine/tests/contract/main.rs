@@ -350,6 +350,33 @@ fn attributes_are_kept_where_the_endpoint_keeps_them() {
         if bench.scheme.caps.attributes {
             assert_eq!(item.attributes.mode, 0o640);
         }
+        // Also where the answer that brings the content does not tell them.
+        let (_, attributes) = source.open(&item).unwrap().facts();
+        assert_eq!(attributes.mtime, item.attributes.mtime, "{}", bench.label);
+        assert_eq!(attributes.mode, item.attributes.mode, "{}", bench.label);
+    });
+}
+
+/// Or a copy would never have the time of what it was made from, and be made anew each time.
+#[test]
+fn a_time_that_nobody_wrote_is_the_same_before_and_while_it_is_read() {
+    each("untimed", |bench| {
+        let sink = bench.sink();
+        let place = sink.root_directory().unwrap();
+        let attributes = Attributes::default();
+        let carry = Carry { times: false, ..Carry::PLAIN };
+        let target = Target::new(b"f", Consent::New, carry);
+        let becoming = Becoming { target: &target, attributes: &attributes };
+        let temp = format!(".mig-00000000-{}.part", next_number());
+        let intake = sink.begin(&place, temp.as_bytes(), Shape::dense(1), becoming).unwrap();
+        write(&*intake, b"x");
+        let staged = intake.seal(1, &attributes, &target).unwrap();
+        sink.publish(vec![staged], Durable::PowerLoss).pop().unwrap().unwrap();
+        let source = bench.source().unwrap();
+        let item = source.find(&ItemPath::parse(b"f").unwrap()).unwrap().unwrap();
+        let (_, attributes) = source.open(&item).unwrap().facts();
+        assert!(item.attributes.mtime.0 > 0, "{}", bench.label);
+        assert_eq!(attributes.mtime, item.attributes.mtime, "{}", bench.label);
     });
 }
 

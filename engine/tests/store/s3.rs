@@ -119,6 +119,7 @@ on_servers!(
     objects_are_put_looked_at_and_read,
     ranges_are_pinned_to_a_version,
     conditions_hold,
+    backslashes_are_kept_or_refused,
     one_of_sixteen_racers_wins,
     metadata_goes_round,
     damage_is_refused,
@@ -264,6 +265,32 @@ fn one_of_sixteen_racers_wins(server: Server) {
         assert_eq!(won.len(), 1, "{results:?}");
         assert_eq!(read(&*store, &key, None), pattern(1000, won[0] as u64));
     }
+}
+
+/// SeaweedFS takes them for slashes: an object would stand under another key, or replace its own.
+fn backslashes_are_kept_or_refused(server: Server) {
+    let store = server.store();
+    let absent = put(Condition::Absent);
+    let refused = |result: Result<()>| result.err().map(|error| error.kind());
+    let expected = (server == Server::Seaweed).then_some(Kind::NameRefused);
+    let version = store.put("dir/a/b", b"plain", &absent).unwrap();
+    // Before anything is known of the store: what is found is another object.
+    assert_eq!(refused(store.look("dir/a\\b").map(drop)), expected);
+    let odd = ["\\begin", "dir/a\\b", "dir/end\\"];
+    for key in odd {
+        assert_eq!(refused(store.put(key, b"odd", &absent).map(drop)), expected, "{key}");
+        let begun = store.begin(&format!("{key}2"), &absent);
+        let ended = begun.and_then(|upload| store.abandon(&upload));
+        assert_eq!(refused(ended), expected, "{key}");
+    }
+    let ask = Ask { prefix: "", folded: false, next: None, most: 10 };
+    let keys = store.list(&ask).unwrap().objects.into_iter().map(|object| object.key);
+    let held = if server == Server::Seaweed { &[][..] } else { &odd };
+    assert_eq!(
+        keys.collect::<BTreeSet<_>>(),
+        held.iter().chain(&["dir/a/b"]).map(|key| (*key).to_owned()).collect()
+    );
+    assert_eq!(look(&*store, "dir/a/b").version, version);
 }
 
 fn metadata_goes_round(server: Server) {

@@ -9,13 +9,25 @@ use crate::cli::assistant::envelope::{Answer, error_of};
 use crate::cli::context::Context;
 use crate::cli::draft::Draft;
 
-/// A copy of many files at once, or of parts of one file at once; the network's methods are not built.
+/// A copy of many files at once, of parts of one file at once, or of one file of a web server.
 #[must_use]
 pub fn run(context: &Context, ends: &Ends, method: &str) -> Answer {
-    match method {
-        "concurrent" | "chunked" => copy(context, ends, method),
-        "http" | "https" => refused(method, "is not built in this version; use concurrent"),
-        _ => refused(method, "is not known; use http, https, concurrent or chunked"),
+    let schemes: &[&str] = match method {
+        "concurrent" | "chunked" => return copy(context, ends, method),
+        "http" => &["http://", "https://"],
+        // Who names TLS gets nothing without.
+        "https" => &["https://"],
+        _ => return refused(method, "is not known; use http, https, concurrent or chunked"),
+    };
+    let source = ends.source.as_encoded_bytes();
+    let is = |scheme: &&str| {
+        source.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme.as_bytes()))
+    };
+    match schemes.iter().any(is) {
+        true => copy(context, ends, method),
+        false => {
+            refused(method, &format!("takes a source that begins with {}", schemes.join(" or ")))
+        }
     }
 }
 
@@ -32,10 +44,15 @@ fn refused(method: &str, why: &str) -> Answer {
     Answer::failed(data, error)
 }
 
-/// `concurrent` has many files in hand and one part of each, `chunked` one file and many parts.
+/// `concurrent` has many files in hand and one part of each, `chunked` one file and many parts. One
+/// file of a web server is copied in as many ranges at once as are worth it.
 fn command(ends: &Ends, method: &str) -> Draft {
-    let single = if method == "chunked" { "parallel_files" } else { "parallel_chunks" };
-    over("copy", ends).with(single, 1)
+    let draft = over("copy", ends);
+    match method {
+        "concurrent" => draft.with("parallel_chunks", 1),
+        "chunked" => draft.with("parallel_files", 1),
+        _ => draft,
+    }
 }
 
 fn copy(context: &Context, ends: &Ends, method: &str) -> Answer {
@@ -69,5 +86,6 @@ mod tests {
         };
         assert_eq!(bounds("concurrent"), [None, Some(json!(1))]);
         assert_eq!(bounds("chunked"), [Some(json!(1)), None]);
+        assert_eq!(bounds("https"), [None, None]);
     }
 }

@@ -28,6 +28,8 @@ pub(super) fn object(status: u16, headers: &Headers, key: &str) -> Result<Object
         sizeless: size.is_none(),
         version: version(headers, size),
         modified: modified.unwrap_or_default(),
+        // There is none, which is all that there is to know.
+        metadata: Some(Vec::new()),
         digests: digests::told(headers, !is_part),
         ..Object::default()
     })

@@ -8,8 +8,8 @@ use crate::endpoint::s3::facts::{Facts, Heeds};
 use crate::endpoint::s3::metadata::{self, CustomerKey};
 use crate::endpoint::s3::style::Style;
 use crate::endpoint::s3::{
-    abort, complete, copy, copy_part, create_upload, delete, get, head, list, list_parts,
-    list_uploads, put, put_part, xml,
+    abort, backslash, complete, copy, copy_part, create_upload, delete, get, head, list,
+    list_parts, list_uploads, put, put_part, xml,
 };
 use crate::endpoint::store::verbs::{
     Ask, Begun, From, Object, Opened, Page, Part, Put, Rules, Store, Upload, Whole,
@@ -264,7 +264,11 @@ impl Store for Bucket {
     }
 
     fn look(&self, key: &str) -> Result<Option<Object>> {
-        head::look(self, key)
+        let object = head::look(self, key)?;
+        if object.is_some() {
+            backslash::when_found(self, key)?;
+        }
+        Ok(object)
     }
 
     fn read(&self, key: &str, version: Version, range: Option<Range<u64>>) -> Result<Opened> {
@@ -276,10 +280,12 @@ impl Store for Bucket {
     }
 
     fn put(&self, key: &str, bytes: &[u8], put: &Put) -> Result<Version> {
+        backslash::before_write(self, key)?;
         put::put(self, key, bytes, put)
     }
 
     fn begin(&self, key: &str, put: &Put) -> Result<Upload> {
+        backslash::before_write(self, key)?;
         create_upload::begin(self, key, put)
     }
 
@@ -321,6 +327,7 @@ impl Store for Bucket {
     }
 
     fn copy(&self, from: &From, key: &str, put: &Put) -> Result<Option<Object>> {
+        backslash::before_write(self, key)?;
         copy::copy(self, from, key, put)
     }
 

@@ -41,6 +41,8 @@ pub struct Facts {
     pub single: OnceLock<Single>,
     /// Conditions of completed uploads, once they were probed.
     pub completes: OnceLock<Heeds>,
+    /// Whether a backslash in a key stays one, once that was probed.
+    pub backslashes: OnceLock<bool>,
     /// Held while probing.
     pub probing: Mutex<()>,
 }

@@ -87,6 +87,9 @@ fn page(body: &[u8], ask: &Ask<'_>) -> Result<Page, String> {
         if !key.starts_with(ask.prefix) {
             return Err("a key in it does not begin as was asked".to_owned());
         }
+        if is_folder(&key, &entry) {
+            continue;
+        }
         page.objects.push(object(key, &entry)?);
     }
     for entry in listing.common_prefixes {
@@ -99,6 +102,12 @@ fn page(body: &[u8], ask: &Ask<'_>) -> Result<Page, String> {
     }
     check_twice(&page)?;
     Ok(page)
+}
+
+/// A directory of a store over a tree of files, which SeaweedFS lists by itself once it is empty. It
+/// is no object: nobody made it, and it has no version.
+fn is_folder(key: &str, entry: &Entry) -> bool {
+    key.ends_with('/') && entry.size == 0 && entry.etag.trim_matches('"').is_empty()
 }
 
 fn next(listing: &Listing, ask: &Ask<'_>) -> Result<Option<String>, String> {
@@ -210,6 +219,20 @@ mod tests {
         let plain = xml(&entry("a/+%41"), "<IsTruncated>false</IsTruncated>");
         let page = super::page(plain.as_bytes(), &ask("a/", Some("t"))).unwrap();
         assert_eq!((page.objects[0].key.as_str(), page.next), ("a/+%41", None));
+    }
+
+    #[test]
+    fn directories_of_a_store_over_files_are_no_objects() {
+        let marker = entry("a/made/").replace("<Size>3<", "<Size>0<");
+        let folder =
+            entry("a/").replace("<Size>3<", "<Size>0<").replace("&#34;x&#34;", "&#34;&#34;");
+        let text = xml(&[&folder, &marker, &entry("a/b")].map(String::as_str).concat(), END);
+        let page = page(text.as_bytes(), &ask("a/", None)).unwrap();
+        let keys: Vec<_> = page.objects.iter().map(|object| object.key.as_str()).collect();
+        assert_eq!(keys, ["a/made/", "a/b"]);
+        // Of an object, the version is missing.
+        let object = xml(&folder.replace("a/", "a/x"), END);
+        assert!(super::page(object.as_bytes(), &ask("a/", None)).is_err());
     }
 
     #[test]

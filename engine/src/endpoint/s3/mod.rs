@@ -5,6 +5,7 @@
 
 pub mod abort;
 pub mod answer;
+pub mod backslash;
 pub mod bucket;
 pub mod checksum;
 pub mod complete;

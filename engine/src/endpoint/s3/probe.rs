@@ -1,5 +1,5 @@
-//! Finds out which conditions a store heeds, by writes to an object made for it and removed again.
-//! Some stores ignore what they do not know, and answer as if all were well.
+//! Finds out which conditions a store heeds, and which keys it keeps, by writes to an object made
+//! for it and removed again. Some stores ignore what they do not know, and answer as if all were well.
 
 use std::sync::PoisonError;
 
@@ -14,6 +14,7 @@ use crate::remote::call::{Class, Failure, Request, Verb};
 use crate::remote::encode;
 
 const DOING: &str = "failed to find out whether the store heeds conditions";
+const PUTTING: &str = "failed to find out whether the store keeps backslashes in keys";
 const CONTENT: &[u8] = b"probe";
 /// An entity tag that no object has.
 const NEVER: &str = "\"00000000000000000000000000000000\"";
@@ -55,6 +56,38 @@ pub fn completes(bucket: &Bucket, near: &str) -> Result<Heeds> {
     let found = probe.make().and_then(|()| probe.completes());
     probe.remove();
     let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, DOING))?;
+    Ok(*known.get_or_init(|| found))
+}
+
+/// Whether a key with a backslash stays as it is. A store that takes it for a slash finds the object
+/// by the key with a slash, too.
+///
+/// # Errors
+/// What keeps objects from being written beside `near`.
+pub fn keeps_backslashes(bucket: &Bucket, near: &str) -> Result<bool> {
+    let known = &bucket.facts().backslashes;
+    if let Some(known) = known.get() {
+        return Ok(*known);
+    }
+    let _held = bucket.facts().probing.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = known.get() {
+        return Ok(*known);
+    }
+    let name = key(bucket, near);
+    let leaf = name.rsplit('/').next().unwrap_or_default();
+    let probe = Probe { bucket, key: format!("{name}\\{leaf}") };
+    let found = probe.make().and_then(|()| {
+        let mut request = bucket.request(Verb::Look, "HEAD", &format!("{name}/{leaf}"));
+        bucket.add_customer_key(&mut request.headers);
+        match bucket.fetch(request) {
+            Ok(_) => Ok(false),
+            // Who may not list is not told what is not there.
+            Err(failure) if matches!(failure.class, Class::NotFound | Class::Forbidden) => Ok(true),
+            Err(failure) => Err(failure),
+        }
+    });
+    probe.remove();
+    let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, PUTTING))?;
     Ok(*known.get_or_init(|| found))
 }
 

@@ -40,7 +40,7 @@ pub(super) struct ObjectReader {
 
 impl ObjectReader {
     /// Opens the version that is there now: by its first bytes, which come with all that is known
-    /// of it, and for a large object by a look.
+    /// of it where the store tells user metadata with them, and for a large object by a look.
     pub(super) fn open(store: &Arc<dyn Store>, known: &Object) -> Result<Self> {
         let opened = if known.size <= PART_BYTES {
             match store.read(&known.key, known.version, None) {
@@ -65,7 +65,8 @@ impl ObjectReader {
             };
             Ok((looked, streams))
         };
-        let (object, streams) = opened?;
+        let (mut object, streams) = opened?;
+        let described = describe(store, known, &mut object)?;
         if object.archived {
             let message = "the object lies in an archive tier";
             return Err(EngineError::new(Kind::ObjectArchived, message));
@@ -75,7 +76,7 @@ impl ObjectReader {
             object,
             streams: Mutex::new(streams),
             expected: Mutex::default(),
-            changed: AtomicBool::new(false),
+            changed: AtomicBool::new(!described),
         })
     }
 
@@ -114,6 +115,25 @@ impl ObjectReader {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Adds what the answer to a read left out: user metadata, and the time as listings tell it, by what
+/// was seen of the same version, or by a look. False when another version stands there by now.
+fn describe(store: &Arc<dyn Store>, known: &Object, object: &mut Object) -> Result<bool> {
+    if object.metadata.is_some() {
+        return Ok(true);
+    }
+    let seen = known.metadata.is_some().then(|| known.clone());
+    let seen = match seen.filter(|seen| seen.version == object.version) {
+        Some(seen) => Some(seen),
+        None => store.look(&object.key)?.filter(|looked| looked.version == object.version),
+    };
+    let Some(seen) = seen else {
+        return Ok(false);
+    };
+    object.metadata = seen.metadata;
+    object.modified = seen.modified;
+    Ok(true)
 }
 
 fn gone() -> EngineError {

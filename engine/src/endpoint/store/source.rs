@@ -170,7 +170,7 @@ impl Nested<'_> {
             }
             Err(error) => {
                 self.begin()?;
-                self.visitor.failed(&ItemPath::root(), error.at(relative))
+                self.visitor.failed(&ItemPath::root(), error.about(relative))
             }
         }
     }
