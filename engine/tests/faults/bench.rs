@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use migration_engine::endpoint::contract::ObjectSource;
+use migration_engine::endpoint::store::Bucket;
 use migration_engine::endpoint::store::verbs::{Condition, Opened, Put, Store};
-use migration_engine::endpoint::store::{Bucket, Open};
 use migration_engine::endpoint::{azure, gcs, s3};
+use migration_engine::error::Result as Done;
 use migration_engine::model::location::Location;
 use migration_engine::model::secret::SecretSource;
 use migration_engine::model::store::StoreOptions;
@@ -106,6 +107,9 @@ impl Canned {
         self.heads.lock().unwrap().clone()
     }
 }
+
+/// How a dialect opens a bucket.
+type Open = fn(&Location, Side, &Ties) -> Done<(Arc<dyn Store>, String)>;
 
 /// Bytes that tell their place; other ones for each seed.
 pub fn bytes(count: usize, seed: u64) -> Vec<u8> {
