@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crate::remote::settings::{Tries, Waits};
 use crate::resource::cancel::Switch;
 
 /// What a job lends to the endpoints that it opens. Clones share it.
@@ -18,6 +19,10 @@ pub struct Ties {
     pub memory_bytes: u64,
     /// Whether secrets may come from a program.
     pub allow_secret_command: bool,
+    /// How long its requests wait.
+    pub waits: Waits,
+    /// How often they are repeated.
+    pub tries: Tries,
 }
 
 /// What the requests of a job cost. All only grow, but `in_flight` and `allowed`.

@@ -77,6 +77,8 @@ impl Container {
         let settings = Settings {
             tls_ca: options.tls_ca.clone(),
             tls_insecure: options.tls_insecure,
+            waits: ties.waits,
+            tries: ties.tries,
             ..Settings::default()
         };
         let client = Client::with(chain.signer(), Arc::new(AzureDialect), ties.clone(), settings);

@@ -44,6 +44,8 @@ pub fn open(location: &Location, side: Side, ties: &Ties) -> Result<(Arc<dyn Sto
     let settings = Settings {
         tls_ca: options.tls_ca.clone(),
         tls_insecure: options.tls_insecure,
+        waits: ties.waits,
+        tries: ties.tries,
         ..Settings::default()
     };
     let signer = login::signer(location, &origin, ties)?;

@@ -100,6 +100,8 @@ impl Bucket {
             settings: Settings {
                 tls_ca: options.tls_ca.clone(),
                 tls_insecure: options.tls_insecure,
+                waits: ties.waits,
+                tries: ties.tries,
                 ..Settings::default()
             },
             ties: ties.clone(),

@@ -1,0 +1,42 @@
+//! Ways in which services and networks make copies lose or mix data, each made to happen by a
+//! scripted server against the real binary, or against the library where requests are counted and
+//! time-outs are short. One file for each cause.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    missing_docs,
+    reason = "tests make and judge what they use, with a part of the session's harness"
+)]
+
+mod bench;
+
+mod cancelled_wait;
+mod corrupted_download;
+mod corrupted_upload;
+mod credentials;
+mod error_in_success;
+mod failed_listing;
+mod hostile_listing;
+mod ignored_conditions;
+mod late_attempt;
+mod little_memory;
+mod lost_reply;
+mod orphaned_upload;
+mod part_sizes;
+mod redirect;
+mod refusals;
+mod replaced_object;
+mod resets;
+mod retry_after;
+mod slow_peer;
+mod throttled;
+mod trailers;
+mod truncated;
+mod wrong_answer;
+
+#[path = "../session/session.rs"]
+mod session;

@@ -1,0 +1,86 @@
+//! A job ends before its upload does: cancelled, failed, refused at the end. Nothing is left that
+//! costs money. Azure gives up by itself; there nothing may be but blocks without an object.
+
+use migration_fixtures::store::{Action, Dialect, Rule};
+use serde_json::json;
+
+use crate::bench::{Bench, DIALECTS, PARTS, bytes, code};
+
+fn nothing_left(bench: &Bench) {
+    let keys = bench.server.objects().keys("bucket");
+    assert!(keys.iter().all(|key| !key.starts_with('.')), "{:?} {keys:?}", bench.dialect);
+    if bench.dialect != Dialect::Azure {
+        assert!(bench.is_clean(), "{:?} {:?}", bench.dialect, bench.server.pending());
+    }
+}
+
+#[test]
+fn a_cancelled_job_gives_its_uploads_up() {
+    for dialect in DIALECTS {
+        let mut bench = Bench::new(dialect);
+        bench.write("f", &bytes(3 * PARTS, 17));
+        bench.rule(bench.of_part().from(2).then(Action::DelayAnswer { ms: 60_000 }));
+        let dst = bench.in_parts("f");
+        bench.session.send(&json!({"op": "copy", "id": "c", "src": "f", "dst": dst}));
+        // One part was taken, others are on their way.
+        while bench.server.log().of(bench.names.part).iter().all(|entry| !entry.scripted) {
+            if bench.server.log().count(bench.names.part) > 0 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        bench.session.send(&json!({"op": "cancel", "id": "k", "target": "c"}));
+        let result = bench.session.result("c");
+        assert_eq!(result["status"], "cancelled", "{dialect:?} {result}");
+        assert!(bench.object("f").is_none(), "{dialect:?}");
+        nothing_left(&bench);
+    }
+}
+
+#[test]
+fn a_failed_job_gives_its_uploads_up() {
+    for dialect in DIALECTS {
+        let mut bench = Bench::new(dialect);
+        bench.write("f", &bytes(3 * PARTS, 17));
+        bench.rule(bench.of_part().from(3).then(Action::status(403, "AccessDenied")));
+        let result = bench.copy(&json!("f"), &bench.in_parts("f"), &json!({}));
+        assert_eq!(code(&result), "DST_PERMISSION", "{dialect:?} {result}");
+        assert!(bench.object("f").is_none(), "{dialect:?}");
+        nothing_left(&bench);
+    }
+}
+
+/// The name was taken while the parts were sent.
+#[test]
+fn an_upload_that_is_refused_at_its_end_is_given_up() {
+    for dialect in DIALECTS {
+        let mut bench = Bench::new(dialect);
+        bench.write("f", &bytes(PARTS, 17));
+        let taken = Action::Mutate { text: "another's".to_owned() };
+        bench.rule(Rule::of(bench.names.complete).key("f").times(1).then(taken));
+        let result = bench.copy(&json!("f"), &bench.in_parts("f"), &json!({}));
+        assert_eq!(code(&result), "DST_EXISTS", "{dialect:?} {result}");
+        assert_eq!(bench.object("f").unwrap(), b"another's", "{dialect:?}");
+        nothing_left(&bench);
+    }
+}
+
+/// The source went away after some parts.
+#[test]
+fn an_upload_of_a_source_that_fails_is_given_up() {
+    for dialect in DIALECTS {
+        let mut bench = Bench::new(dialect);
+        bench.put("source", &bytes(4 * PARTS, 17));
+        let gone = Action::Vanish {};
+        bench.rule(Rule::of(bench.names.get).key("source").from(3).times(1).then(gone));
+        let mut far = bench.in_parts("f");
+        let server = migration_fixtures::store::Options::new(dialect);
+        let server = migration_fixtures::store::Server::start(server).unwrap();
+        far["endpoint"] = json!(server.url());
+        let result = bench.copy(&bench.at("source"), &far, &json!({}));
+        assert_eq!(result["status"], "failed", "{dialect:?} {result}");
+        assert!(server.objects().keys("bucket").is_empty(), "{dialect:?}");
+        let pending = server.pending();
+        assert!(pending.is_empty() || dialect == Dialect::Azure, "{dialect:?} {pending:?}");
+    }
+}

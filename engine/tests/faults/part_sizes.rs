@@ -1,0 +1,58 @@
+//! A store that takes parts of one length alone, as R2: all parts but the last are equal, however
+//! much is known of the size.
+
+use migration_fixtures::store::{Dialect, Options};
+use serde_json::json;
+
+use crate::bench::{Bench, PART, PARTS, bytes};
+
+fn lengths(bench: &Bench) -> Vec<u64> {
+    let mut parts: Vec<(u32, u64)> = Vec::new();
+    for entry in bench.server.log().of("UploadPart") {
+        assert_eq!(entry.status, 200, "{entry:?}");
+        parts.push((entry.part.unwrap(), entry.headers["content-length"].parse().unwrap()));
+    }
+    parts.sort_unstable();
+    parts.into_iter().map(|(_, length)| length).collect()
+}
+
+#[test]
+fn all_parts_but_the_last_are_equal() {
+    for (size, part) in [(PARTS, PART), (3 * PART, PART), (PARTS + PART, 6 << 20)] {
+        let mut bench =
+            Bench::with(Options { equal_parts: true, ..Options::new(Dialect::S3) }, &[]);
+        let all = bytes(size, 18);
+        bench.write("f", &all);
+        let mut dst = bench.at("f");
+        dst["part_bytes"] = json!(part);
+        // Chunks of another length than the parts.
+        let fields = json!({"chunk_bytes": "3MiB", "parallel_chunks": 3});
+        let result = bench.copy(&json!("f"), &dst, &fields);
+        assert_eq!(result["status"], "ok", "{result}");
+        assert!(bench.object("f").unwrap() == all);
+        let lengths = lengths(&bench);
+        let (last, others) = lengths.split_last().unwrap();
+        assert!(others.iter().all(|length| *length == others[0]), "{lengths:?}");
+        assert!(*last <= others[0]);
+    }
+}
+
+#[test]
+fn what_has_no_known_size_goes_in_equal_parts_too() {
+    let options = Options { equal_parts: true, ..Options::new(Dialect::S3) };
+    let mut bench = Bench::with(options, &[]);
+    let all = bytes(PARTS, 19);
+    bench.write("f", &all);
+    let dst = bench.in_parts("f.zst");
+    let command = json!({"op": "compress", "id": "z", "src": "f", "dst": dst, "format": "zstd"});
+    let result = bench.session.call(&command);
+    assert_eq!(result["status"], "ok", "{result}");
+    let lengths = lengths(&bench);
+    assert!(lengths.len() >= 3, "{lengths:?}");
+    let (_, others) = lengths.split_last().unwrap();
+    assert!(others.iter().all(|length| *length == others[0]), "{lengths:?}");
+    let back = json!({"op": "decompress", "id": "d", "src": bench.at("f.zst"), "dst": "back"});
+    let result = bench.session.call(&back);
+    assert_eq!(result["status"], "ok", "{result}");
+    assert!(bench.file("back").unwrap() == all);
+}
