@@ -2,7 +2,6 @@
 //! API Reference). Paths are taken as S3 wants them: encoded once, never normalised.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -62,37 +61,6 @@ impl SigV4 {
     #[must_use]
     pub fn new(source: Arc<dyn Source<Keys>>, service: &'static str, region: &str) -> Self {
         Self { source, service, region: region.to_owned(), derived: Mutex::default() }
-    }
-
-    /// Signs in the query, so that whoever has the URL may send the request for a while. The body
-    /// is not signed.
-    ///
-    /// # Errors
-    /// What keeps credentials from being had.
-    pub fn presign(
-        &self,
-        request: &mut Request<'_>,
-        now: Timestamp,
-        expires: Duration,
-    ) -> Result<()> {
-        let moment = self.moment(now)?;
-        let keys = &moment.derived.keys;
-        let signed = Fields::of(request).names();
-        let token = keys.token.as_ref().map(|token| token.expose_secret().to_owned());
-        let pairs = [
-            ("X-Amz-Algorithm", Some(ALGORITHM.to_owned())),
-            ("X-Amz-Credential", Some(format!("{}/{}", keys.id, moment.scope))),
-            ("X-Amz-Date", Some(moment.time.clone())),
-            ("X-Amz-Expires", Some(expires.as_secs().to_string())),
-            ("X-Amz-Security-Token", token),
-            ("X-Amz-SignedHeaders", Some(signed)),
-        ];
-        for (name, value) in pairs {
-            request.query.extend(value.map(|value| (name.to_owned(), value)));
-        }
-        let signature = moment.signature(&canonical(request, &Fields::of(request), UNSIGNED));
-        request.query.push(("X-Amz-Signature".to_owned(), signature));
-        Ok(())
     }
 
     fn moment(&self, now: Timestamp) -> Result<Moment> {
@@ -308,18 +276,6 @@ mod tests {
         let list = request("GET", "https", "").query("prefix", "J").query("max-keys", "2");
         let wanted = "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7";
         assert_eq!(proof(&signer(), list).1, wanted);
-    }
-
-    #[test]
-    fn a_query_is_signed_as_in_the_documentation() {
-        let mut get = request("GET", "https", "/test.txt");
-        signer().presign(&mut get, NOW, Duration::from_secs(86_400)).unwrap();
-        let wanted = "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
-        assert_eq!(get.query.last().unwrap().1, wanted);
-        let mut get = request("GET", "https", "/test.txt");
-        let with_token = SigV4::new(Fixed::new(keys(Some("a/b"))), "s3", "us-east-1");
-        with_token.presign(&mut get, NOW, Duration::from_secs(1)).unwrap();
-        assert!(get.query.contains(&("X-Amz-Security-Token".to_owned(), "a/b".to_owned())));
     }
 
     #[test]
