@@ -47,7 +47,7 @@ fn upload(bench: &mut Bench, key: &str, action: Action) {
 /// Every byte, or about every seventh where an answer is long.
 fn places(until: u64) -> Vec<u64> {
     let step = if until > 500 { 7 } else { 1 };
-    let dense = |at: &u64| *at < 16 || until - *at <= 16 || *at % step == 0;
+    let dense = |at: &u64| *at < 16 || until - *at <= 16 || at.is_multiple_of(step);
     (0..until).filter(dense).collect()
 }
 
