@@ -336,7 +336,9 @@ class ServerRun(ObjectRun):
         self.died()
         events = [event for event in engine.events if event.get("id") == "job"]
         result = events[-1] if events and is_result(events[-1]) else None
-        ended = outcome(result).partition(":")[0] if result else "both died"
+        ended = "both died"
+        if result:
+            ended = "ok" if result["status"] == "ok" else outcome(result).partition(":")[0]
         if trap.sprung:
             self.verdict.kills.append(f"{attempt}/server at {trap.what} {trap.stage}: {ended}")
         return None if result and result["status"] == "ok" else acknowledged_by(events)
