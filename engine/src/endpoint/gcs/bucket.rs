@@ -152,7 +152,9 @@ impl Bucket {
         serde_json::from_slice(&body).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             let message = format!("the answer is not what was asked for ({place})");
-            garbled(Some(answer.status), message)
+            // It was carried out, as far as anybody knows.
+            let unsure = request.method != "GET";
+            Failure { unsure, ..garbled(Some(answer.status), message) }
         })
     }
 
