@@ -173,6 +173,9 @@ pub const REMOTE_CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
 pub const REMOTE_TRAILER_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a refusal that a dialect is shown.
 pub const REMOTE_REFUSAL_BYTES: usize = 64 << 10;
+/// Longest wait for anything, and time for all attempts, when a job's leavings are cleared away,
+/// milliseconds: a cancel is still answered soon.
+pub const REMOTE_PARTING_MS: u64 = 10_000;
 /// Attempts at one request at most.
 pub const REMOTE_TRIES: u32 = 10;
 /// Time for all attempts at one request, milliseconds.

@@ -1,15 +1,19 @@
 //! Sends requests until they are answered, within the rates and bounds of their service.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use crate::limits::REMOTE_PARTING_MS;
 
 pub use crate::remote::answer::Answer;
 use crate::remote::call::{Failure, Request};
 use crate::remote::dialect::{Dialect, Signer};
 use crate::remote::exchange::Lost;
 use crate::remote::retry::Course;
-use crate::remote::settings::Settings;
+use crate::remote::settings::{Settings, Tries, Waits};
 use crate::remote::ties::Ties;
 use crate::remote::transport::Transport;
+use crate::resource::cancel::Switch;
 
 /// Sends requests to one kind of service. Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +50,26 @@ impl Client {
     pub fn over(mut self, transport: &Arc<Transport>) -> Self {
         self.transport = Arc::clone(transport);
         self
+    }
+
+    /// The same for what is cleared away behind a job: its cancel does not stop that, and it may not
+    /// take long.
+    #[must_use]
+    pub fn parting(&self) -> Self {
+        let most = Duration::from_millis(REMOTE_PARTING_MS);
+        let Settings { waits, tries, .. } = &*self.settings;
+        let settings = Settings {
+            waits: Waits {
+                connect: waits.connect.min(most),
+                answer: waits.answer.min(most),
+                silence: waits.silence.min(most),
+                ..*waits
+            },
+            tries: Tries { total: tries.total.min(most), ..*tries },
+            ..(*self.settings).clone()
+        };
+        let ties = Ties { switch: Switch::default(), ..self.ties.clone() };
+        Self { ties, settings: Arc::new(settings), ..self.clone() }
     }
 
     /// Sends a request, again as far as that helps. The answer's body is read by the caller.

@@ -105,6 +105,10 @@ impl Connection {
                     return Err(Failure::garbled("the head of the answer is too long"));
                 }
                 let limit = patience.waits.answer.saturating_sub(sent.elapsed());
+                if limit.is_zero() {
+                    // Bytes that come one by one, each in time, make no head in time.
+                    return Err(Failure::of(Class::Timeout, "the answer's head took too long"));
+                }
                 if patience.call(limit, "no answer", || self.fill())? == 0 {
                     return Err(ended("the connection ended before the answer"));
                 }

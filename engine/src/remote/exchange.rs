@@ -38,15 +38,21 @@ pub(super) struct Lost {
     pub(super) fate: Fate,
     /// Whether the service's clock was learned, so that another signature may do.
     pub(super) clock: bool,
+    /// Whether the same request, sent before on a connection at rest, may have been carried out.
+    earlier: bool,
 }
 
 impl Lost {
+    fn new(failure: Failure, fate: Fate) -> Self {
+        Self { failure, fate, clock: false, earlier: false }
+    }
+
     pub(super) fn undone(failure: Failure) -> Self {
-        Self { failure, fate: Fate::Undone, clock: false }
+        Self::new(failure, Fate::Undone)
     }
 
     pub(super) fn answered(failure: Failure) -> Self {
-        Self { failure, fate: Fate::Answered, clock: false }
+        Self::new(failure, Fate::Answered)
     }
 
     /// Whether the service asked for patience, so that nothing was carried out.
@@ -59,12 +65,14 @@ impl Lost {
     pub(super) fn is_open(&self) -> bool {
         let open = matches!(self.failure.status, Some(408 | 500 | 502 | 504));
         let failed = open || self.failure.class == Class::Transient;
-        self.fate == Fate::Unknown
-            || (self.fate == Fate::Answered && failed && !self.asks_patience())
+        // What follows a success was said when the work had been begun.
+        let begun = matches!(self.failure.status, Some(200..=299));
+        let answered = begun || (failed && !self.asks_patience());
+        self.earlier || self.fate == Fate::Unknown || (self.fate == Fate::Answered && answered)
     }
 
     pub(super) fn unknown(failure: Failure) -> Self {
-        Self { failure, fate: Fate::Unknown, clock: false }
+        Self::new(failure, Fate::Unknown)
     }
 }
 
@@ -105,9 +113,11 @@ impl Exchange<'_> {
         let (head, signed) = self.sign(&service)?;
         let sent = Instant::now();
         let mut patience = self.patience();
-        let heard = match self.hear(&head, &mut patience) {
+        let mut earlier = false;
+        let heard = match self.hear(&head, &mut patience, &mut earlier) {
             Ok(heard) => heard,
-            Err(lost) => {
+            Err(mut lost) => {
+                lost.earlier = earlier;
                 self.judge(leave, lost.failure.class);
                 return Err(lost);
             }
@@ -124,7 +134,10 @@ impl Exchange<'_> {
             way.slots.came(seconds);
             return Ok(Came::Answer(Box::new(answer)));
         }
-        self.refused(answer, &service, leave, sent, seconds, signed)
+        self.refused(answer, &service, leave, sent, seconds, signed).map_err(|mut lost| {
+            lost.earlier = earlier;
+            lost
+        })
     }
 
     /// Waits for the service to be well, for its rate, for a slot.
@@ -162,13 +175,19 @@ impl Exchange<'_> {
         Patience::new(&self.client.ties.switch, self.client.settings.waits, content)
     }
 
-    /// Sends on a connection at rest, or a new one where there is none or it turns out to be dead.
-    fn hear(&self, head: &[u8], patience: &mut Patience) -> Result<Heard, Box<Lost>> {
+    /// Sends on a connection at rest, or a new one where there is none or it turns out to be dead;
+    /// `earlier` is set when what was sent on that may have been carried out all the same.
+    fn hear(
+        &self,
+        head: &[u8],
+        patience: &mut Patience,
+        earlier: &mut bool,
+    ) -> Result<Heard, Box<Lost>> {
         let Client { transport, settings, ties, .. } = self.client;
         let origin = &self.request.origin;
         if let Some(rested) = transport.pool.take(&Route::new(origin, settings)) {
             match self.on(rested, head, patience) {
-                Err((lost, dead)) if dead && self.may_again(&lost) => {}
+                Err((lost, dead)) if dead && self.may_again(&lost) => *earlier = lost.is_open(),
                 heard => return heard.map_err(|(lost, _)| lost),
             }
         }
@@ -216,7 +235,7 @@ impl Exchange<'_> {
             Err(failure) => {
                 let fate = if connection.sent == 0 { Fate::Undone } else { Fate::Unknown };
                 let dead = failure.class == Class::Transient && connection.received == 0;
-                Err((Box::new(Lost { failure, fate, clock: false }), dead))
+                Err((Box::new(Lost::new(failure, fate)), dead))
             }
         }
     }

@@ -13,7 +13,7 @@ fn wrong_bytes_are_never_kept() {
             let all = bytes(size, 8);
             bench.put("f", &all);
             bench.rule(Rule::of(bench.names.get).times(times).then(Action::Corrupt { at }));
-            let result = bench.copy(&bench.at("f"), &json!("f"), &json!({}));
+            let result = bench.copy(&bench.at("f"), &json!("f"), &bench.checked());
             match bench.file("f") {
                 Some(file) => assert!(file == all, "{dialect:?} {size}: {result}"),
                 None => assert_eq!(

@@ -7,7 +7,7 @@ use migration_engine::endpoint::store::verbs::Condition;
 use migration_engine::remote::call::Side;
 use migration_engine::remote::settings::Waits;
 use migration_engine::remote::ties::Ties;
-use migration_fixtures::store::{Action, Rule};
+use migration_fixtures::store::Action;
 
 use crate::bench::{Bench, DIALECTS, PART, bytes, hasty, nonce};
 
@@ -19,7 +19,7 @@ fn from_one_buffer(fault: &Action, waits: Waits) {
         let store = bench.store(Side::Destination, &Ties { waits, ..hasty() });
         let write = nonce(77, Condition::Absent);
         let upload = store.begin("f", &write).unwrap();
-        bench.rule(Rule::any().prefix(part_prefix(&bench)).from(1).times(1).then(fault.clone()));
+        bench.rule(bench.of_part("f").times(1).then(fault.clone()));
         let all = bytes(3 * PART, 16);
         let mut buffer = vec![0; PART];
         let mut parts = Vec::new();
@@ -36,13 +36,9 @@ fn from_one_buffer(fault: &Action, waits: Waits) {
     }
 }
 
-fn part_prefix(bench: &Bench) -> &'static str {
-    if bench.names.part == "InsertMultipart" { ".mig-" } else { "f" }
-}
-
 #[test]
 fn an_attempt_that_is_answered_late_changes_nothing() {
-    from_one_buffer(&Action::DelayAnswer { ms: 1000 }, hasty().waits);
+    from_one_buffer(&Action::DelayAnswer { ms: 2500 }, hasty().waits);
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn a_put_whose_reply_is_lost_ends_well_once() {
         for action in [lose(), Action::LoseAnswer { reset: false }, Action::ResetAnswer { at: 9 }] {
             let mut bench = Bench::new(dialect);
             bench.write("f", b"content");
-            bench.rule(Rule::of(bench.names.put).key("f").times(1).then(action));
+            bench.rule(bench.of_put("f").times(1).then(action));
             bench.up("f", "f");
             assert_eq!(bench.object("f").unwrap(), b"content");
             assert_eq!(bench.done(bench.names.put, "f"), 1, "{dialect:?}");
@@ -26,7 +26,7 @@ fn a_replacement_whose_reply_is_lost_ends_well_once() {
         let mut bench = Bench::new(dialect);
         bench.put("f", b"old");
         bench.write("f", b"content");
-        bench.rule(Rule::of(bench.names.put).key("f").times(1).then(lose()));
+        bench.rule(bench.of_put("f").times(1).then(lose()));
         let result = bench.copy(&json!("f"), &bench.at("f"), &json!({"on_exists": "replace"}));
         assert_eq!(result["status"], "ok", "{dialect:?} {result}");
         assert_eq!(bench.object("f").unwrap(), b"content");
@@ -55,14 +55,14 @@ fn a_part_whose_reply_is_lost_is_in_the_object_once() {
         let mut bench = Bench::new(dialect);
         let all = bytes(PARTS, 2);
         bench.write("f", &all);
-        bench.rule(bench.of_part().times(2).then(lose()));
+        bench.rule(bench.of_part("f").times(2).then(lose()));
         let result = bench.copy(&json!("f"), &bench.in_parts("f"), &json!({}));
         assert_eq!(result["status"], "ok", "{dialect:?} {result}");
         assert!(bench.object("f").unwrap() == all, "{dialect:?}");
     }
 }
 
-/// Between the two attempts somebody else put something there: that is what stays.
+/// Between the two attempts somebody else puts something there: that is what stays.
 #[test]
 fn what_another_put_meanwhile_is_not_taken_for_ones_own() {
     for dialect in DIALECTS {
@@ -72,12 +72,19 @@ fn what_another_put_meanwhile_is_not_taken_for_ones_own() {
                 bench.put("f", b"old");
             }
             bench.write("f", b"content");
-            let put = bench.names.put;
-            bench.rule(Rule::of(put).key("f").times(1).then(Action::status(500, "InternalError")));
-            let other = Action::Mutate { text: "another's".to_owned() };
-            bench.rule(Rule::of(put).key("f").from(2).times(1).then(other));
-            let fields = json!({"on_exists": on_exists});
-            let result = bench.copy(&json!("f"), &bench.at("f"), &fields);
+            let mut failed = Action::status(500, "InternalError");
+            if let Action::Status { retry_after, .. } = &mut failed {
+                *retry_after = Some(2);
+            }
+            bench.rule(bench.of_put("f").times(1).then(failed));
+            let dst = bench.at("f");
+            bench.session.send(&json!({"op": "copy", "id": "c", "src": "f", "dst": dst,
+                "on_exists": on_exists}));
+            while bench.server.log().entries().iter().all(|entry| !entry.scripted) {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            bench.put("f", b"another's");
+            let result = bench.session.result("c");
             assert_eq!(code(&result), wanted, "{dialect:?} {result}");
             assert_eq!(bench.object("f").unwrap(), b"another's", "{dialect:?}");
         }
@@ -109,9 +116,10 @@ fn an_answer_that_is_not_understood_is_looked_into_as_a_lost_one() {
         for parts in [false, true] {
             let mut bench = Bench::new(dialect);
             bench.write("f", &bytes(if parts { PARTS } else { 9 }, 3));
-            let operation = if parts { bench.names.complete } else { bench.names.put };
+            let complete = Rule::of(bench.names.complete).key("f");
+            let operation = if parts { complete } else { bench.of_put("f") };
             let raw = Action::Raw { text: raw.to_owned() };
-            bench.rule(Rule::of(operation).key("f").times(1).then(raw));
+            bench.rule(operation.times(1).then(raw));
             let result = bench.copy(&json!("f"), &bench.in_parts("f"), &json!({}));
             let stands = bench.object("f").is_some();
             assert_eq!((stands, &result["status"]), (true, &json!("ok")), "{dialect:?} {result}");

@@ -19,14 +19,11 @@ fn a_cancelled_job_gives_its_uploads_up() {
     for dialect in DIALECTS {
         let mut bench = Bench::new(dialect);
         bench.write("f", &bytes(3 * PARTS, 17));
-        bench.rule(bench.of_part().from(2).then(Action::DelayAnswer { ms: 60_000 }));
+        bench.rule(bench.of_part("f").from(2).then(Action::DelayAnswer { ms: 60_000 }));
         let dst = bench.in_parts("f");
         bench.session.send(&json!({"op": "copy", "id": "c", "src": "f", "dst": dst}));
         // One part was taken, others are on their way.
-        while bench.server.log().of(bench.names.part).iter().all(|entry| !entry.scripted) {
-            if bench.server.log().count(bench.names.part) > 0 {
-                break;
-            }
+        while bench.done(bench.names.part, "f") == 0 {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         bench.session.send(&json!({"op": "cancel", "id": "k", "target": "c"}));
@@ -42,7 +39,7 @@ fn a_failed_job_gives_its_uploads_up() {
     for dialect in DIALECTS {
         let mut bench = Bench::new(dialect);
         bench.write("f", &bytes(3 * PARTS, 17));
-        bench.rule(bench.of_part().from(3).then(Action::status(403, "AccessDenied")));
+        bench.rule(bench.of_part("f").from(3).then(Action::status(403, "AccessDenied")));
         let result = bench.copy(&json!("f"), &bench.in_parts("f"), &json!({}));
         assert_eq!(code(&result), "DST_PERMISSION", "{dialect:?} {result}");
         assert!(bench.object("f").is_none(), "{dialect:?}");

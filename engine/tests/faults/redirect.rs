@@ -48,33 +48,24 @@ fn a_store_that_names_another_host_gets_nothing_sent_there() {
 
 #[test]
 fn a_web_server_may_send_on_but_not_the_password() {
-    for auth in [
-        json!({"bearer": {"file": ".canary"}}),
-        json!({"user": {"file": ".canary"}, "password": {"file": ".canary"}}),
-    ] {
+    for names in [&["bearer"][..], &["user", "password"]] {
         let mut bench = Bench::new(migration_fixtures::store::Dialect::S3);
         secret(&bench.place, ".canary", "canary");
         let other = Canned::start(|_| "content".to_owned());
-        let location = format!("http://127.0.0.1:{}/there", other.port);
-        bench.rule(Rule::any().then(Action::Redirect { status: 302, location }));
-        let auth: serde_json::Map<_, _> = auth
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(|name| {
-                (name.clone(), json!({"file": bench.place.path(".canary").to_str().unwrap()}))
-            })
-            .collect();
-        let src = json!({"url": format!("{}/f", bench.server.url()), "auth": auth});
+        let there = format!("http://127.0.0.1:{}/there", other.port);
+        let first = Canned::start(move |_| {
+            let fields = "Content-Length: 0\r\nConnection: close";
+            format!("HTTP/1.1 302 Found\r\nLocation: {there}\r\n{fields}\r\n\r\n")
+        });
+        let file = bench.place.path(".canary");
+        let secrets = names.iter().map(|name| (*name, json!({"file": file.to_str().unwrap()})));
+        let auth: std::collections::BTreeMap<_, _> = secrets.collect();
+        let src = json!({"url": format!("http://127.0.0.1:{}/f", first.port), "auth": auth});
         let result = bench.copy(&src, &json!("f"), &json!({}));
+        assert_eq!(result["status"], "ok", "{result}");
+        assert_eq!(bench.file("f").unwrap(), b"content");
+        assert!(first.heads().iter().all(|head| head.to_lowercase().contains("authorization")));
+        assert!(!first.heads().is_empty() && !other.heads().is_empty());
         innocent(&other);
-        let first = bench.server.log().entries();
-        assert!(!first.is_empty());
-        if result["status"] == "ok" {
-            assert_eq!(bench.file("f").unwrap(), b"content");
-            assert!(!other.heads().is_empty());
-        } else {
-            assert_eq!(code(&result), "REDIRECT_REFUSED", "{result}");
-        }
     }
 }

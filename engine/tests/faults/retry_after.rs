@@ -1,6 +1,6 @@
 //! A service says when it may be asked again: not before.
 
-use migration_fixtures::store::{Action, Rule};
+use migration_fixtures::store::Action;
 use serde_json::json;
 
 use crate::bench::{Bench, DIALECTS};
@@ -13,7 +13,7 @@ fn nobody_asks_again_before_the_time_that_was_named() {
             bench.write(file, b"content");
         }
         let wait = Action::Throttle { retry_after: Some(2) };
-        bench.rule(Rule::of(bench.names.put).prefix("t/").times(1).then(wait));
+        bench.rule(bench.of_put("t/a").times(1).then(wait));
         let result = bench.copy(&json!("t"), &bench.at("t"), &json!({"parallel_files": 1}));
         assert_eq!(result["status"], "ok", "{dialect:?} {result}");
         let puts = bench.server.log().of(bench.names.put);

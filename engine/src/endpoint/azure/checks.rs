@@ -16,6 +16,8 @@ use crate::remote::headers::Headers;
 
 /// The field of the checksum: 8 bytes, the lowest first, in base64. Requests and answers have it.
 const CRC64: &str = "x-ms-content-crc64";
+/// The field of the MD5, in both too.
+const MD5: &str = "content-md5";
 
 /// What [`Checks`] holds: MD5 until the store's first answer tells.
 const BY_MD5: u8 = 0;
@@ -42,7 +44,7 @@ impl Checks {
         if self.by_crc() {
             request.headers.set(CRC64, STANDARD.encode(crc.to_le_bytes()));
         } else {
-            request.headers.set("content-md5", STANDARD.encode(md5::Md5::digest(request.body)));
+            request.headers.set(MD5, STANDARD.encode(md5::Md5::digest(request.body)));
         }
     }
 
@@ -51,7 +53,12 @@ impl Checks {
         let told = answer.get(CRC64).and_then(decode);
         let by_crc = sent.get(CRC64).is_some();
         self.0.store(if told.is_some() { BY_CRC64 } else { BY_MD5 }, Ordering::Relaxed);
+        let other_md5 = match (sent.get(MD5), answer.get(MD5)) {
+            (Some(sent), Some(told)) => sent != told,
+            _ => false,
+        };
         match told {
+            _ if other_md5 => Verdict::Differs,
             Some(told) if told != crc => Verdict::Differs,
             None if by_crc => Verdict::Again,
             _ => Verdict::Checked,
@@ -118,7 +125,11 @@ mod tests {
         assert_eq!(send(&right), (crc.clone(), Verdict::Checked));
         assert_eq!(send(&[(CRC64, "AAAAAAAAAAA=")]), (crc.clone(), Verdict::Differs));
         assert_eq!(send(&[]), (crc, Verdict::Again));
-        assert_eq!(send(&[]), (md5, Verdict::Checked));
+        assert_eq!(send(&[]), (md5.clone(), Verdict::Checked));
+        let told = [(MD5, "Pz8543xut4RVSbb2g52Mww==")];
+        assert_eq!(send(&told), (md5.clone(), Verdict::Checked));
+        let other = [(MD5, "AAAA43xut4RVSbb2g52Mww==")];
+        assert_eq!(send(&other), (md5, Verdict::Differs));
         assert!(!checks.by_crc());
     }
 }

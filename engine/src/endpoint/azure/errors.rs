@@ -113,6 +113,7 @@ fn class(status: u16, code: &str) -> Class {
 fn by_status(status: u16) -> Class {
     match status {
         304 | 412 => Class::Condition,
+        300..=399 => Class::Redirect,
         401 => Class::Refused,
         403 => Class::Forbidden,
         404 => Class::NotFound,
@@ -167,6 +168,7 @@ mod tests {
         assert_eq!(refusal(409, &[(CODE, EXISTS)], "").class, Class::Condition);
         assert_eq!(refusal(412, &[(CODE, "LeaseIdMissing")], "").class, Class::Conflict);
         for (status, class) in [
+            (301, Class::Redirect),
             (503, Class::Throttled),
             (500, Class::Transient),
             (507, Class::Quota),

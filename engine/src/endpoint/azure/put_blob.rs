@@ -26,6 +26,7 @@ impl Container {
                 let version = answer.headers.get("etag").and_then(properties::version);
                 version.ok_or_else(|| garbled(DOING, "its version is missing"))
             }
+            Err(failure) if is_disproved(&failure) => Err(self.disproved(key, put)),
             Err(failure) => {
                 let found = self.settle(key, put, &failure, DOING)?;
                 if found.size == bytes.len() as u64 {
@@ -34,6 +35,15 @@ impl Container {
                 Err(self.error(&failure, Verb::Write, DOING))
             }
         }
+    }
+
+    /// What the store says to be other bytes than were sent is taken away again.
+    fn disproved(&self, key: &str, put: &Put) -> EngineError {
+        let own = self.own(key, put);
+        let gone = own.is_none_or(|made| self.delete(key, made.version).unwrap_or(false));
+        let kept = if gone { "removed" } else { "left there" };
+        let why = format!("the object is not what was sent, by the service's checksum, and {kept}");
+        EngineError::new(Kind::VerifyMismatch, DOING).because(why, None)
     }
 
     /// The CRC-64/NVME of bytes to be sent. One that was given is compared with them where the
@@ -65,6 +75,12 @@ impl Container {
             Verdict::Differs => Err(damaged()),
         }
     }
+}
+
+/// Whether the store took what was sent and says that it was something else; what it refuses as
+/// damaged has a status.
+pub(super) fn is_disproved(failure: &Failure) -> bool {
+    failure.class == Class::Damaged && failure.status.is_none()
 }
 
 fn damaged() -> Failure {

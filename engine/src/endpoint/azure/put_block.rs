@@ -2,6 +2,7 @@
 
 use crate::endpoint::azure::block::{self, BlockName};
 use crate::endpoint::azure::container::Container;
+use crate::endpoint::azure::put_blob::is_disproved;
 use crate::endpoint::store::verbs::{Part, Upload, Whole};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
@@ -30,6 +31,10 @@ impl Container {
         let mut request = request.query("comp", "block").query("blockid", &*name).body(bytes);
         self.add_key(&mut request);
         self.send_checked(&request, crc).map_err(|failure| {
+            if is_disproved(&failure) {
+                return EngineError::new(Kind::VerifyMismatch, DOING)
+                    .because(failure.message, None);
+            }
             let error = self.error(&failure, Verb::Write, DOING);
             if failure.code != "InvalidBlobOrBlock" {
                 return error;

@@ -45,6 +45,7 @@ pub(super) const ANSWER_BYTES_MAX: usize = 16 << 20;
 const PROJECT: &str = "GOOGLE_CLOUD_PROJECT";
 
 /// A bucket, opened for one job and one side.
+#[derive(Clone)]
 pub(super) struct Bucket {
     pub(super) client: Client,
     pub(super) side: Side,
@@ -111,6 +112,11 @@ fn split(path: &[u8]) -> Result<(String, String)> {
 }
 
 impl Bucket {
+    /// The same for what is cleared away behind a job, cancelled or not.
+    pub(super) fn parting(&self) -> Self {
+        Self { client: self.client.parting(), ..self.clone() }
+    }
+
     /// The path of all objects of this bucket, under `""`, `/upload` or `/download`.
     pub(super) fn objects(&self, root: &str) -> String {
         format!("{root}/storage/v1/b/{}/o", encode::component(self.name.as_bytes()))
@@ -146,7 +152,9 @@ impl Bucket {
         serde_json::from_slice(&body).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             let message = format!("the answer is not what was asked for ({place})");
-            garbled(Some(answer.status), message)
+            // It was carried out, as far as anybody knows.
+            let unsure = request.method != "GET";
+            Failure { unsure, ..garbled(Some(answer.status), message) }
         })
     }
 

@@ -11,14 +11,14 @@ use super::together;
 impl Bucket {
     /// Removes what there is of an upload.
     pub(super) fn abandon(&self, upload: &Upload) -> Result<()> {
-        let mut found = Vec::new();
-        self.every(Temporary::of(upload)?.prefix(), None, &mut |resource| {
+        let (last, mut found) = (self.parting(), Vec::new());
+        last.every(Temporary::of(upload)?.prefix(), None, &mut |resource| {
             if temporary::read(&resource.name).is_some_and(|(id, _)| id == upload.id) {
                 found.push((resource.name, resource.generation));
             }
             Ok(())
         })?;
-        together::each(&found, |(name, generation)| self.discard(name, generation)).map(drop)
+        together::each(&found, |(name, generation)| last.discard(name, generation)).map(drop)
     }
 
     /// An upload is what temporary objects say of themselves. Those of one lie beside each other,

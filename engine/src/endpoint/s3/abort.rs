@@ -12,7 +12,7 @@ use crate::remote::call::{Class, Verb};
 pub fn abandon(bucket: &Bucket, upload: &Upload) -> Result<()> {
     let request =
         bucket.request(Verb::Remove, "DELETE", &upload.key).query("uploadId", upload.id.as_str());
-    match bucket.fetch(request) {
+    match bucket.fetch_parting(request) {
         Ok(_) => Ok(()),
         Err(f) if matches!(f.class, Class::NoUpload | Class::NotFound) => Ok(()),
         Err(failure) => Err(bucket.error(&failure, Verb::Remove, "failed to give an upload up")),

@@ -181,6 +181,16 @@ impl Bucket {
         self.in_region(request, |client, request| client.fetch(request, xml::BODY_BYTES_MAX))
     }
 
+    /// As [`Bucket::fetch`], for what is cleared away behind a job, cancelled or not.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub fn fetch_parting(&self, request: Request<'_>) -> Result<(Answer, Vec<u8>), Failure> {
+        self.in_region(request, |client, request| {
+            client.parting().fetch(request, xml::BODY_BYTES_MAX)
+        })
+    }
+
     fn in_region<T>(
         &self,
         mut request: Request<'_>,

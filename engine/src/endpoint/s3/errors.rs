@@ -138,7 +138,8 @@ fn of_status(status: u16) -> Class {
         408 => Class::Transient,
         409 => Class::Conflict,
         416 => Class::Range,
-        429 => Class::Throttled,
+        // Without a word of its own, as HEAD is answered: "Slow Down" has this status.
+        429 | 503 => Class::Throttled,
         507 => Class::Quota,
         500..=599 => Class::Transient,
         400..=499 => Class::Invalid,
@@ -177,6 +178,7 @@ mod tests {
             (404, "NoSuchBucket", Class::NoBucket),
             (404, "NoSuchUpload", Class::NoUpload),
             (503, "SlowDown", Class::Throttled),
+            (503, "", Class::Throttled),
             (400, "RequestTimeout", Class::Transient),
             (400, "BadDigest", Class::Damaged),
             (409, "ConditionalRequestConflict", Class::Conflict),

@@ -128,7 +128,7 @@ impl Probe<'_> {
 
     fn remove(&self) {
         // Rights to remove may be missing; what is left then is five bytes.
-        let _left = self.bucket.fetch(self.request(Verb::Remove, "DELETE"));
+        let _left = self.bucket.fetch_parting(self.request(Verb::Remove, "DELETE"));
     }
 
     fn single(&self) -> Result<Single, Failure> {
