@@ -13,7 +13,13 @@ from .test_parity import first_failure_is_any
 __all__ = ["judge", "shelf"]
 
 # What costs on the way, and what the binary has its store do.
-DROPPED = ["metrics.bytes_wire", "data.offload"]
+DROPPED = [
+    "metrics.bytes_wire",
+    "metrics.requests",
+    "metrics.cache_hits",
+    "metrics.cache_misses",
+    "data.offload",
+]
 
 
 def commands(there: Any) -> List[Dict[str, Any]]:
