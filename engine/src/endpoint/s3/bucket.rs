@@ -191,6 +191,20 @@ impl Bucket {
         })
     }
 
+    /// As [`Bucket::fetch`], for what a job made and must not leave: as patient as the job, and still
+    /// sent when that was cancelled.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub fn fetch_away(&self, request: &Request<'_>) -> Result<(Answer, Vec<u8>), Failure> {
+        match self.fetch(request.clone()) {
+            Err(failure) if failure.class == Class::Cancelled => {
+                self.fetch_parting(request.clone())
+            }
+            result => result,
+        }
+    }
+
     fn in_region<T>(
         &self,
         mut request: Request<'_>,

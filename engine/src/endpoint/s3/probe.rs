@@ -128,7 +128,7 @@ impl Probe<'_> {
 
     fn remove(&self) {
         // Rights to remove may be missing; what is left then is five bytes.
-        let _left = self.bucket.fetch_parting(self.request(Verb::Remove, "DELETE"));
+        let _left = self.bucket.fetch_away(&self.request(Verb::Remove, "DELETE"));
     }
 
     fn single(&self) -> Result<Single, Failure> {
@@ -165,7 +165,7 @@ impl Probe<'_> {
         let one = |name, value| {
             let upload = create_upload::bare(self.bucket, &self.key)?;
             let result = self.complete(&upload, name, value);
-            let _gone = abort::abandon(self.bucket, &upload);
+            let _gone = self.bucket.fetch_away(&abort::request(self.bucket, &upload));
             result
         };
         Ok(Heeds { absent: one("if-none-match", "*")?, is: one("if-match", NEVER)? })
