@@ -64,6 +64,20 @@ pub enum Kind {
     RedirectRefused,
     RemoteAnswer,
     StoreRefused,
+    DatabaseNotFound,
+    DatabaseRefused,
+    DatabaseVersion,
+    DatabasePermission,
+    SnapshotRefused,
+    SnapshotLost,
+    ValueRefused,
+    RowTooLarge,
+    RowRefused,
+    RejectLimit,
+    CensusLoss,
+    SchemaMismatch,
+    TableNotFound,
+    Deadlock,
 }
 
 /// A failure. Cheap to move; its parts are read by `wire` alone.

@@ -21,4 +21,5 @@ pub mod remote;
 pub mod resource;
 pub mod serve;
 pub mod settings;
+pub mod table;
 pub mod wire;

@@ -176,6 +176,12 @@ pub const REMOTE_REFUSAL_BYTES: usize = 64 << 10;
 /// Longest wait for anything, and time for all attempts, when a job's leavings are cleared away,
 /// milliseconds: a cancel is still answered soon.
 pub const REMOTE_PARTING_MS: u64 = 10_000;
+/// When a connection that says nothing is asked whether it lives: first, and then each time, in
+/// seconds; and how often in vain until it counts as broken.
+pub const SOCKET_KEEPALIVE_S: (u64, u64, u32) = (60, 10, 6);
+/// How long a server may take no byte of what is written to it, milliseconds. A database may build
+/// what others wait for.
+pub const SOCKET_WRITE_MS: u64 = 600_000;
 /// Attempts at one request at most.
 pub const REMOTE_TRIES: u32 = 10;
 /// Time for all attempts at one request, milliseconds.

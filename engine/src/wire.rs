@@ -77,6 +77,20 @@ pub fn code(kind: Kind) -> Code {
         Kind::RedirectRefused => Code::RedirectRefused,
         Kind::RemoteAnswer => Code::RemoteAnswer,
         Kind::StoreRefused => Code::StoreRefused,
+        Kind::DatabaseNotFound => Code::DatabaseNotFound,
+        Kind::DatabaseRefused => Code::DatabaseRefused,
+        Kind::DatabaseVersion => Code::DatabaseVersion,
+        Kind::DatabasePermission => Code::DatabasePermission,
+        Kind::SnapshotRefused => Code::SnapshotRefused,
+        Kind::SnapshotLost => Code::SnapshotLost,
+        Kind::ValueRefused => Code::ValueRefused,
+        Kind::RowTooLarge => Code::RowTooLarge,
+        Kind::RowRefused => Code::RowRefused,
+        Kind::RejectLimit => Code::RejectLimit,
+        Kind::CensusLoss => Code::CensusLoss,
+        Kind::SchemaMismatch => Code::SchemaMismatch,
+        Kind::TableNotFound => Code::TableNotFound,
+        Kind::Deadlock => Code::Deadlock,
     }
 }
 

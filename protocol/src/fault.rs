@@ -267,6 +267,48 @@ codes! {
     StoreRefused "STORE_REFUSED" 1716 Config false
         "see the cause: it holds the store's own words"
         "The object store refused the request as wrong."
+    DatabaseNotFound "DATABASE_NOT_FOUND" 1801 Config false
+        "check the name of the database or schema in the URL"
+        "The database or schema does not exist."
+    DatabaseRefused "DATABASE_REFUSED" 1802 Config false
+        "see the cause: it holds the server's own words"
+        "The database server refused a statement as wrong."
+    DatabaseVersion "DATABASE_VERSION" 1803 Config false
+        "use a newer server, or another way to reach its rows"
+        "The database server is too old, or speaks another protocol."
+    DatabasePermission "DATABASE_PERMISSION" 1804 Config false
+        "grant the right that the cause names to the user, then send the command again"
+        "The user of the database lacks a right."
+    SnapshotRefused "SNAPSHOT_REFUSED" 1805 Config false
+        "grant the right that the cause names, or allow a weaker snapshot with \"snapshot\""
+        "One instant over all readers cannot be had."
+    SnapshotLost "SNAPSHOT_LOST" 1806 Transient true
+        "send the command again: what was written stays, and is compared with the source"
+        "The instant that was read is gone: a session of its own ended."
+    ValueRefused "VALUE_REFUSED" 1807 Data false
+        "choose a policy for such values, or mend the row"
+        "A value cannot be held by the column it goes to."
+    RowTooLarge "ROW_TOO_LARGE" 1808 Data false
+        "raise memory_bytes, or leave the column out"
+        "A row is longer than memory or the server allows."
+    RowRefused "ROW_REFUSED" 1809 Data false
+        "mend the row, or allow rejects"
+        "The target refused a row: a key that is there, a NULL where none may be, a value out of range."
+    RejectLimit "REJECT_LIMIT" 1810 Data false
+        "see the file of rejects; raise the limit to go on without these rows"
+        "More rows were rejected than the command allows."
+    CensusLoss "CENSUS_LOSS" 1811 Data false
+        "look at the plan's census, and choose a policy for each loss"
+        "The source holds values that the target cannot hold. Nothing was written."
+    SchemaMismatch "SCHEMA_MISMATCH" 1812 Config false
+        "make the columns agree, or name those to copy"
+        "A table that stands at the target does not fit the rows."
+    TableNotFound "TABLE_NOT_FOUND" 1813 Config false
+        "check the names in include"
+        "No table has such a name."
+    Deadlock "DEADLOCK" 1814 Transient true
+        "send the command again when others write less there"
+        "The server ended a transaction in favour of another one, again and again."
 }
 
 impl Code {

@@ -6,7 +6,12 @@ pub mod gcs;
 pub mod http;
 pub mod local;
 pub mod memory;
+pub mod mysql;
+pub mod postgres;
+pub mod rows;
 pub mod s3;
+pub mod sql;
+pub mod sqlite;
 pub mod store;
 
 use crate::error::{EngineError, Kind, Result};
@@ -14,6 +19,7 @@ use crate::model::leftover::{Owner, Root, Swept};
 use crate::model::location::Location;
 use crate::remote::ties::Ties;
 use contract::{ObjectSink, ObjectSource};
+use rows::{TableSink, TableSource};
 
 /// Opens a location for one side of a command.
 pub struct Scheme {
@@ -63,9 +69,47 @@ pub static SCHEMES: &[Scheme] = &[
     s3::SCHEME,
 ];
 
+/// Opens a database for one side of a command.
+pub struct Database {
+    /// The schemes of its URLs.
+    pub schemes: &'static [&'static str],
+    /// Fields of a location that it knows beside `url` and `auth`.
+    pub options: &'static [&'static str],
+    /// Connects to a source; nothing is read yet.
+    pub source: fn(&Location, &Ties) -> Result<Box<dyn TableSource>>,
+    /// Connects to a sink; nothing is made yet.
+    pub sink: fn(&Location, &Ties) -> Result<Box<dyn TableSink>>,
+}
+
+/// Every database that is built, in alphabetical order.
+pub static DATABASES: &[Database] = &[mysql::DATABASE, postgres::DATABASE, sqlite::DATABASE];
+
 /// Schemes that the design names and that are not built.
-const PLANNED: [&str; 8] =
-    ["sftp", "postgres", "postgresql", "mysql", "mariadb", "sqlite", "mongodb", "mongodb+srv"];
+const PLANNED: [&str; 3] = ["sftp", "mongodb", "mongodb+srv"];
+
+/// The database of a location.
+///
+/// # Errors
+/// `Unsupported` for a scheme that is no database's; `InvalidField` for an option that it does not
+/// know.
+pub fn database(location: &Location) -> Result<&'static Database> {
+    let of = |database: &&Database| database.schemes.contains(&location.scheme.as_str());
+    let Some(found) = DATABASES.iter().find(of) else {
+        let built: Vec<_> =
+            DATABASES.iter().flat_map(|database| database.schemes).copied().collect();
+        let message = format!("{} locations are no databases", location.scheme);
+        return Err(EngineError::new(Kind::Unsupported, message)
+            .hint(format!("schemes of databases: {}", built.join(", "))));
+    };
+    let unknown = location.store.set().into_iter().find(|set| !found.options.contains(set));
+    match unknown {
+        None => Ok(found),
+        Some(option) => {
+            let message = format!("{} locations know no {option}", location.scheme);
+            Err(EngineError::new(Kind::InvalidField, message))
+        }
+    }
+}
 
 /// The scheme of a location.
 ///

@@ -6,6 +6,9 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::secret::SecretSource;
 use crate::model::store::StoreOptions;
 
+/// Schemes whose URLs may name a user, though never a password.
+const DATABASES: [&str; 4] = ["postgres", "postgresql", "mysql", "mariadb"];
+
 /// A parsed location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -38,8 +41,14 @@ impl Location {
             return Ok(Self { scheme: "file".to_owned(), path: bytes.to_vec(), auth, store });
         };
         let authority = rest.split(|b| *b == b'/').next().unwrap_or_default();
-        if authority.contains(&b'@') {
-            return invalid("a URL must not carry a user or password; use auth with references");
+        let user = authority.iter().position(|b| *b == b'@').and_then(|at| authority.get(..at));
+        if let Some(user) = user {
+            let names_one = DATABASES.contains(&scheme.as_str()) && !user.contains(&b':');
+            if !names_one {
+                return invalid(
+                    "a URL must not carry a user or password; use auth with references",
+                );
+            }
         }
         if scheme == "file" {
             let Some(path) = rest.strip_prefix(b"/").map(|_| rest) else {

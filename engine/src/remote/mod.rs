@@ -1,5 +1,6 @@
-//! Talks to services over HTTP/1.1: connections, retries, rates, signatures, credentials. Knows no
-//! endpoint and no store's dialect; [`client::Client`] is its face.
+//! Talks to services: over HTTP/1.1 with retries, rates, signatures and credentials, whose face is
+//! [`client::Client`]; by protocols of their own through [`socket::Socket`]. Knows no endpoint and no
+//! store's dialect.
 
 mod answer;
 mod body;
@@ -28,6 +29,7 @@ mod service;
 pub mod settings;
 pub mod sign;
 mod slots;
+pub mod socket;
 mod stream;
 mod tally;
 pub mod ties;

@@ -1,10 +1,12 @@
 //! What all clients of the process share: connections, rates, names, trust.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
+
+use rustls::ClientConfig;
 
 use crate::limits::{REMOTE_NAMES_MAX, REMOTE_NAMES_MS, REMOTE_SERVICES_MAX};
 use crate::remote::budget::Budget;
@@ -79,17 +81,38 @@ impl Transport {
         settings: &Settings,
         switch: &Switch,
     ) -> Result<Connection, Failure> {
-        let config = origin.tls.then(|| self.trusts.of(settings)).transpose()?;
-        let addresses = self.addresses(origin, settings, switch)?;
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let connected = connect::connect(&addresses, turn, settings.waits.connect, switch);
-        let socket = connected.inspect_err(|_| {
-            self.names.forget(&(Arc::clone(&origin.host), origin.port));
-        })?;
+        let config = origin.tls.then(|| self.trust(settings)).transpose()?;
+        let socket = self.connect_plain(origin, settings, switch)?;
         let Some(config) = config else { return Ok(Connection::new(Stream::Plain(socket))) };
         let mut patience = Patience::new(switch, settings.waits, false);
         let stream = TlsStream::begin(socket, &origin.host, config, &mut patience)?;
         Ok(Connection::new(Stream::Tls(Box::new(stream))))
+    }
+
+    /// Whom these settings trust.
+    ///
+    /// # Errors
+    /// `Tls` where no authority can be read.
+    pub(super) fn trust(&self, settings: &Settings) -> Result<Arc<ClientConfig>, Failure> {
+        self.trusts.of(settings)
+    }
+
+    /// A connected socket, without TLS.
+    ///
+    /// # Errors
+    /// As [`Transport::connect`].
+    pub(super) fn connect_plain(
+        &self,
+        origin: &Origin,
+        settings: &Settings,
+        switch: &Switch,
+    ) -> Result<TcpStream, Failure> {
+        let addresses = self.addresses(origin, settings, switch)?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let connected = connect::connect(&addresses, turn, settings.waits.connect, switch);
+        connected.inspect_err(|_| {
+            self.names.forget(&(Arc::clone(&origin.host), origin.port));
+        })
     }
 
     fn addresses(

@@ -1,0 +1,12 @@
+//! Mysql.
+
+use crate::endpoint::Database;
+use crate::error::{EngineError, Kind};
+
+/// The registry's entry.
+pub const DATABASE: Database = Database {
+    schemes: &["mysql", "mariadb"],
+    options: &["tls_ca", "tls_insecure"],
+    source: |_, _| Err(EngineError::new(Kind::Unsupported, "not built")),
+    sink: |_, _| Err(EngineError::new(Kind::Unsupported, "not built")),
+};

@@ -1,0 +1,12 @@
+//! Postgres.
+
+use crate::endpoint::Database;
+use crate::error::{EngineError, Kind};
+
+/// The registry's entry.
+pub const DATABASE: Database = Database {
+    schemes: &["postgres", "postgresql"],
+    options: &["tls_ca", "tls_insecure"],
+    source: |_, _| Err(EngineError::new(Kind::Unsupported, "not built")),
+    sink: |_, _| Err(EngineError::new(Kind::Unsupported, "not built")),
+};

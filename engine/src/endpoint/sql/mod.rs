@@ -1,0 +1,1 @@
+//! What SQL dialects share: quoting, statements of schemas, ranges, the ledger.

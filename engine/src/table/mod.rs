@@ -1,0 +1,1 @@
+//! What is about tables and not about one database.
