@@ -186,6 +186,8 @@ pub const BATCH_ROWS: usize = 10_000;
 pub const SPAN_ROWS: u64 = 250_000;
 /// Spans in hand at once where the command does not say, and at most.
 pub const PARALLEL_SPANS: (usize, usize) = (4, 64);
+/// Rows whose keys are held on both sides while the ones that differ are looked for.
+pub const COMPARED_ROWS: u64 = 20_000;
 /// Rows that are named where two tables differ.
 pub const DIFFERENCES_SHOWN: usize = 20;
 /// Attempts at a span whose transaction is lost, by deadlock or with its session.

@@ -1,6 +1,8 @@
 //! The fidelity census: what the source holds that the target cannot, counted before anything is
 //! written.
 
+use std::collections::HashSet;
+
 use crate::endpoint::rows::{Finding, Snapshot};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
@@ -38,6 +40,26 @@ pub fn take(
         }
     }
     Ok(losses)
+}
+
+/// What the policies make of the losses: columns that are to travel as text, for another plan.
+#[must_use]
+pub fn as_text(losses: &[Loss]) -> HashSet<(String, String)> {
+    let text = losses.iter().filter(|loss| loss.policy == Policy::Text);
+    text.map(|loss| (loss.table.clone(), loss.finding.question.column.clone())).collect()
+}
+
+/// Tells the readers what to do with the values that were found.
+pub fn apply(losses: &[Loss], plans: &mut [TablePlan]) {
+    for loss in losses {
+        let Some(misfit) = loss.policy.misfit() else { continue };
+        let mut table = plans.iter_mut().filter(|plan| plan.source.name.shown() == loss.table);
+        let Some(plan) = table.next() else { continue };
+        let column = &loss.finding.question.column;
+        for cell in plan.read.iter_mut().filter(|cell| cell.name == *column) {
+            cell.misfit = cell.misfit.max(misfit);
+        }
+    }
 }
 
 /// Refuses the job where a loss has no policy but to fail.

@@ -114,7 +114,7 @@ impl<'a> Copy<'a> {
         plan: &'a TablePlan,
         receipts: &[SpanReceipt],
     ) -> Result<Table<'a>> {
-        let (read, write) = self.both(plan);
+        let (read, write) = (self.read(plan), self.write(plan));
         let mut spans: Vec<Span> = receipts
             .iter()
             .filter(|receipt| receipt.planned && receipt.table == plan.target.name)
@@ -152,29 +152,33 @@ impl<'a> Copy<'a> {
         Ok(numbered.map(|(range, number)| Span { number, range }).collect())
     }
 
-    fn both(&self, plan: &TablePlan) -> (Read, Write) {
+    /// What is read of a table.
+    #[must_use]
+    pub fn read(&self, plan: &TablePlan) -> Read {
         let memory = self.job.engine.budget.total() / self.workers().max(1) as u64 / ROW_SHARE;
         let row_bytes_max = usize::try_from(memory).unwrap_or(usize::MAX);
-        let read = Read {
+        Read {
             table: plan.source.name.clone(),
             cells: plan.read.clone(),
             filter: plan.filter.clone(),
             batch_rows: self.choices.batch_rows,
             batch_bytes: crate::limits::BATCH_ROWS_BYTES.min(row_bytes_max),
             row_bytes_max,
-        };
+        }
+    }
+
+    fn write(&self, plan: &TablePlan) -> Write {
         let key = plan.target.primary_key.as_ref();
         let identity = |name: &str| {
             plan.target.column(name).and_then(|column| column.identity.as_ref()).is_some()
         };
-        let write = Write {
+        Write {
             table: plan.target.name.clone(),
             cells: plan.write.clone(),
             key: key.map(|key| key.columns.clone()).unwrap_or_default(),
             meets: if self.choices.mode == Mode::Merge { Meets::Merge } else { Meets::Insert },
             overrides_identity: plan.write.iter().any(|cell| identity(&cell.name)),
-        };
-        (read, write)
+        }
     }
 
     fn workers(&self) -> usize {

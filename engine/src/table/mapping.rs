@@ -1,6 +1,8 @@
 //! What becomes of each table at the target: its name, its columns and as what they travel, and what
 //! cannot be carried.
 
+use std::collections::HashSet;
+
 use crate::endpoint::rows::{LossClass, NameRules, Question, Statements, TableSink};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{
@@ -48,6 +50,8 @@ pub struct Mapping<'a> {
     pub there: &'a Catalog,
     /// What was chosen.
     pub choices: &'a Choices,
+    /// Columns that travel as text whatever they are: table as it is shown, column.
+    pub as_text: &'a HashSet<(String, String)>,
 }
 
 impl Mapping<'_> {
@@ -216,7 +220,13 @@ impl<'a> Making<'a> {
     }
 
     fn column(&mut self, column: &Column, name: String) {
-        let home = self.mapping.sink.home(&column.kind);
+        let as_text = (self.table.name.shown(), column.name.clone());
+        let asked = if self.mapping.as_text.contains(&as_text) {
+            ColumnType::Text(None)
+        } else {
+            column.kind.clone()
+        };
+        let home = self.mapping.sink.home(&asked);
         let (kind, mut losses) = (home.kind.clone(), home.losses);
         if !home.note.is_empty() {
             self.note(&column.name, home.note);
@@ -235,7 +245,7 @@ impl<'a> Making<'a> {
         if !written {
             return;
         }
-        own_losses(self.mapping.source.engine, &column.kind, &mut losses);
+        own_losses(self.mapping.source.engine, &kind, &mut losses);
         let ask = |class| Question { column: column.name.clone(), class };
         self.plan.questions.extend(losses.into_iter().map(ask));
         let cell = |name: &str| Cell {

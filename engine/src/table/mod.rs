@@ -8,6 +8,7 @@ pub mod copy;
 pub mod digest;
 pub mod mapping;
 pub mod naming;
+pub mod readback;
 pub mod rejects;
 pub mod resume;
 pub mod span;
