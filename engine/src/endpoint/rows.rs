@@ -216,6 +216,18 @@ pub trait TableSink: Send + Sync {
     /// Those of the engine.
     fn open_ledger(&self, job: &str) -> Result<OpenedLedger>;
 
+    /// Adds receipts to the ledger: those of spans that are planned, before the first is written.
+    ///
+    /// # Errors
+    /// Those of the engine; `LeaseLost` where another attempt has raised the epoch.
+    fn note(&self, job: &LedgerJob, receipts: &[SpanReceipt]) -> Result<()>;
+
+    /// The statement that removes the rows of a range, to copy it anew.
+    ///
+    /// # Errors
+    /// `Unsupported` for a range that this engine cannot tell apart.
+    fn removal(&self, table: &Table, range: &Range) -> Result<String>;
+
     /// Forgets receipts of spans, within one transaction with whatever `statements` do.
     ///
     /// # Errors
@@ -323,6 +335,8 @@ pub struct SpanReceipt {
     pub written: Tally,
     /// Rows that were rejected.
     pub rejected: u64,
+    /// Whether this only says what the span is: nothing of it was written yet.
+    pub planned: bool,
 }
 
 /// How rows meet those that are there.
