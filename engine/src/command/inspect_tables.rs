@@ -55,7 +55,11 @@ impl Work for InspectTables {
     }
 
     fn plan(self: Box<Self>, _job: &Job) -> Result<Planned> {
-        Ok(Planned { data: json!({ "method": "catalogue" }) })
+        Ok(Planned {
+            data: json!({
+                "op": "inspect", "method": "catalogue", "why": "reads the catalogue, and no row",
+            }),
+        })
     }
 }
 

@@ -94,12 +94,14 @@ pub fn plan(plans: &[TablePlan], found: &[Loss], mode: Mode) -> Value {
         drop.iter().chain(create).map(String::as_str).chain(later)
     });
     json!({
-        "method": "tables",
+        "op": "tables",
+        "method": if plans.iter().all(|plan| plan.native) { "native" } else { "arrays" },
+        "why": "rows travel in the engine's own form where both sides have the same types",
         "mode": mode.name(),
-        "plan": plan_digest(plans),
+        "digest": plan_digest(plans),
         "items": plans.len(),
         "rows_estimate": plans.iter().filter_map(|plan| plan.source.rows_estimate).sum::<u64>(),
-        "bytes_estimate": plans.iter().filter_map(|plan| plan.source.bytes).sum::<u64>(),
+        "bytes": plans.iter().filter_map(|plan| plan.source.bytes).sum::<u64>(),
         "tables": wire::sample_up_to(plans.iter().map(table), LIST_ENTRIES, LIST_BYTES),
         "statements": wire::sample_up_to(statements, LIST_ENTRIES, LIST_BYTES),
         "losses": losses(found),

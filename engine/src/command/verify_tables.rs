@@ -130,7 +130,10 @@ impl Work for VerifyTables {
         let (count, rows) = tables.fold((0u64, 0u64), |(count, rows), table| {
             (count + 1, rows + table.rows_estimate.unwrap_or(0))
         });
-        let data = json!({ "method": "tables", "items": count, "rows_estimate": rows });
+        let data = json!({
+            "op": "verify", "method": "compare", "why": "reads both databases, writes nothing",
+            "items": count, "rows_estimate": rows,
+        });
         Ok(Planned { data })
     }
 }
