@@ -101,9 +101,8 @@ fn tables_sql() -> String {
 
 fn column(known: Known, counter: Option<&Counter>) -> Column {
     let kind = known.base.kind();
-    let generated = known
-        .generated
-        .then(|| Generated { expression: known.expression.clone(), stored: true });
+    let generated =
+        known.generated.then(|| Generated { expression: known.expression.clone(), stored: true });
     let counts = !known.identity.is_empty() || known.expression.starts_with("nextval(");
     let identity = counter.filter(|_| counts && generated.is_none()).map(|counter| Identity {
         always: known.identity == "a",

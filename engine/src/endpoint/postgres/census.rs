@@ -58,12 +58,7 @@ pub(super) fn census(
     })
 }
 
-fn count(
-    session: &mut Session,
-    from: &str,
-    filter: &str,
-    conditions: &[String],
-) -> Done<Vec<u64>> {
+fn count(session: &mut Session, from: &str, filter: &str, conditions: &[String]) -> Done<Vec<u64>> {
     if conditions.iter().all(|condition| condition == NEVER) {
         return Ok(vec![0; conditions.len()]);
     }
@@ -87,7 +82,9 @@ fn sample(
     };
     let filter = filtered(filter);
     let and = if filter.is_empty() { " WHERE" } else { " AND" };
-    let sql = format!("SELECT {key} FROM {from}{filter}{and} ({condition}) ORDER BY {key} LIMIT {SAMPLES}");
+    let sql = format!(
+        "SELECT {key} FROM {from}{filter}{and} ({condition}) ORDER BY {key} LIMIT {SAMPLES}"
+    );
     let values = table.primary_key.as_ref().map_or(1, |key| key.columns.len());
     let shown = |row: &crate::endpoint::postgres::row::Row| {
         (0..values).map(|at| row.text(at)).collect::<Vec<_>>().join(",")

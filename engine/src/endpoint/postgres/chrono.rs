@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::endpoint::postgres::decode::DAY_US;
+use crate::model::forms::{civil, write_time};
 use crate::model::kind::{
     DATE_INFINITE, DATE_MINUS_INFINITE, TIMESTAMP_INFINITE, TIMESTAMP_MINUS_INFINITE,
 };
@@ -27,37 +28,19 @@ pub(super) fn timestamp(us: i64, zoned: bool, out: &mut String) {
         us => {
             let is_before = day(us.div_euclid(DAY_US), out);
             out.push(' ');
-            time(us.rem_euclid(DAY_US), out);
+            write_time(out, us.rem_euclid(DAY_US));
             out.push_str(if zoned { "+00" } else { "" });
             out.push_str(if is_before { " BC" } else { "" });
         }
     }
 }
 
-/// A time, or a span of time of any length: `-838:59:59.000001`.
-pub(super) fn time(us: i64, out: &mut String) {
-    let sign = if us < 0 { "-" } else { "" };
-    let us = us.unsigned_abs();
-    let (seconds, fraction) = (us / 1_000_000, us % 1_000_000);
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    // Writing into a String cannot fail.
-    drop(write!(out, "{sign}{hours:02}:{minutes:02}:{:02}.{fraction:06}", seconds % 60));
-}
-
-/// Writes a day of the proleptic Gregorian calendar; whether its year is before the first. After
-/// Howard Hinnant's `civil_from_days`.
+/// Writes a day; whether its year is before the first.
 fn day(days: i64, out: &mut String) -> bool {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = civil(days);
     let is_before = year < 1;
     let year = if is_before { 1 - year } else { year };
+    // Writing into a String cannot fail.
     drop(write!(out, "{year:04}-{month:02}-{day:02}"));
     is_before
 }
@@ -86,7 +69,5 @@ mod tests {
             assert_eq!(shown(|out| date(days, out)), text);
         }
         assert_eq!(shown(|out| timestamp(-1, true, out)), "1969-12-31 23:59:59.999999+00");
-        assert_eq!(shown(|out| time(86_400_000_000, out)), "24:00:00.000000");
-        assert_eq!(shown(|out| time(-3_020_399_000_001, out)), "-838:59:59.000001");
     }
 }

@@ -62,7 +62,8 @@ impl Config {
         }
         let (auth_user, password) = secrets(location, ties)?;
         let Some(user) = auth_user.or(user).filter(|user| !user.is_empty()) else {
-            let error = EngineError::new(Kind::CredentialsMissing, "the database's URL names no user");
+            let error =
+                EngineError::new(Kind::CredentialsMissing, "the database's URL names no user");
             return Err(error.hint("postgres://user@host/database, or auth.user"));
         };
         let settings = Settings {

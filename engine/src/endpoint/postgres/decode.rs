@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
 use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Date32Builder, DurationMicrosecondBuilder,
     FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int64Builder, StringBuilder,
     Time64MicrosecondBuilder, TimestampMicrosecondBuilder, UInt64Builder,
 };
-use arrow_array::ArrayRef;
 
 use crate::endpoint::postgres::numeric;
 use crate::endpoint::postgres::project::Form;
@@ -379,9 +379,21 @@ mod tests {
     use proptest::prelude::*;
 
     const FORMS: [Form; 15] = [
-        Form::Bool, Form::Int2, Form::Int4, Form::Int8, Form::Float4, Form::Float8, Form::Numeric,
-        Form::Text, Form::Jsonb, Form::Bytes, Form::Date, Form::Time, Form::Timestamp,
-        Form::Interval, Form::Uuid,
+        Form::Bool,
+        Form::Int2,
+        Form::Int4,
+        Form::Int8,
+        Form::Float4,
+        Form::Float8,
+        Form::Numeric,
+        Form::Text,
+        Form::Jsonb,
+        Form::Bytes,
+        Form::Date,
+        Form::Time,
+        Form::Timestamp,
+        Form::Interval,
+        Form::Uuid,
     ];
 
     fn kinds() -> Vec<ColumnType> {

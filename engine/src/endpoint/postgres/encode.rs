@@ -2,8 +2,8 @@
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
-    Date32Type, DurationMicrosecondType, Float32Type, Float64Type, Int64Type, Time64MicrosecondType,
-    TimestampMicrosecondType, UInt64Type,
+    Date32Type, DurationMicrosecondType, Float32Type, Float64Type, Int64Type,
+    Time64MicrosecondType, TimestampMicrosecondType, UInt64Type,
 };
 use arrow_array::{
     Array, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch,
@@ -86,9 +86,7 @@ fn scale(column: &Known) -> Option<usize> {
         ColumnType::Time | ColumnType::Timestamp | ColumnType::TimestampTz => {
             usize::try_from(column.base.modifier).ok().filter(|digits| *digits < 6)
         }
-        ColumnType::Bool
-        | ColumnType::Int(_)
-        | ColumnType::Date => None,
+        ColumnType::Bool | ColumnType::Int(_) | ColumnType::Date => None,
         _ => None,
     }
 }
@@ -122,7 +120,11 @@ impl<'a> Going<'a> {
     ///
     /// # Errors
     /// `Internal` for arrays that are not those of the cells.
-    pub(super) fn all(batch: &'a RecordBatch, cells: &'a [Cell], to: &'a [To]) -> Result<Vec<Self>> {
+    pub(super) fn all(
+        batch: &'a RecordBatch,
+        cells: &'a [Cell],
+        to: &'a [To],
+    ) -> Result<Vec<Self>> {
         let wrong = || EngineError::new(Kind::Internal, "a batch is not made of its cells");
         if batch.num_columns() != cells.len() {
             return Err(wrong());

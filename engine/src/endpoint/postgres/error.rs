@@ -116,10 +116,7 @@ impl SqlError {
 
 fn shown(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
-    text.chars()
-        .take(MESSAGE_CHARS_MAX)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().take(MESSAGE_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl Fault {

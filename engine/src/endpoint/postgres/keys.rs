@@ -111,9 +111,7 @@ fn index(row: &Row) -> Index {
     let told: Vec<Told> =
         row.get(8).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let column = |(name, text, descending, usual): Told| match name {
-        Some(name) if usual => {
-            IndexColumn { name, descending, ..IndexColumn::default() }
-        }
+        Some(name) if usual => IndexColumn { name, descending, ..IndexColumn::default() },
         // Another order, collation or class of operators: no other engine has its like.
         _ => IndexColumn { expression: text, descending, ..IndexColumn::default() },
     };
@@ -134,7 +132,8 @@ fn index(row: &Row) -> Index {
 }
 
 fn exclusion(row: &Row) -> Index {
-    let columns = row.list(3).into_iter().map(|name| IndexColumn { name, ..IndexColumn::default() });
+    let columns =
+        row.list(3).into_iter().map(|name| IndexColumn { name, ..IndexColumn::default() });
     Index {
         name: row.text(2),
         columns: columns.collect(),

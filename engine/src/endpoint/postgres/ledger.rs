@@ -28,11 +28,7 @@ fn sql(dialect: &Postgres) -> LedgerSql<'_, Postgres> {
 }
 
 /// Runs one transaction.
-fn within<T>(
-    sink: &Sink,
-    doing: &str,
-    run: impl FnOnce(&mut Session) -> Done<T>,
-) -> Result<T> {
+fn within<T>(sink: &Sink, doing: &str, run: impl FnOnce(&mut Session) -> Done<T>) -> Result<T> {
     let mut session = sink.session()?;
     let mut all = || -> Done<T> {
         session.run("BEGIN ISOLATION LEVEL READ COMMITTED")?;
@@ -49,10 +45,8 @@ pub(super) fn open(sink: &Sink, job: &str) -> Result<OpenedLedger> {
     within(sink, "failed to open the ledger", |session| {
         session.query(MAKING)?;
         let schema = &sink.dialect.schema;
-        let known = format!(
-            "SELECT FROM pg_catalog.pg_namespace WHERE nspname = {}",
-            literal(schema)
-        );
+        let known =
+            format!("SELECT FROM pg_catalog.pg_namespace WHERE nspname = {}", literal(schema));
         if session.query(&known)?.is_empty() {
             session.run(&format!("CREATE SCHEMA {}", sink.dialect.quote(schema)?))?;
         }

@@ -142,14 +142,9 @@ fn list(instant: &Instant, asked: &[(&Known, Asked)], native: bool) -> Result<St
 }
 
 impl Open {
-    fn new(
-        read: &Read,
-        asked: &[(&Known, Asked)],
-        copies: (String, Option<String>),
-    ) -> Self {
-        let field = |cell: &crate::model::rows::Cell| {
-            Field::new(&cell.name, cell.kind.arrow(), true)
-        };
+    fn new(read: &Read, asked: &[(&Known, Asked)], copies: (String, Option<String>)) -> Self {
+        let field =
+            |cell: &crate::model::rows::Cell| Field::new(&cell.name, cell.kind.arrow(), true);
         let schema = Arc::new(Schema::new(read.cells.iter().map(field).collect::<Vec<_>>()));
         let columns = read
             .cells

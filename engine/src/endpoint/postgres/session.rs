@@ -6,8 +6,8 @@ use crate::endpoint::postgres::row::Row;
 use crate::endpoint::postgres::startup;
 use crate::endpoint::postgres::wire::{Wire, message};
 use crate::error::{EngineError, Kind};
-use crate::remote::call::Class;
 use crate::limits::{DATABASE_ANSWER_BYTES_MAX, DATABASE_MESSAGE_BYTES_MAX};
+use crate::remote::call::Class;
 
 /// Least version: 12.
 const VERSION_LEAST: u32 = 120_000;

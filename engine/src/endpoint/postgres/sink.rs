@@ -91,8 +91,11 @@ impl Sink {
         let step = column.identity.as_ref().map_or(1, |identity| identity.step);
         Ok([
             format!("CREATE SEQUENCE {own} INCREMENT BY {step} OWNED BY {quoted}.{name}"),
-            format!("ALTER TABLE {quoted} ALTER COLUMN {name} SET DEFAULT \
-                pg_catalog.nextval({}::pg_catalog.regclass)", literal(&own)),
+            format!(
+                "ALTER TABLE {quoted} ALTER COLUMN {name} SET DEFAULT \
+                pg_catalog.nextval({}::pg_catalog.regclass)",
+                literal(&own)
+            ),
             format!("ALTER SEQUENCE {own} OWNED BY {quoted}.{name}"),
         ])
     }

@@ -44,8 +44,8 @@ impl Instant {
     /// # Errors
     /// Those of connecting; `SnapshotRefused`.
     pub(super) fn new(config: &Arc<Config>, readers: usize) -> Result<Self> {
-        let mut session = Session::open(config, true)
-            .map_err(|fault| source::unreached(fault, Side::Source))?;
+        let mut session =
+            Session::open(config, true).map_err(|fault| source::unreached(fault, Side::Source))?;
         // Who may not ask for the place has a snapshot all the same.
         let place = session.query(PLACE).ok();
         let place = place.and_then(|rows| rows.first().map(|row| row.text(0)));

@@ -2,8 +2,8 @@
 //! server's own; by pages of its heap where there is no such key.
 
 use crate::endpoint::postgres::dialect::literal;
-use crate::endpoint::postgres::session::Session;
 use crate::endpoint::postgres::error::Done;
+use crate::endpoint::postgres::session::Session;
 use crate::endpoint::postgres::snapshot::{Instant, filtered};
 use crate::endpoint::sql::dialect::Dialect as _;
 use crate::error::Result;

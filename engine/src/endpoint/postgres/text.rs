@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::endpoint::postgres::chrono;
 use crate::endpoint::postgres::encode::{Going, Values};
 use crate::error::Result;
+use crate::model::forms::{write_time, write_uuid};
 use crate::model::kind::ColumnType;
 
 /// Adds one row.
@@ -53,14 +54,12 @@ fn value(values: &Values<'_>, kind: &ColumnType, row: usize, out: &mut String) {
             array.value(row).iter().for_each(|byte| drop(write!(out, "{byte:02x}")));
         }
         Values::Date(array) => chrono::date(array.value(row), out),
-        Values::Time(array) => chrono::time(array.value(row), out),
-        Values::Duration(array) => chrono::time(array.value(row), out),
+        Values::Time(array) => write_time(out, array.value(row)),
+        Values::Duration(array) => write_time(out, array.value(row)),
         Values::Timestamp(array) => {
             chrono::timestamp(array.value(row), *kind == ColumnType::TimestampTz, out);
         }
-        Values::Uuid(array) => {
-            array.value(row).iter().for_each(|byte| drop(write!(out, "{byte:02x}")));
-        }
+        Values::Uuid(array) => write_uuid(out, array.value(row)),
     }
 }
 

@@ -70,7 +70,8 @@ impl Types {
         for _ in 0..DOMAINS_MAX {
             match self.0.get(&base.oid) {
                 Some(Named { base: Some(below), .. }) => {
-                    let modifier = if below.modifier == -1 { base.modifier } else { below.modifier };
+                    let modifier =
+                        if below.modifier == -1 { base.modifier } else { below.modifier };
                     base = Base { modifier, ..below.clone() };
                 }
                 Some(named) => {

@@ -118,9 +118,7 @@ impl<'a> Writer<'a> {
             ))?;
         }
         let (write, copying, savepoint) = (write.clone(), None, false);
-        Ok(Open {
-            write, table, columns, to, takes_frames, copying, sent: 0, staged, savepoint,
-        })
+        Ok(Open { write, table, columns, to, takes_frames, copying, sent: 0, staged, savepoint })
     }
 
     /// What became of a commit whose answer was lost.
