@@ -30,7 +30,7 @@ fn sql(dialect: &Postgres) -> LedgerSql<'_, Postgres> {
 /// Runs one transaction.
 fn within<T>(sink: &Sink, doing: &str, run: impl FnOnce(&mut Session) -> Done<T>) -> Result<T> {
     let mut session = sink.session()?;
-    let mut all = || -> Done<T> {
+    let all = || -> Done<T> {
         session.run("BEGIN ISOLATION LEVEL READ COMMITTED")?;
         let found = run(&mut session)?;
         session.run("COMMIT")?;

@@ -21,13 +21,20 @@ pub(super) fn decode(bytes: &[u8], text: &mut String) -> Option<()> {
     if rest.len() != count * 2 || scale > SCALE_MAX {
         return None;
     }
-    match sign {
-        NAN => return Some(text.push_str("NaN")),
-        INFINITY => return Some(text.push_str("Infinity")),
-        MINUS_INFINITY => return Some(text.push_str("-Infinity")),
-        NEGATIVE => text.push('-'),
-        0 => {}
+    let word = match sign {
+        NAN => Some("NaN"),
+        INFINITY => Some("Infinity"),
+        MINUS_INFINITY => Some("-Infinity"),
+        NEGATIVE => {
+            text.push('-');
+            None
+        }
+        0 => None,
         _ => return None,
+    };
+    if let Some(word) = word {
+        text.push_str(word);
+        return Some(());
     }
     let mut next = || -> Option<u16> {
         let Some((digit, tail)) = rest.split_first_chunk::<2>() else { return Some(0) };

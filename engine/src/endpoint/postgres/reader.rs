@@ -382,12 +382,13 @@ impl SpanReader for Reader<'_> {
                 }
             }
         };
-        next().map_err(|fault| {
-            let table = span.read.table.shown();
-            self.session = None;
-            self.span = None;
-            fault.error(Side::Source, "failed to read the table").at(table)
-        })
+        let fault = match next() {
+            Ok(rows) => return Ok(rows),
+            Err(fault) => fault,
+        };
+        let table = span.read.table.shown();
+        (self.session, self.span) = (None, None);
+        Err(fault.error(Side::Source, "failed to read the table").at(table))
     }
 
     fn misfits(&mut self) -> Misfits {

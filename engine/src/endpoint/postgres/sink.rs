@@ -81,7 +81,7 @@ impl Sink {
     }
 
     /// A sequence for a column that cannot be an identity: those are integers alone.
-    fn sequence(&self, table: &Table, column: &Column) -> Result<[String; 3]> {
+    fn sequence(&self, table: &Table, column: &Column) -> Result<[String; 2]> {
         let quoted = self.dialect.quote_table(&table.name)?;
         let name = self.dialect.quote(&column.name)?;
         let hash = blake3::hash(format!("{quoted}.{name}").as_bytes()).to_hex();
@@ -96,7 +96,6 @@ impl Sink {
                 pg_catalog.nextval({}::pg_catalog.regclass)",
                 literal(&own)
             ),
-            format!("ALTER SEQUENCE {own} OWNED BY {quoted}.{name}"),
         ])
     }
 
@@ -164,7 +163,7 @@ impl TableSink for Sink {
             made.create.insert(0, format!("CREATE SCHEMA IF NOT EXISTS {schema}"));
         }
         for column in &counted {
-            let [create, default, _] = self.sequence(table, column)?;
+            let [create, default] = self.sequence(table, column)?;
             made.create.extend([create, default]);
         }
         for column in &table.columns {

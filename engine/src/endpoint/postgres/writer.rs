@@ -381,7 +381,7 @@ impl SpanWriter for Writer<'_> {
     fn abandon(&mut self) {
         let span = self.span.take();
         let Some(session) = &mut self.session else { return };
-        let mut roll_back = || -> Done<()> {
+        let roll_back = || -> Done<()> {
             if let Some(mut span) = span {
                 span.give_up(session)?;
                 session.run("ROLLBACK")?;

@@ -53,7 +53,10 @@ fn a_schema_is_read_and_made_again() {
     assert!(column("g").generated.is_some());
     assert_eq!(odd.primary_key.as_ref().unwrap().columns, ["t", "se lect"]);
     let key = &odd.foreign_keys[0];
-    assert_eq!((key.on_delete, key.on_update, key.deferred), (Action::Cascade, Action::SetNull, true));
+    assert_eq!(
+        (key.on_delete, key.on_update, key.deferred),
+        (Action::Cascade, Action::SetNull, true)
+    );
     assert_eq!((key.to.schema.as_str(), key.to_columns[0].as_str()), ("", "id"));
 
     let to = Scratch::new();
@@ -130,8 +133,14 @@ fn what_is_no_table_is_told_with_its_statement() {
         .map(|other| format!("{} {}", other.what, other.name.shown()))
         .collect();
     let expected = [
-        "view v", "materialized_view mv", "sequence s", "trigger tr", "function agg", "function f",
-        "type dm", "type en",
+        "view v",
+        "materialized_view mv",
+        "sequence s",
+        "trigger tr",
+        "function agg",
+        "function f",
+        "type dm",
+        "type en",
     ];
     assert_eq!(found, expected);
     let view = &catalog.others[0];

@@ -48,7 +48,11 @@ fn every_class_is_counted_with_its_first_keys() {
     let questions: Vec<_> = asked.iter().map(question).collect();
     let found = snapshot.census(&table, "", &questions).unwrap();
     for ((_, class, rows, samples), finding) in asked.iter().zip(&found) {
-        assert_eq!((finding.rows, finding.samples.join(" ")), (*rows, (*samples).to_owned()), "{class:?}");
+        assert_eq!(
+            (finding.rows, finding.samples.join(" ")),
+            (*rows, (*samples).to_owned()),
+            "{class:?}"
+        );
     }
     let filtered = snapshot.census(&table, "a > 15", &questions[11..12]).unwrap();
     assert_eq!(filtered[0].rows, 5);

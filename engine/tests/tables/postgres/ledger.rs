@@ -110,8 +110,7 @@ fn proxy(before: bool, cuts: usize) -> (u16, Arc<AtomicUsize>) {
         for client in listener.incoming() {
             let (mut client, counter) = (client.unwrap(), Arc::clone(&counter));
             let mut there = TcpStream::connect(&to).unwrap();
-            let (mut answers, mut back) =
-                (there.try_clone().unwrap(), client.try_clone().unwrap());
+            let (mut answers, mut back) = (there.try_clone().unwrap(), client.try_clone().unwrap());
             let cut = Arc::new(AtomicUsize::new(0));
             let cut_behind = Arc::clone(&cut);
             std::thread::spawn(move || {

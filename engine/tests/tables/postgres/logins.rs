@@ -1,6 +1,8 @@
 //! Who may come in, by which proof, and what the server's refusals are called.
 
+use std::cell::RefCell;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use migration_engine::endpoint::rows::WriteFault;
 use migration_engine::error::{EngineError, Kind};
@@ -13,18 +15,20 @@ use super::scratch::{
     writing,
 };
 
-/// A user of the server with a password, removed in the end.
-struct User(String);
+/// A user of the server, removed in the end, and the files of passwords.
+struct User(String, RefCell<Vec<tempfile::NamedTempFile>>);
 
 impl User {
     fn new(role: &str, encryption: &str) -> Self {
-        let name = format!("mig_u_{role}_{}", std::process::id());
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mig_u_{role}_{}_{number}", std::process::id());
         let sql = format!(
             "SET password_encryption = '{encryption}'; DROP ROLE IF EXISTS {name}; \
              CREATE ROLE {name} LOGIN PASSWORD 'pass''wörd'; GRANT {role} TO {name}"
         );
         psql(&format!("{}/postgres", server()), &sql);
-        Self(name)
+        Self(name, RefCell::default())
     }
 
     fn at(&self, database: &str, password: Option<&str>) -> Location {
@@ -33,8 +37,8 @@ impl User {
         let auth = password.map(|password| {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(password.as_bytes()).unwrap();
-            let path = file.into_temp_path().keep().unwrap();
-            let bytes = path.as_os_str().as_encoded_bytes().to_vec();
+            let bytes = file.path().as_os_str().as_encoded_bytes().to_vec();
+            self.1.borrow_mut().push(file);
             ("password".to_owned(), SecretSource::File(bytes))
         });
         Location::parse(url.as_bytes(), auth.into_iter().collect()).unwrap()
@@ -43,12 +47,16 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
-        drop(std::process::Command::new("psql").args([
-            "-XAtq",
-            &format!("{}/postgres", server()),
-            "-c",
-            &format!("DROP OWNED BY {0}; DROP ROLE {0}", self.0),
-        ]).output());
+        drop(
+            std::process::Command::new("psql")
+                .args([
+                    "-XAtq",
+                    &format!("{}/postgres", server()),
+                    "-c",
+                    &format!("DROP OWNED BY {0}; DROP ROLE {0}", self.0),
+                ])
+                .output(),
+        );
     }
 }
 
@@ -139,7 +147,8 @@ fn what_is_not_there_or_not_allowed_has_its_own_code() {
 
 #[test]
 fn rows_that_a_policy_would_hide_are_refused() {
-    let scratch = Scratch::with("CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1), (2)");
+    let scratch =
+        Scratch::with("CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1), (2)");
     let user = User::new("scram", "scram-sha-256");
     scratch.sql(&format!(
         "GRANT SELECT ON t TO {}; ALTER TABLE t ENABLE ROW LEVEL SECURITY; \

@@ -62,7 +62,8 @@ fn all_readers_see_one_instant_while_rows_move() {
 
 #[test]
 fn a_snapshot_whose_session_ended_is_lost() {
-    let scratch = Scratch::with("CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let scratch =
+        Scratch::with("CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1)");
     let table = scratch.table("t");
     let snapshot = scratch.source().snapshot(2).unwrap();
     let identity = snapshot.identity();
@@ -112,7 +113,15 @@ fn a_reader_goes_on_after_a_span_that_was_given_up_or_failed() {
     };
     assert_eq!(failed.kind(), Kind::ValueRefused);
     read.filter = "no such column".to_owned();
-    assert_eq!(reader.begin(&read, &Default::default()).map(|()| reader.next(false)).unwrap().unwrap_err().kind(), Kind::DatabaseRefused);
+    assert_eq!(
+        reader
+            .begin(&read, &Default::default())
+            .map(|()| reader.next(false))
+            .unwrap()
+            .unwrap_err()
+            .kind(),
+        Kind::DatabaseRefused
+    );
     read.filter = "id <= 7".to_owned();
     reader.begin(&read, &Default::default()).unwrap();
     assert_eq!(reader.next(true).unwrap().unwrap().count(), 7);

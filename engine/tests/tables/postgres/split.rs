@@ -65,9 +65,9 @@ fn keys_of_every_kind_are_covered_once() {
          CREATE TABLE bytes (k bytea PRIMARY KEY); \
          INSERT INTO bytes SELECT decode(md5(i::text), 'hex') FROM generate_series(1, 700) i",
     );
-    for table in [
-        "dense", "sparse", "texts", "uuids", "times", "numbers", "floats", "chars", "bytes",
-    ] {
+    for table in
+        ["dense", "sparse", "texts", "uuids", "times", "numbers", "floats", "chars", "bytes"]
+    {
         let ranges = covered(&scratch, table, "", 100);
         assert!((6..=11).contains(&ranges.len()), "{table}: {}", ranges.len());
     }

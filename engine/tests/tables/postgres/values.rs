@@ -4,9 +4,7 @@ use arrow_array::RecordBatch;
 use migration_engine::model::kind::ColumnType;
 use migration_engine::model::rows::{Cell, Misfit, Range, Rows};
 
-use super::scratch::{
-    Scratch, all, batches, cells, count, named, reading, write_all, writing,
-};
+use super::scratch::{Scratch, all, batches, cells, count, named, reading, write_all, writing};
 
 /// Types that travel in binary form of ours.
 const BINARY: &str = "
@@ -207,7 +205,9 @@ fn what_a_cell_cannot_hold_is_dealt_with_as_asked() {
         reader.begin(&read(v, n), &Range::Whole).unwrap();
         let rows = reader.next(false).map(|rows| match rows {
             Some(Rows::Batch(batch)) => batch,
-            _ => RecordBatch::new_empty(arrow_schema::SchemaRef::new(arrow_schema::Schema::empty())),
+            _ => {
+                RecordBatch::new_empty(arrow_schema::SchemaRef::new(arrow_schema::Schema::empty()))
+            }
         });
         (rows, reader.misfits())
     };

@@ -43,7 +43,8 @@ fn a_refused_row_is_undone_to_its_savepoint() {
     writer.write(&rows(&[(1, "a"), (2, "bad"), (3, "c")])).unwrap();
     refused(writer.settle());
     writer.back().unwrap();
-    for (row, good) in [((1, "a"), true), ((2, "bad"), false), ((3, "c"), true), ((1, "x"), false)] {
+    for (row, good) in [((1, "a"), true), ((2, "bad"), false), ((3, "c"), true), ((1, "x"), false)]
+    {
         writer.savepoint().unwrap();
         writer.write(&rows(&[row])).unwrap();
         match good {
@@ -99,7 +100,8 @@ fn rows_replace_those_of_their_keys() {
     });
     assert!(matches!(none, Err(WriteFault::Job(_))), "{none:?}");
     write.key = vec!["id".to_owned()];
-    for (number, rows) in [rows(&[(1, "new"), (2, "two")]), rows(&[(2, "zwei")])].iter().enumerate() {
+    for (number, rows) in [rows(&[(1, "new"), (2, "two")]), rows(&[(2, "zwei")])].iter().enumerate()
+    {
         writer.begin(&write).unwrap();
         writer.savepoint().unwrap();
         writer.write(rows).unwrap();
@@ -138,7 +140,8 @@ fn what_the_server_would_round_is_refused() {
 fn sequences_go_on_behind_what_was_written() {
     let scratch = Scratch::new();
     let sink = scratch.sink();
-    let mut table = migration_engine::model::catalog::Table { name: named("t"), ..Default::default() };
+    let mut table =
+        migration_engine::model::catalog::Table { name: named("t"), ..Default::default() };
     let column = |name: &str, kind, identity| migration_engine::model::catalog::Column {
         name: name.to_owned(),
         kind,
@@ -149,9 +152,8 @@ fn sequences_go_on_behind_what_was_written() {
         generated: None,
         comment: String::new(),
     };
-    let counts = |next| {
-        Some(migration_engine::model::catalog::Identity { always: false, next, step: 1 })
-    };
+    let counts =
+        |next| Some(migration_engine::model::catalog::Identity { always: false, next, step: 1 });
     table.columns = vec![
         column("id", ColumnType::Unsigned(64), counts(Some(7))),
         column("v", ColumnType::Text(None), None),
