@@ -41,7 +41,7 @@ fn day(days: i64, out: &mut String) -> bool {
     let is_before = year < 1;
     let year = if is_before { 1 - year } else { year };
     // Writing into a String cannot fail.
-    drop(write!(out, "{year:04}-{month:02}-{day:02}"));
+    let _ = write!(out, "{year:04}-{month:02}-{day:02}");
     is_before
 }
 

@@ -199,7 +199,7 @@ impl Open {
         let mut bytes = Vec::new();
         let mut rows = 0;
         if let Some(first) = self.first.take() {
-            drop(Values::of(&first, self.values())?);
+            Values::of(&first, self.values())?;
             bytes = message(b'd', &[&first]);
             rows = 1;
         }

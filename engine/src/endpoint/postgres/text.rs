@@ -44,14 +44,20 @@ pub(super) fn row(
 fn value(values: &Values<'_>, kind: &ColumnType, row: usize, out: &mut String) {
     match values {
         Values::Bool(array) => out.push(if array.value(row) { 't' } else { 'f' }),
-        Values::Int(array) => drop(write!(out, "{}", array.value(row))),
-        Values::Unsigned(array) => drop(write!(out, "{}", array.value(row))),
+        Values::Int(array) => {
+            let _ = write!(out, "{}", array.value(row));
+        }
+        Values::Unsigned(array) => {
+            let _ = write!(out, "{}", array.value(row));
+        }
         Values::Float32(array) => float(array.value(row), array.value(row).is_infinite(), out),
         Values::Float64(array) => float(array.value(row), array.value(row).is_infinite(), out),
         Values::Text(array) => out.push_str(array.value(row)),
         Values::Bytes(array) => {
             out.push_str("\\x");
-            array.value(row).iter().for_each(|byte| drop(write!(out, "{byte:02x}")));
+            for byte in array.value(row) {
+                let _ = write!(out, "{byte:02x}");
+            }
         }
         Values::Date(array) => chrono::date(array.value(row), out),
         Values::Time(array) => write_time(out, array.value(row)),
@@ -66,7 +72,7 @@ fn value(values: &Values<'_>, kind: &ColumnType, row: usize, out: &mut String) {
 /// The shortest digits that give the same number.
 fn float(number: impl std::fmt::Debug + PartialOrd + Default, infinite: bool, out: &mut String) {
     if !infinite {
-        drop(write!(out, "{number:?}"));
+        let _ = write!(out, "{number:?}");
     } else if number < Default::default() {
         out.push_str("-Infinity");
     } else {

@@ -184,7 +184,8 @@ fn hostile_names_are_names() {
     let found = sink.catalog().unwrap().tables;
     let mut seen: Vec<_> = found.iter().map(|table| table.name.name.as_str()).collect();
     let mut names = names.to_vec();
-    (seen.sort_unstable(), names.sort_unstable());
+    seen.sort_unstable();
+    names.sort_unstable();
     assert_eq!(seen, names);
     for table in &found {
         let column = &table.columns[0];
