@@ -242,3 +242,8 @@ pub const CREDENTIALS_FAILED_MS: u64 = 5_000;
 pub const CREDENTIALS_YOUNG_MS: u64 = 10_000;
 /// Profiles that name each other as their source, in a row.
 pub const PROFILES_CHAINED_MAX: usize = 8;
+/// How long a statement of MySQL may take until its next byte, milliseconds: an index may be built. A
+/// peer that is gone is found by [`SOCKET_KEEPALIVE_S`].
+pub const MYSQL_ANSWER_MS: u64 = 86_400_000;
+/// Bytes of a result that is held whole: a catalogue, the ends of ranges.
+pub const MYSQL_RESULT_BYTES_MAX: usize = 64 << 20;
