@@ -3,14 +3,14 @@
 # Real servers for the tests, on free ports of the loopback, with all their data in DIR (default:
 # services in the cache directory). An instance lives from up to down. What up downloads is kept in
 # the cache and used by every instance. up starts what does not run and leaves alone what runs.
-#   seaweed azurite gcs nginx  required: up fails without them
-#   rgw                        Ceph from Debian sid; where it cannot be had it is named as absent
-#   garage                     with --bench only: minutes to build, and nothing but speed to show
+#   seaweed azurite gcs nginx postgres mariadb  required: up fails without them
+#   rgw     Ceph from Debian sid; where it cannot be had it is named as absent
+#   garage  with --bench only: minutes to build, and nothing but speed to show
 # env prints what tests find them by: eval "$(scripts/services.sh env)"
 set -euo pipefail
 verb=${1:-}
 shift || true
-required=(seaweed azurite gcs nginx)
+required=(seaweed azurite gcs nginx postgres mariadb)
 optional=(rgw)
 named=''
 while (($#)); do

@@ -176,6 +176,22 @@ pub const REMOTE_REFUSAL_BYTES: usize = 64 << 10;
 /// Longest wait for anything, and time for all attempts, when a job's leavings are cleared away,
 /// milliseconds: a cancel is still answered soon.
 pub const REMOTE_PARTING_MS: u64 = 10_000;
+/// Bytes of a batch of rows after which it is full.
+pub const BATCH_ROWS_BYTES: usize = 1 << 20;
+/// How often a batch stands in memory: as read, as arrays, as written, and one of these growing.
+pub const BATCH_COPIES: u64 = 4;
+/// Rows of a batch where the command does not say.
+pub const BATCH_ROWS: usize = 10_000;
+/// Rows of a span where the command does not say.
+pub const SPAN_ROWS: u64 = 250_000;
+/// Spans in hand at once where the command does not say, and at most.
+pub const PARALLEL_SPANS: (usize, usize) = (4, 64);
+/// Rows whose keys are held on both sides while the ones that differ are looked for.
+pub const COMPARED_ROWS: u64 = 20_000;
+/// Rows that are named where two tables differ.
+pub const DIFFERENCES_SHOWN: usize = 20;
+/// Attempts at a span whose transaction is lost, by deadlock or with its session.
+pub const SPAN_ATTEMPTS: u32 = 6;
 /// When a connection that says nothing is asked whether it lives: first, and then each time, in
 /// seconds; and how often in vain until it counts as broken.
 pub const SOCKET_KEEPALIVE_S: (u64, u64, u32) = (60, 10, 6);

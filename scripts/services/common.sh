@@ -125,6 +125,29 @@ stop() { end "$self" TERM; }
 
 halt() { stop; }
 
+# certificate NAME SUBJECT_ALTERNATIVE_NAMES: signed by the authority.
+certificate() {
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$1" \
+    -keyout "$1.key" -out "$1.csr"
+  printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n' "$2" >"$1.ext"
+  openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 \
+    -extfile "$1.ext" -out "$1.pem"
+}
+
+# certificates DIRECTORY: an authority (ca.pem), a certificate for this machine (here.pem, here.key)
+# and one for another (elsewhere.pem, elsewhere.key), where they are not there yet.
+certificates() {
+  [[ ! -s $1/elsewhere.pem ]] || return 0
+  (
+    cd "$1" || exit
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+      -subj '/CN=An authority for tests' -addext keyUsage=critical,keyCertSign,cRLSign \
+      -keyout ca.key -out ca.pem
+    certificate here IP:127.0.0.1,DNS:localhost
+    certificate elsewhere DNS:elsewhere.invalid
+  ) >>"$dir/logs/openssl.log" 2>&1
+}
+
 # variable NAME VALUE: a line for a shell to read.
 variable() { printf "export %s='%s'\n" "$1" "${2//\'/\'\\\'\'}"; }
 

@@ -22,24 +22,6 @@ install() {
   command -v nginx >/dev/null || once nginx by_apt
 }
 
-# certificate NAME SUBJECT_ALTERNATIVE_NAMES: signed by the authority.
-certificate() {
-  openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$1" \
-    -keyout "$1.key" -out "$1.csr"
-  printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n' "$2" >"$1.ext"
-  openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 \
-    -extfile "$1.ext" -out "$1.pem"
-}
-
-certificates() {
-  cd "$dir/nginx"
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
-    -subj '/CN=An authority for tests' -addext keyUsage=critical,keyCertSign,cRLSign \
-    -keyout ca.key -out ca.pem
-  certificate here IP:127.0.0.1,DNS:localhost
-  certificate elsewhere DNS:elsewhere.invalid
-}
-
 # One process: workers would outlive a master that is killed, and keep its ports.
 configuration() {
   cat <<EOT
@@ -79,7 +61,7 @@ start() {
   local program
   program=$(command -v nginx || echo "$installed/nginx/usr/sbin/nginx")
   mkdir -p "$dir"/nginx/{root,tmp}
-  [[ -s $dir/nginx/elsewhere.pem ]] || (certificates) >>"$dir/logs/openssl.log" 2>&1
+  certificates "$dir/nginx"
   configuration >"$dir/nginx/nginx.conf"
   daemon nginx "$program" -e stderr -p "$dir/nginx" -c "$dir/nginx/nginx.conf"
   # Any answer will do: the directory is empty.

@@ -87,6 +87,12 @@ pub static DATABASES: &[Database] = &[mysql::DATABASE, postgres::DATABASE, sqlit
 /// Schemes that the design names and that are not built.
 const PLANNED: [&str; 3] = ["sftp", "mongodb", "mongodb+srv"];
 
+/// Whether a location is a database's.
+#[must_use]
+pub fn is_database(location: &Location) -> bool {
+    DATABASES.iter().any(|database| database.schemes.contains(&location.scheme.as_str()))
+}
+
 /// The database of a location.
 ///
 /// # Errors

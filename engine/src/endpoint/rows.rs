@@ -287,15 +287,24 @@ pub struct NameRules {
     pub indexes_share: bool,
 }
 
+/// A statement that makes a thing of a name: on resume, what is there is not made again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The thing's name.
+    pub name: String,
+    /// The statement.
+    pub sql: String,
+}
+
 /// The statements for a table, in the order in which they are run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statements {
     /// The table with its primary key, before rows.
     pub create: Vec<String>,
     /// Indexes, after rows: each may run beside others.
-    pub indexes: Vec<String>,
+    pub indexes: Vec<Named>,
     /// Foreign keys and checks, after all indexes of all tables.
-    pub constraints: Vec<String>,
+    pub constraints: Vec<Named>,
     /// Identities set past the greatest value, comments, statistics: last.
     pub finish: Vec<String>,
     /// What removes the table.

@@ -118,6 +118,14 @@ pub fn create_private(path: &Path) -> io::Result<std::fs::File> {
     std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Opens a file for its owner alone, to add to its end; makes it where it is not there.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn append_private(path: &Path) -> io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
 /// Makes a file without a name in a directory: it goes with its last handle.
 ///
 /// # Errors
