@@ -1,5 +1,7 @@
 //! Dates and times as MySQL writes them, and as they travel.
 
+use crate::model::forms;
+
 /// Microseconds of a second.
 const SECOND: i64 = 1_000_000;
 /// Microseconds of a day.
@@ -23,29 +25,7 @@ impl<T> Unfit<T> {
     }
 }
 
-/// Days since 1970-01-01 of a day of the proleptic Gregorian calendar (Hinnant, "chrono-compatible
-/// low-level date algorithms").
-fn days(year: i32, month: i32, day: i32) -> i32 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// Year, month and day of days since 1970-01-01.
-fn civil(days: i32) -> (i32, i32, i32) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i32::from(month <= 2), month, day)
-}
-
+/// Days of a month, which is one of 1 to 12.
 fn length(year: i32, month: i32) -> i32 {
     match month {
         4 | 6 | 9 | 11 => 30,
@@ -90,8 +70,10 @@ pub(super) fn date(text: &[u8]) -> Result<i32, Unfit<i32>> {
     };
     let Some((year, month, day)) = parts() else { return Err(Unfit::of("is no date")) };
     let (near_month, most) = (month.clamp(1, 12), length(year, month.clamp(1, 12)));
-    let nearest = days(year, near_month, day.clamp(1, most));
-    if near_month == month && (1..=most).contains(&day) {
+    let near_day = day.clamp(1, most);
+    let nearest = forms::days(year.into(), near_month.unsigned_abs(), near_day.unsigned_abs());
+    let nearest = nearest.and_then(|days| i32::try_from(days).ok()).unwrap_or_default();
+    if (near_month, near_day) == (month, day) {
         return Ok(nearest);
     }
     Err(Unfit { why: "is a date that no calendar has", nearest: Some(nearest) })
@@ -161,8 +143,8 @@ fn padded(mut value: i64, width: usize, out: &mut Vec<u8>) {
 
 /// Writes a day of the years 1 to 9999.
 pub(super) fn write_date(days: i32, out: &mut Vec<u8>) {
-    let (year, month, day) = civil(days);
-    padded(i64::from(year), 4, out);
+    let (year, month, day) = forms::civil(days.into());
+    padded(year, 4, out);
     out.push(b'-');
     padded(i64::from(month), 2, out);
     out.push(b'-');

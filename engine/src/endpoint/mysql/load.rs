@@ -41,7 +41,10 @@ pub(super) fn statement(table: &str, fields: &[Field]) -> Result<String> {
     ))
 }
 
-/// Loads a batch.
+/// Refusals of any load at all: it was switched off, here or there.
+const OFF: [u16; 3] = [1148, 3948, 4166];
+
+/// Loads a batch. `Ok(false)` where the server takes no loads any more; nothing was loaded then.
 ///
 /// # Errors
 /// `WriteFault::Row` where the server took anything otherwise than it was sent.
@@ -50,7 +53,7 @@ pub(super) fn load(
     statement: &str,
     fields: &[Field],
     batch: &RecordBatch,
-) -> Result<(), WriteFault> {
+) -> Result<bool, WriteFault> {
     let values = columns(batch)?;
     let (mut row, mut refused) = (0, None);
     let done = session.load(statement, &mut |out| {
@@ -63,7 +66,11 @@ pub(super) fn load(
             row += 1;
         }
     });
-    let done = done.map_err(Fault::writing)?;
+    let done = match done {
+        Ok(done) => done,
+        Err(fault) if OFF.contains(&fault.number) => return Ok(false),
+        Err(fault) => return Err(fault.writing()),
+    };
     if let Some(error) = refused {
         return Err(WriteFault::Row(error));
     }
@@ -71,7 +78,7 @@ pub(super) fn load(
     let counts: Vec<u64> =
         done.info.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
     if done.warnings == 0 && done.affected == rows && counts == [rows, 0, 0, 0] {
-        return Ok(());
+        return Ok(true);
     }
     Err(surprise(session, &done, rows))
 }

@@ -4,7 +4,7 @@
 //!   protocol; [`error`] says what a server's refusal means.
 //! - [`catalog`], [`types`], [`keys`], [`extras`] and [`value`] read what is there; [`snapshot`],
 //!   [`split`], [`census`], [`reader`], [`facts`], [`decode`], [`column`] and [`calendar`] its rows.
-//! - [`home`], [`dialect`], [`prepare`] and [`sink`] make tables; [`writer`], [`merge`], [`load`],
+//! - [`home`], [`dialect`], [`prepare`], [`removal`] and [`sink`] make tables; [`writer`], [`merge`], [`load`],
 //!   [`insert`], [`encode`] and [`escape`] fill them.
 //!
 //! # Sessions
@@ -37,6 +37,7 @@ mod merge;
 mod packet;
 mod prepare;
 mod reader;
+mod removal;
 mod session;
 mod sink;
 mod snapshot;

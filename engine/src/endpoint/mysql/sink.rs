@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::endpoint::rows::{
-    Home, LedgerJob, NameRules, OpenedLedger, SpanWriter, Statements, TableSink, TableSource,
+    Home, LedgerJob, NameRules, OpenedLedger, SpanReceipt, SpanWriter, Statements, TableSink,
+    TableSource,
 };
 use crate::endpoint::sql::dialect::Dialect as _;
 use crate::endpoint::sql::ledger::{self, LedgerSql};
@@ -12,6 +13,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Catalog, Engine, Table, TableName};
 use crate::model::kind::ColumnType;
 use crate::model::location::Location;
+use crate::model::rows::Range;
 use crate::remote::ties::Ties;
 
 use super::catalog;
@@ -19,6 +21,7 @@ use super::config::Config;
 use super::dialect::Mysql;
 use super::home::home;
 use super::prepare::prepare;
+use super::removal::removal;
 use super::session::{Role, Session};
 use super::source::Source;
 use super::writer::Writer;
@@ -124,6 +127,21 @@ impl TableSink for Sink {
         let receipts = lines.into_iter().flatten().flatten().map(|text| ledger::receipt(&text));
         let receipts = receipts.collect::<Result<_>>()?;
         Ok(OpenedLedger { job: LedgerJob { job: job.to_owned(), epoch }, receipts })
+    }
+
+    fn note(&self, job: &LedgerJob, receipts: &[SpanReceipt]) -> Result<()> {
+        let (mut session, ledger) = (self.session(Role::Define)?, self.ledger());
+        session.run("START TRANSACTION")?;
+        fence(&mut session, &ledger.fence(job)?)?;
+        for receipt in receipts {
+            session.run(&ledger.record(job, receipt)?)?;
+        }
+        session.run("COMMIT")?;
+        Ok(())
+    }
+
+    fn removal(&self, table: &Table, range: &Range) -> Result<String> {
+        removal(table, range)
     }
 
     fn forget(

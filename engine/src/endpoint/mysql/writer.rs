@@ -46,6 +46,21 @@ struct Plan {
     statement: String,
 }
 
+impl Plan {
+    /// Makes the statement that fills the table, or what stands for it.
+    fn choose(&mut self, by_load: bool) -> Result<()> {
+        let table = match &self.merge {
+            Some(merge) => merge.stage.to_owned(),
+            None => Mysql::NAMES.quote_table(&self.write.table)?,
+        };
+        self.statement = match by_load {
+            true => load::statement(&table, &self.fields)?,
+            false => insert::statement(&table, &self.fields)?,
+        };
+        Ok(())
+    }
+}
+
 impl<'a> Writer<'a> {
     pub(super) fn open(sink: &'a Sink, job: &LedgerJob) -> Result<Self> {
         let (session, by_load, packet) = connected(sink)?;
@@ -70,15 +85,9 @@ impl<'a> Writer<'a> {
         for statement in merge.iter().flat_map(|merge| &merge.make) {
             self.session.run(statement)?;
         }
-        let table = match &merge {
-            Some(merge) => merge.stage.to_owned(),
-            None => Mysql::NAMES.quote_table(&write.table)?,
-        };
-        let statement = match self.by_load {
-            true => load::statement(&table, &fields)?,
-            false => insert::statement(&table, &fields)?,
-        };
-        self.plan = Some(Plan { write: write.clone(), fields, merge, statement });
+        let mut plan = Plan { write: write.clone(), fields, merge, statement: String::new() };
+        plan.choose(self.by_load)?;
+        self.plan = Some(plan);
         Ok(())
     }
 
@@ -92,9 +101,12 @@ impl<'a> Writer<'a> {
         if let Some(merge) = &plan.merge {
             run(session, &merge.empty)?;
         }
-        match by_load {
-            true => load::load(session, &plan.statement, &plan.fields, batch)?,
-            false => insert::insert(session, &plan.statement, &plan.fields, batch, *packet)?,
+        if *by_load && !load::load(session, &plan.statement, &plan.fields, batch)? {
+            *by_load = false;
+            plan.choose(false).map_err(WriteFault::Job)?;
+        }
+        if !*by_load {
+            insert::insert(session, &plan.statement, &plan.fields, batch, *packet)?;
         }
         for statement in plan.merge.iter().flat_map(|merge| &merge.apply) {
             run(session, statement)?;
