@@ -273,3 +273,8 @@ pub const DATABASE_GREETING_BYTES_MAX: usize = 64 << 10;
 pub const DATABASE_GREETINGS_MAX: usize = 1024;
 /// How long it is waited for what became of a commit whose answer was lost, milliseconds.
 pub const DATABASE_PROBE_MS: u64 = 60_000;
+/// How long a statement of MySQL may take until its next byte, milliseconds: an index may be built. A
+/// peer that is gone is found by [`SOCKET_KEEPALIVE_S`].
+pub const MYSQL_ANSWER_MS: u64 = 86_400_000;
+/// Bytes of a result that is held whole: a catalogue, the ends of ranges.
+pub const MYSQL_RESULT_BYTES_MAX: usize = 64 << 20;

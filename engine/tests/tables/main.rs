@@ -9,4 +9,5 @@
     reason = "tests make and judge what they use"
 )]
 
+mod mysql;
 mod postgres;
