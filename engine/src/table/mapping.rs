@@ -251,6 +251,10 @@ impl<'a> Making<'a> {
         };
         let home = self.mapping.sink.home(&asked);
         let (kind, mut losses) = (home.kind.clone(), home.losses);
+        if self.alike && kind == column.kind {
+            // One engine holds what it held.
+            losses.clear();
+        }
         if !home.note.is_empty() {
             self.note(&column.name, home.note);
         }
