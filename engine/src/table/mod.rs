@@ -12,3 +12,4 @@ pub mod readback;
 pub mod rejects;
 pub mod resume;
 pub mod span;
+pub mod standing;

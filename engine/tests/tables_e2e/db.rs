@@ -29,8 +29,8 @@ pub fn pairs() -> impl Iterator<Item = (Engine, Engine)> {
 /// Where a server listens, as `host:port`.
 pub fn server(variable: &str) -> String {
     let hint = "start the servers with scripts/services.sh up, and eval what its env prints";
-    let url =
-        std::env::var(variable).unwrap_or_else(|_| panic!("no {variable} in the environment: {hint}"));
+    let url = std::env::var(variable)
+        .unwrap_or_else(|_| panic!("no {variable} in the environment: {hint}"));
     let rest = url.split('@').nth(1).unwrap();
     rest.split('/').next().unwrap().to_owned()
 }
@@ -59,7 +59,8 @@ impl Db {
                 Self { engine, name, user: String::new() }
             }
             Engine::Postgres => {
-                let admin = Self { engine, name: "postgres".to_owned(), user: "postgres".to_owned() };
+                let admin =
+                    Self { engine, name: "postgres".to_owned(), user: "postgres".to_owned() };
                 admin.run(&format!("DROP DATABASE IF EXISTS {name};\nCREATE DATABASE {name};"));
                 std::mem::forget(admin);
                 Self { engine, name, user: "postgres".to_owned() }
@@ -89,7 +90,9 @@ impl Db {
     pub fn url_as(&self, user: &str) -> String {
         match self.engine {
             Engine::Sqlite => format!("sqlite://{}", self.name),
-            Engine::Postgres => format!("postgres://{user}@{}/{}", server("TEST_PG_URL"), self.name),
+            Engine::Postgres => {
+                format!("postgres://{user}@{}/{}", server("TEST_PG_URL"), self.name)
+            }
             Engine::Maria => format!("mysql://{user}@{}/{}", server("TEST_MARIA_URL"), self.name),
         }
     }
@@ -97,7 +100,9 @@ impl Db {
     /// Runs statements, which must succeed.
     pub fn run(&self, sql: &str) {
         match self.engine {
-            Engine::Sqlite => self.file().execute_batch(sql).unwrap_or_else(|e| panic!("{e}: {sql}")),
+            Engine::Sqlite => {
+                self.file().execute_batch(sql).unwrap_or_else(|e| panic!("{e}: {sql}"))
+            }
             _ => drop(self.client(sql.as_bytes())),
         }
     }
@@ -157,11 +162,13 @@ impl Db {
     pub fn hex(&self, expression: &str) -> String {
         match self.engine {
             Engine::Sqlite => {
-                format!("CASE WHEN ({expression}) IS NULL THEN 'NULL' ELSE lower(hex({expression})) END")
+                format!(
+                    "CASE WHEN ({expression}) IS NULL THEN 'NULL' ELSE lower(hex({expression})) END"
+                )
             }
-            Engine::Postgres => format!(
-                "coalesce(encode(convert_to(({expression})::text, 'UTF8'), 'hex'), 'NULL')"
-            ),
+            Engine::Postgres => {
+                format!("coalesce(encode(convert_to(({expression})::text, 'UTF8'), 'hex'), 'NULL')")
+            }
             Engine::Maria => {
                 format!("coalesce(lower(hex(convert({expression} using utf8mb4))), 'NULL')")
             }
@@ -215,7 +222,9 @@ impl Db {
                 let mut command = Command::new("psql");
                 command.args(["-X", "-q", "-A", "-t", "-F", "\u{1f}", "-P", "null=NULL"]);
                 command.args(["-v", "ON_ERROR_STOP=1", "-h", host, "-p", port, "-U", "postgres"]);
-                command.env("PGCLIENTENCODING", "UTF8").env("PGOPTIONS", "-c client_min_messages=error");
+                command
+                    .env("PGCLIENTENCODING", "UTF8")
+                    .env("PGOPTIONS", "-c client_min_messages=error");
                 command
             }
             _ => {
@@ -223,7 +232,15 @@ impl Db {
                 let (host, port) = server.split_once(':').unwrap();
                 let mut command = Command::new("mariadb");
                 command.args(["--no-defaults", "--batch", "--raw", "--skip-column-names"]);
-                command.args(["--binary-mode", "--local-infile=1", "-uroot", "-h", host, "-P", port]);
+                command.args([
+                    "--binary-mode",
+                    "--local-infile=1",
+                    "-uroot",
+                    "-h",
+                    host,
+                    "-P",
+                    port,
+                ]);
                 command.arg("--default-character-set=utf8mb4");
                 command
             }

@@ -49,7 +49,11 @@ fn copied(place: &Place, from: &Db, to: &Db, fields: &Value) -> Value {
 fn refused(place: &Place, from: &Db, to: &Db, fields: &Value, code: &str, exit: i32) -> Value {
     let before = to.tables();
     let (result, status) = tables(place, from, to, fields);
-    assert_eq!((&result["error"]["code"], status), (&json!(code), exit), "{from} to {to}: {result:#}");
+    assert_eq!(
+        (&result["error"]["code"], status),
+        (&json!(code), exit),
+        "{from} to {to}: {result:#}"
+    );
     assert_eq!((to.tables(), to.ledgers()), (before, 0), "{from} to {to}");
     result
 }

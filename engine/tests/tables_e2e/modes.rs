@@ -86,6 +86,29 @@ fn a_table_without_a_key_is_not_merged() {
     }
 }
 
+/// A row that meets another one by a key other than the primary one does not replace it.
+#[test]
+fn merge_goes_by_the_primary_key_alone() {
+    let place = Place::new();
+    for (from, to) in pairs() {
+        let source = Db::with(from, &place, PEOPLE);
+        let target = Db::with(
+            to,
+            &place,
+            "CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(40) UNIQUE, city VARCHAR(40), \
+             age INTEGER); INSERT INTO people VALUES (8, 'Bo', 'Bonn', 80);",
+        );
+        let what = refused(&place, &source, &target, &json!({"mode": "merge"}), "ROW_REFUSED", 4);
+        assert_eq!(target.query(ROWS), [["8", "Bo", "Bonn", "80"]], "{source} to {target}: {what:#}");
+        let other = Db::with(
+            to,
+            &place,
+            "CREATE TABLE people (id INTEGER UNIQUE, name VARCHAR(40) PRIMARY KEY, city VARCHAR(40), age INTEGER)",
+        );
+        refused(&place, &source, &other, &json!({"mode": "merge"}), "SCHEMA_MISMATCH", 4);
+    }
+}
+
 #[test]
 fn chosen_columns_and_rows_only() {
     let place = Place::new();
@@ -173,6 +196,15 @@ fn many(engine: Engine, place: &Place, count: u32) -> Db {
     db
 }
 
+/// Begins a command, slowly, and kills the engine once a span is committed.
+fn killed(place: &Place, command: &Value) {
+    let mut session = Session::start(place, &["--bytes-per-s", "300KB"]);
+    session.send(command);
+    let line = session.until(|line| line["type"] == "checkpoint" || line["type"] == "result");
+    assert_eq!(line["type"], "checkpoint", "{line}");
+    session.kill();
+}
+
 const SUMS: &str = "SELECT count(*), count(DISTINCT id), sum(id), sum(n), sum(length(b)) FROM t";
 
 #[test]
@@ -186,13 +218,8 @@ fn a_killed_copy_goes_on_and_a_finished_one_is_replayed() {
             "op": "tables", "id": "t", "key": key, "src": source.url(), "dst": target.url(),
             "span_rows": 500, "batch_rows": 100, "parallel_spans": 2,
         });
-        let mut slow = command.clone();
-        slow["limits"] = json!({"bytes_per_s": "300KB"});
         for _ in 0..2 {
-            let mut session = Session::start(&place, &[]);
-            session.send(&slow);
-            session.until(|line| line["type"] == "checkpoint" || line["type"] == "result");
-            session.kill();
+            killed(&place, &command);
         }
         let (result, status) = run(&place, &command);
         assert_eq!((&result["status"], status), (&json!("ok"), 0), "{source} to {target}: {result:#}");
@@ -223,12 +250,7 @@ fn rows_that_changed_between_attempts_are_copied_anew_and_it_is_said() {
             "op": "tables", "id": "t", "key": "k", "src": source.url(), "dst": target.url(),
             "span_rows": 500, "batch_rows": 100, "parallel_spans": 1,
         });
-        let mut slow = command.clone();
-        slow["limits"] = json!({"bytes_per_s": "300KB"});
-        let mut session = Session::start(&place, &[]);
-        session.send(&slow);
-        session.until(|line| line["type"] == "checkpoint" || line["type"] == "result");
-        session.kill();
+        killed(&place, &command);
         // Every part of the table changes: rows go, come and become others.
         source.run("UPDATE t SET n = n + 1000 WHERE id % 250 = 3");
         source.run("DELETE FROM t WHERE id % 250 = 4");

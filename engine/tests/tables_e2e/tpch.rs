@@ -91,7 +91,8 @@ fn definition(engine: Engine) -> String {
     let mut sql = String::new();
     for (table, _, key) in COLUMNS {
         let lines = columns(table);
-        let lines = lines.iter().map(|(name, kind)| format!("{name} {} NOT NULL", declared(engine, kind)));
+        let lines =
+            lines.iter().map(|(name, kind)| format!("{name} {} NOT NULL", declared(engine, kind)));
         let mut lines: Vec<String> = lines.collect();
         lines.push(format!("PRIMARY KEY ({key})"));
         for (number, (_, own, to, there)) in
