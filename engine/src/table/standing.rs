@@ -18,7 +18,8 @@ pub fn fit(plan: &mut TablePlan, there: &Table) -> Result<()> {
     let refused = |message: String| {
         Err(EngineError::new(Kind::SchemaMismatch, message).at(there.name.shown()))
     };
-    for (read, write) in plan.read.iter_mut().zip(&mut plan.write) {
+    let masked: Vec<bool> = plan.masks.iter().map(Option::is_some).collect();
+    for ((read, write), masked) in plan.read.iter_mut().zip(&mut plan.write).zip(masked) {
         let Some(column) = there.column(&write.name) else {
             return refused(format!("the table at the target has no column {}", write.name));
         };
@@ -35,6 +36,10 @@ pub fn fit(plan: &mut TablePlan, there: &Table) -> Result<()> {
                 "the column {name} at the target is {own}, which makes other values of {kind}"
             ));
         };
+        if masked {
+            // What comes is not what the source holds, so that there is nothing to ask it.
+            continue;
+        }
         let ask = |class| Question { column: read.name.clone(), class };
         plan.questions.extend(losses.into_iter().map(ask));
         if travels_as(&write.kind, &column.kind) {

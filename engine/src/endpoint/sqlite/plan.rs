@@ -23,9 +23,9 @@ pub fn statements(table: &Table) -> Result<Statements> {
     made.left.extend(left);
     let name = Sqlite.quote(&table.name.name)?;
     if !table.foreign_keys.is_empty() {
+        // No constraint has this name, so it is looked at in every attempt.
         let sql = format!("{FOREIGN_KEY_CHECK}({name})");
-        // No constraint has this name: it is looked at in every attempt.
-        made.constraints.push(Named { name: "foreign keys".to_owned(), sql });
+        made.constraints.push(Named { name: String::new(), sql });
     }
     if let Some(next) = counted.and_then(|identity| identity.next) {
         let (text, last) = (Sqlite.literal(&table.name.name), next.saturating_sub(1));
