@@ -91,7 +91,13 @@ pub const CASES: &[Case] = &[
     lost(Maria, "zero_moment", "TIMESTAMP", "0", "impossible_date"),
     plain(Maria, "first_day", "DATE", "'0001-01-01'", "0001-01-01"),
     plain(Maria, "last_day", "DATE", "'9999-12-31'", "9999-12-31"),
-    plain(Maria, "micros", "DATETIME(6)", "'1000-01-01 00:00:00.000001'", "1000-01-01 00:00:00.000001"),
+    plain(
+        Maria,
+        "micros",
+        "DATETIME(6)",
+        "'1000-01-01 00:00:00.000001'",
+        "1000-01-01 00:00:00.000001",
+    ),
     plain(Postgres, "first_day", "date", "'0001-01-01'", "0001-01-01"),
     case(
         Postgres,
@@ -198,13 +204,7 @@ pub const CASES: &[Case] = &[
     plain(Sqlite, "big_least", "INTEGER", "-9223372036854775808", "-9223372036854775808"),
     plain(Sqlite, "big_most", "INTEGER", "9223372036854775807", "9223372036854775807"),
     // Bits.
-    case(
-        Maria,
-        "one_bit",
-        "BIT(1)",
-        "b'1'",
-        [Text("1"), By("bin(v)", "1"), Text("1")],
-    ),
+    case(Maria, "one_bit", "BIT(1)", "b'1'", [Text("1"), By("bin(v)", "1"), Text("1")]),
     case(
         Maria,
         "bits",
@@ -223,15 +223,15 @@ pub const CASES: &[Case] = &[
         "B'00101'",
         [Text("00101"), By("lpad(bin(v), 5, '0')", "00101"), Text("00101")],
     ),
-    plain(Postgres, "bits_varying", "varbit", "B'0010100000000000000000001'", "0010100000000000000000001"),
-    // Numbers.
-    case(
-        Maria,
-        "decimal_widest",
-        "DECIMAL(65,5)",
-        WIDE,
-        [Text(WIDE), Text(WIDE), Text(WIDE)],
+    plain(
+        Postgres,
+        "bits_varying",
+        "varbit",
+        "B'0010100000000000000000001'",
+        "0010100000000000000000001",
     ),
+    // Numbers.
+    case(Maria, "decimal_widest", "DECIMAL(65,5)", WIDE, [Text(WIDE), Text(WIDE), Text(WIDE)]),
     plain(Maria, "decimal_scale", "DECIMAL(10,4)", "-1.1", "-1.1000"),
     plain(Postgres, "numeric_scale", "numeric(10,4)", "1.10", "1.1000"),
     case(
@@ -252,13 +252,7 @@ pub const CASES: &[Case] = &[
             By("length(v)", "218"),
         ],
     ),
-    case(
-        Postgres,
-        "double_nan",
-        "float8",
-        "'NaN'",
-        [Text("NaN"), Lost("not_finite"), Text("NaN")],
-    ),
+    case(Postgres, "double_nan", "float8", "'NaN'", [Text("NaN"), Lost("not_finite"), Text("NaN")]),
     case(
         Postgres,
         "double_infinite",
@@ -287,13 +281,7 @@ pub const CASES: &[Case] = &[
         "0.1",
         [Text("0.1"), By("v", "0.1"), By("abs(v - 0.100000001490116) < 1e-15", "1")],
     ),
-    case(
-        Maria,
-        "double_minus_zero",
-        "DOUBLE",
-        "-0e0",
-        [Text("-0"), By("v", "-0"), Text("-zero")],
-    ),
+    case(Maria, "double_minus_zero", "DOUBLE", "-0e0", [Text("-0"), By("v", "-0"), Text("-zero")]),
     case(
         Maria,
         "double_greatest",
@@ -310,7 +298,11 @@ pub const CASES: &[Case] = &[
         "float_third",
         "FLOAT",
         "1/3",
-        [Text("0.33333334"), By("v = cast(1/3 as float)", "1"), By("abs(v - 0.3333333432674408) < 1e-15", "1")],
+        [
+            Text("0.33333334"),
+            By("v = cast(1/3 as float)", "1"),
+            By("abs(v - 0.3333333432674408) < 1e-15", "1"),
+        ],
     ),
     plain(Sqlite, "decimal_double", "DECIMAL(10,2)", "19.99", "19.99"),
     lost(Sqlite, "decimal_inexact", "DECIMAL(10,2)", "0.1 + 0.2", "not_declared"),
@@ -321,12 +313,18 @@ pub const CASES: &[Case] = &[
         "9e999",
         [Text("Infinity"), Lost("not_finite"), By("v > 1e308", "1")],
     ),
-    case(Postgres, "money", "money", "1234.50", [Text("$1,234.50"), Text("$1,234.50"), Text("$1,234.50")]),
+    case(
+        Postgres,
+        "money",
+        "money",
+        "1234.50",
+        [Text("$1,234.50"), Text("$1,234.50"), Text("$1,234.50")],
+    ),
     // Text.
     plain(Maria, "empty", "VARCHAR(9)", "''", ""),
     plain(Postgres, "empty", "text", "''", ""),
     plain(Sqlite, "empty", "TEXT", "''", ""),
-    plain(Maria, "marks", "TEXT", r"'\\N\t\r\n\'""\\'", "\\N\t\r\n'\"\\"),
+    plain(Maria, "marks", "TEXT", r#"'\\N\t\r\n\'"\\'"#, "\\N\t\r\n'\"\\"),
     plain(Postgres, "marks", "text", r#"E'\\N\t\r\n\'"\\'"#, "\\N\t\r\n'\"\\"),
     plain(Sqlite, "marks", "TEXT", "'\\N\t\r\n''\"\\'", "\\N\t\r\n'\"\\"),
     plain(Maria, "end_of_copy", "TEXT", "'\\\\.\n'", "\\.\n"),
@@ -398,7 +396,13 @@ pub const CASES: &[Case] = &[
         r#"'{"b": 1, "a": 12345678901234567890.10, "b": 2}'"#,
         r#"{"b": 1, "a": 12345678901234567890.10, "b": 2}"#,
     ),
-    plain(Postgres, "jsonb_number", "jsonb", r#"'{"a":12345678901234567890.10}'"#, r#"{"a": 12345678901234567890.10}"#),
+    plain(
+        Postgres,
+        "jsonb_number",
+        "jsonb",
+        r#"'{"a":12345678901234567890.10}'"#,
+        r#"{"a": 12345678901234567890.10}"#,
+    ),
     case(
         Postgres,
         "uuid",
@@ -410,16 +414,31 @@ pub const CASES: &[Case] = &[
             Text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
         ],
     ),
-    plain(Postgres, "array", "text[]", r#"ARRAY['a', NULL, 'b"c', 'NULL', '']"#, r#"{a,NULL,"b\"c","NULL",""}"#),
+    plain(
+        Postgres,
+        "array",
+        "text[]",
+        r#"ARRAY['a', NULL, 'b"c', 'NULL', '']"#,
+        r#"{a,NULL,"b\"c","NULL",""}"#,
+    ),
     plain(Postgres, "array_bounds", "int[]", "'[0:1]={1,2}'", "[0:1]={1,2}"),
     plain(Postgres, "inet", "inet", "'10.0.0.1/8'", "10.0.0.1/8"),
     plain(Postgres, "range", "int4range", "'(1,5]'", "[2,6)"),
     plain(Postgres, "point", "point", "'(1.5,-2)'", "(1.5,-2)"),
     plain(Postgres, "xml", "xml", "'<a>b</a>'", "<a>b</a>"),
     plain(Postgres, "tsvector", "tsvector", "'a b:2'", "'a' 'b':2"),
-    needs(plain(Postgres, "mood", "mood_type", "'o''k'", "o'k"), &["CREATE TYPE mood_type AS ENUM ('sad', 'o''k')"]),
-    needs(plain(Postgres, "domain", "small_number", "7", "7"), &["CREATE DOMAIN small_number AS integer CHECK (VALUE < 9)"]),
-    needs(plain(Postgres, "composite", "pair_type", "ROW(1, 'a b')", "(1,\"a b\")"), &["CREATE TYPE pair_type AS (a integer, b text)"]),
+    needs(
+        plain(Postgres, "mood", "mood_type", "'o''k'", "o'k"),
+        &["CREATE TYPE mood_type AS ENUM ('sad', 'o''k')"],
+    ),
+    needs(
+        plain(Postgres, "domain", "small_number", "7", "7"),
+        &["CREATE DOMAIN small_number AS integer CHECK (VALUE < 9)"],
+    ),
+    needs(
+        plain(Postgres, "composite", "pair_type", "ROW(1, 'a b')", "(1,\"a b\")"),
+        &["CREATE TYPE pair_type AS (a integer, b text)"],
+    ),
     // Values that are not of their column's type.
     lost(Sqlite, "text_in_integer", "INTEGER", "'abc'", "not_declared"),
     lost(Sqlite, "real_in_integer", "INTEGER", "1.5", "not_declared"),

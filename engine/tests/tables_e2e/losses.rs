@@ -26,7 +26,11 @@ fn null_in_the_column_that_tells_ranges() {
     let place = Place::new();
     for (from, to) in pairs() {
         let source = Db::with(from, &place, "CREATE TABLE t (k INTEGER UNIQUE, n INTEGER)");
-        let rows = values(400, |n| if n % 5 == 0 { format!("(NULL, {n})") } else { format!("({n}, {n})") });
+        let rows =
+            values(
+                400,
+                |n| if n % 5 == 0 { format!("(NULL, {n})") } else { format!("({n}, {n})") },
+            );
         source.run(&format!("INSERT INTO t VALUES {rows}"));
         let target = Db::new(to, &place);
         copied(&place, &source, &target, &small_spans());
@@ -44,13 +48,23 @@ fn ends_of_adjacent_ranges() {
         let gap = |n: u32| match n {
             1 => -9_223_372_036_854_775_808,
             500 => 9_223_372_036_854_775_807,
-            _ => i64::from(n) * i64::from(n % 7 + 1) * if n % 3 == 0 { -1_000_003 } else { 1 } + i64::from(n) * 7_000_000_000,
+            _ => {
+                i64::from(n) * i64::from(n % 7 + 1) * if n % 3 == 0 { -1_000_003 } else { 1 }
+                    + i64::from(n) * 7_000_000_000
+            }
         };
-        source.run(&format!("INSERT INTO t VALUES {}", values(500, |n| format!("({}, {n})", gap(n)))));
+        source.run(&format!(
+            "INSERT INTO t VALUES {}",
+            values(500, |n| format!("({}, {n})", gap(n)))
+        ));
         let target = Db::new(to, &place);
         let result = copied(&place, &source, &target, &small_spans());
         assert!(result["data"]["tables"][0]["spans"].as_u64().unwrap() > 1, "{source}: {result}");
-        same_figures(&source, &target, "SELECT count(*), count(DISTINCT k), sum(n), min(k), max(k) FROM t");
+        same_figures(
+            &source,
+            &target,
+            "SELECT count(*), count(DISTINCT k), sum(n), min(k), max(k) FROM t",
+        );
     }
 }
 
@@ -59,9 +73,13 @@ fn ends_of_adjacent_ranges() {
 fn last_range_closed_while_the_table_grew() {
     let place = Place::new();
     for (from, to) in pairs() {
-        let source = Db::with(from, &place, "CREATE TABLE t (k INTEGER PRIMARY KEY, n VARCHAR(100))");
+        let source =
+            Db::with(from, &place, "CREATE TABLE t (k INTEGER PRIMARY KEY, n VARCHAR(100))");
         let filler = "x".repeat(90);
-        source.run(&format!("INSERT INTO t VALUES {}", values(4000, |n| format!("({n}, '{filler}')"))));
+        source.run(&format!(
+            "INSERT INTO t VALUES {}",
+            values(4000, |n| format!("({n}, '{filler}')"))
+        ));
         let target = Db::new(to, &place);
         let command = json!({
             "op": "tables", "id": "t", "key": "k", "src": source.url(), "dst": target.url(),
@@ -83,11 +101,19 @@ fn last_range_closed_while_the_table_grew() {
 fn ties_in_the_first_column_of_a_key() {
     let place = Place::new();
     for (from, to) in pairs() {
-        let source = Db::with(from, &place, "CREATE TABLE t (a INTEGER, b INTEGER, PRIMARY KEY (a, b))");
-        source.run(&format!("INSERT INTO t VALUES {}", values(600, |n| format!("({}, {n})", n / 200))));
+        let source =
+            Db::with(from, &place, "CREATE TABLE t (a INTEGER, b INTEGER, PRIMARY KEY (a, b))");
+        source.run(&format!(
+            "INSERT INTO t VALUES {}",
+            values(600, |n| format!("({}, {n})", n / 200))
+        ));
         let target = Db::new(to, &place);
         copied(&place, &source, &target, &small_spans());
-        same_figures(&source, &target, "SELECT a, count(*), count(DISTINCT b), sum(b) FROM t GROUP BY a ORDER BY a");
+        same_figures(
+            &source,
+            &target,
+            "SELECT a, count(*), count(DISTINCT b), sum(b) FROM t GROUP BY a ORDER BY a",
+        );
     }
 }
 
@@ -105,8 +131,12 @@ fn order_of_the_server_and_not_of_the_client() {
             Engine::Maria => "VARCHAR(40) COLLATE utf8mb4_unicode_ci",
             Engine::Sqlite => "VARCHAR(40) COLLATE NOCASE",
         };
-        let source = Db::with(from, &place, &format!("CREATE TABLE t (k {key} PRIMARY KEY, n INTEGER)"));
-        source.run(&format!("INSERT INTO t VALUES {}", values(400, |n| format!("('{}', {n})", words(n)))));
+        let source =
+            Db::with(from, &place, &format!("CREATE TABLE t (k {key} PRIMARY KEY, n INTEGER)"));
+        source.run(&format!(
+            "INSERT INTO t VALUES {}",
+            values(400, |n| format!("('{}', {n})", words(n)))
+        ));
         let target = Db::new(to, &place);
         copied(&place, &source, &target, &small_spans());
         same_figures(&source, &target, "SELECT count(*), sum(n), count(DISTINCT n) FROM t");
@@ -118,7 +148,8 @@ fn order_of_the_server_and_not_of_the_client() {
 #[test]
 fn keys_that_the_target_takes_for_one() {
     let place = Place::new();
-    for from in [Engine::Postgres, Engine::Sqlite].into_iter().filter(|from| ENGINES.contains(from)) {
+    for from in [Engine::Postgres, Engine::Sqlite].into_iter().filter(|from| ENGINES.contains(from))
+    {
         let source = Db::with(from, &place, "CREATE TABLE t (k VARCHAR(9) PRIMARY KEY, n INTEGER)");
         source.run("INSERT INTO t VALUES ('a', 1), ('A', 2), ('á', 3), ('a ', 4)");
         for to in ENGINES {
@@ -126,7 +157,11 @@ fn keys_that_the_target_takes_for_one() {
             copied(&place, &source, &target, &json!({}));
             let hex = target.hex("k");
             let rows = target.query(&format!("SELECT {hex}, n FROM t ORDER BY n"));
-            assert_eq!(rows, [["61", "1"], ["41", "2"], ["c3a1", "3"], ["6120", "4"]], "{source} to {target}");
+            assert_eq!(
+                rows,
+                [["61", "1"], ["41", "2"], ["c3a1", "3"], ["6120", "4"]],
+                "{source} to {target}"
+            );
         }
     }
 }
@@ -136,7 +171,11 @@ fn keys_that_the_target_takes_for_one() {
 fn warnings_of_bulk_loads() {
     let place = Place::new();
     for (from, to) in pairs() {
-        let source = Db::with(from, &place, "CREATE TABLE t (id INTEGER PRIMARY KEY, n BIGINT, v VARCHAR(90))");
+        let source = Db::with(
+            from,
+            &place,
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, n BIGINT, v VARCHAR(90))",
+        );
         source.run("INSERT INTO t VALUES (1, 1, 'fits'), (2, 70000, 'fits'), (3, 3, 'is much too long'), (4, 4, 'fits')");
         let target = Db::with(
             to,
@@ -151,7 +190,11 @@ fn warnings_of_bulk_loads() {
         let what = format!("{source} to {target}: {result:#}");
         if result["status"] == "ok" {
             assert_eq!(rows, [["1", "1", "fits"], ["4", "44", "own"]], "{what}");
-            assert_eq!((&result["data"]["rows"], &result["data"]["rejected"]), (&json!(1), &json!(3)), "{what}");
+            assert_eq!(
+                (&result["data"]["rows"], &result["data"]["rejected"]),
+                (&json!(1), &json!(3)),
+                "{what}"
+            );
             let text = std::fs::read_to_string(&file).unwrap();
             let keys: Vec<String> = text
                 .lines()
@@ -180,7 +223,11 @@ fn columns_mapped_by_their_position() {
             "CREATE TABLE t (c VARCHAR(9), extra INTEGER, b INTEGER, a INTEGER)",
         );
         copied(&place, &source, &target, &json!({"mode": "append"}));
-        assert_eq!(target.query("SELECT a, b, c, extra FROM t"), [["1", "2", "c", "NULL"]], "{source} to {target}");
+        assert_eq!(
+            target.query("SELECT a, b, c, extra FROM t"),
+            [["1", "2", "c", "NULL"]],
+            "{source} to {target}"
+        );
     }
 }
 
@@ -204,7 +251,8 @@ fn values_changed_by_the_type_that_stands() {
             source.run(&format!("INSERT INTO t VALUES ({value})"));
             let target = Db::with(to, &place, &format!("CREATE TABLE t (v {there})"));
             let (result, status) = tables(&place, &source, &target, &json!({"mode": "append"}));
-            let what = format!("{source} to {target}: {declared} {value} in {there}: {}", result["error"]);
+            let what =
+                format!("{source} to {target}: {declared} {value} in {there}: {}", result["error"]);
             if result["status"] == "ok" {
                 let text = target.query("SELECT v FROM t").concat();
                 assert_eq!(text, source.query("SELECT v FROM t").concat(), "{what}");
@@ -222,11 +270,20 @@ fn values_changed_by_the_type_that_stands() {
 fn one_bad_row_and_the_exit_status() {
     let place = Place::new();
     for (from, to) in pairs() {
-        let source = Db::with(from, &place, "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(9))");
-        source.run(&format!("INSERT INTO t VALUES {}", values(300, |n| format!("({n}, 'v{}')", n % 299))));
-        let target = Db::with(to, &place, "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(9) UNIQUE)");
-        let result = refused(&place, &source, &target, &json!({"mode": "append"}), "ROW_REFUSED", 4);
-        assert!(result["error"]["message"].as_str().unwrap().contains("id=300"), "{source} to {target}: {result:#}");
+        let source =
+            Db::with(from, &place, "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(9))");
+        source.run(&format!(
+            "INSERT INTO t VALUES {}",
+            values(300, |n| format!("({n}, 'v{}')", n % 299))
+        ));
+        let target =
+            Db::with(to, &place, "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(9) UNIQUE)");
+        let result =
+            refused(&place, &source, &target, &json!({"mode": "append"}), "ROW_REFUSED", 4);
+        assert!(
+            result["error"]["message"].as_str().unwrap().contains("id=300"),
+            "{source} to {target}: {result:#}"
+        );
         assert_eq!(target.one("SELECT count(*) FROM t"), "0");
     }
 }
@@ -237,7 +294,11 @@ fn digests_of_texts_without_separators() {
     let place = Place::new();
     for (from, to) in pairs() {
         let define = "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9), b VARCHAR(9));";
-        let source = Db::with(from, &place, &format!("{define} INSERT INTO t VALUES (1, 'ab', 'c'), (2, NULL, ''), (3, 'x', 'x')"));
+        let source = Db::with(
+            from,
+            &place,
+            &format!("{define} INSERT INTO t VALUES (1, 'ab', 'c'), (2, NULL, ''), (3, 'x', 'x')"),
+        );
         for (change, key, columns) in [
             ("UPDATE t SET a = 'a', b = 'bc' WHERE id = 1", "1", vec!["a", "b"]),
             ("UPDATE t SET a = '', b = NULL WHERE id = 2", "2", vec!["a", "b"]),
@@ -247,11 +308,20 @@ fn digests_of_texts_without_separators() {
             copied(&place, &source, &target, &json!({}));
             same(&place, &source, &target);
             target.run(change);
-            let verify = json!({"op": "verify", "id": "v", "src": source.url(), "dst": target.url()});
+            let verify =
+                json!({"op": "verify", "id": "v", "src": source.url(), "dst": target.url()});
             let (result, status) = run(&place, &verify);
-            assert_eq!((&result["status"], status), (&json!("failed"), 4), "{source} to {target}: {change}");
+            assert_eq!(
+                (&result["status"], status),
+                (&json!("failed"), 4),
+                "{source} to {target}: {change}"
+            );
             let found = &result["data"]["tables"][0]["differences"];
-            assert_eq!(found, &json!([{"key": key, "what": "changed", "columns": columns}]), "{result:#}");
+            assert_eq!(
+                found,
+                &json!([{"key": key, "what": "changed", "columns": columns}]),
+                "{result:#}"
+            );
         }
     }
 }
@@ -271,12 +341,15 @@ fn comparisons_of_one_direction_or_of_counts_alone() {
             let target = Db::new(to, &place);
             copied(&place, &source, &target, &json!({}));
             target.run(change);
-            let verify = json!({"op": "verify", "id": "v", "src": source.url(), "dst": target.url()});
+            let verify =
+                json!({"op": "verify", "id": "v", "src": source.url(), "dst": target.url()});
             let (result, status) = run(&place, &verify);
             assert_eq!(status, 4, "{source} to {target}: {change}");
             let found = result["data"]["tables"][0]["differences"].as_array().unwrap();
-            let mut found: Vec<_> =
-                found.iter().map(|one| (one["key"].as_str().unwrap(), one["what"].as_str().unwrap())).collect();
+            let mut found: Vec<_> = found
+                .iter()
+                .map(|one| (one["key"].as_str().unwrap(), one["what"].as_str().unwrap()))
+                .collect();
             found.sort_unstable();
             assert_eq!(found, wanted, "{source} to {target}: {change}");
         }
@@ -293,20 +366,38 @@ fn values_that_the_target_writes_anew() {
             Engine::Maria => "id INTEGER AUTO_INCREMENT PRIMARY KEY",
             Engine::Sqlite => "id INTEGER PRIMARY KEY AUTOINCREMENT",
         };
-        let source = Db::with(from, &place, &format!("CREATE TABLE t ({key}, v VARCHAR(9) DEFAULT 'default', n INTEGER NOT NULL DEFAULT 5)"));
+        let source = Db::with(
+            from,
+            &place,
+            &format!(
+                "CREATE TABLE t ({key}, v VARCHAR(9) DEFAULT 'default', n INTEGER NOT NULL DEFAULT 5)"
+            ),
+        );
         let rows = "(id, v, n) VALUES (0, '', 0), (-3, NULL, -1), (1, 'x', 5)";
         source.run(&match from {
-            Engine::Postgres => format!("INSERT INTO t (id, v, n) OVERRIDING SYSTEM VALUE {}", &rows[11..]),
-            Engine::Maria => format!("SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO'; INSERT INTO t {rows}"),
+            Engine::Postgres => {
+                format!("INSERT INTO t (id, v, n) OVERRIDING SYSTEM VALUE {}", &rows[11..])
+            }
+            Engine::Maria => {
+                format!("SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO'; INSERT INTO t {rows}")
+            }
             Engine::Sqlite => format!("INSERT INTO t {rows}"),
         });
         let target = Db::new(to, &place);
         copied(&place, &source, &target, &json!({"verify": "readback"}));
         let rows = target.query("SELECT id, v, n FROM t ORDER BY id");
-        assert_eq!(rows, [["-3", "NULL", "-1"], ["0", "", "0"], ["1", "x", "5"]], "{source} to {target}");
+        assert_eq!(
+            rows,
+            [["-3", "NULL", "-1"], ["0", "", "0"], ["1", "x", "5"]],
+            "{source} to {target}"
+        );
         // The next row gets a number of its own.
         target.run("INSERT INTO t (v) VALUES ('next')");
-        assert_eq!(target.query("SELECT id, n FROM t WHERE v = 'next'"), [["2", "5"]], "{source} to {target}");
+        assert_eq!(
+            target.query("SELECT id, n FROM t WHERE v = 'next'"),
+            [["2", "5"]],
+            "{source} to {target}"
+        );
     }
 }
 
@@ -320,12 +411,17 @@ fn first_column_of_sixteen_mebibytes() {
             Engine::Maria => ("LONGTEXT", "repeat('x', 17000000)"),
             Engine::Sqlite => ("TEXT", "replace(hex(zeroblob(8500000)), '0', 'x')"),
         };
-        let source = Db::with(from, &place, &format!("CREATE TABLE t (v {kind}, id INTEGER PRIMARY KEY)"));
+        let source =
+            Db::with(from, &place, &format!("CREATE TABLE t (v {kind}, id INTEGER PRIMARY KEY)"));
         source.run(&format!("INSERT INTO t VALUES ({value}, 1), ('short', 2), ({value}, 3)"));
         let target = Db::new(to, &place);
         copied(&place, &source, &target, &json!({"parallel_spans": 1}));
         let wanted = [["1", "17000000"], ["2", "5"], ["3", "17000000"]];
-        assert_eq!(target.query("SELECT id, length(v) FROM t ORDER BY id"), wanted, "{source} to {target}");
+        assert_eq!(
+            target.query("SELECT id, length(v) FROM t ORDER BY id"),
+            wanted,
+            "{source} to {target}"
+        );
         assert_eq!(target.one("SELECT count(*) FROM t WHERE v LIKE 'xxxx%'"), "2");
     }
 }
@@ -345,10 +441,15 @@ fn row_level_security_filters_the_read() {
          CREATE ROLE {user} LOGIN; GRANT SELECT ON t TO {user};"
     ));
     let target = Db::new(Engine::Sqlite, &place);
-    let command = json!({"op": "tables", "id": "t", "src": source.url_as(&user), "dst": target.url()});
+    let command =
+        json!({"op": "tables", "id": "t", "src": source.url_as(&user), "dst": target.url()});
     let (result, status) = run(&place, &command);
     source.run(&format!("DROP OWNED BY {user}; DROP ROLE {user}"));
-    assert_eq!((&result["error"]["code"], status), (&json!("DATABASE_PERMISSION"), 4), "{result:#}");
+    assert_eq!(
+        (&result["error"]["code"], status),
+        (&json!("DATABASE_PERMISSION"), 4),
+        "{result:#}"
+    );
     assert_eq!(target.tables().len(), 0);
 }
 
@@ -375,7 +476,10 @@ fn schema_altered_in_silence() {
         for refused in ["INSERT INTO p VALUES (3, 'a')", "INSERT INTO c VALUES (3, 1, 0)"] {
             let counts = "SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM c)";
             let before = target.query(counts);
-            assert!(std::panic::catch_unwind(|| target.run(refused)).is_err(), "{target}: {refused}");
+            assert!(
+                std::panic::catch_unwind(|| target.run(refused)).is_err(),
+                "{target}: {refused}"
+            );
             assert_eq!(target.query(counts), before);
         }
         let pragma = if engine == Engine::Sqlite { "PRAGMA foreign_keys = ON; " } else { "" };

@@ -26,7 +26,8 @@ fn create_leaves_alone_what_stands() {
     let place = Place::new();
     for (from, to) in pairs() {
         let source = Db::with(from, &place, PEOPLE);
-        let target = Db::with(to, &place, "CREATE TABLE people (id INTEGER); INSERT INTO people VALUES (9)");
+        let target =
+            Db::with(to, &place, "CREATE TABLE people (id INTEGER); INSERT INTO people VALUES (9)");
         let result = refused(&place, &source, &target, &json!({}), "DST_EXISTS", 4);
         assert!(result["error"]["hint"].as_str().unwrap().contains("append"), "{result}");
         assert_eq!(target.query("SELECT * FROM people"), [["9"]]);
@@ -99,7 +100,11 @@ fn merge_goes_by_the_primary_key_alone() {
              age INTEGER); INSERT INTO people VALUES (8, 'Bo', 'Bonn', 80);",
         );
         let what = refused(&place, &source, &target, &json!({"mode": "merge"}), "ROW_REFUSED", 4);
-        assert_eq!(target.query(ROWS), [["8", "Bo", "Bonn", "80"]], "{source} to {target}: {what:#}");
+        assert_eq!(
+            target.query(ROWS),
+            [["8", "Bo", "Bonn", "80"]],
+            "{source} to {target}: {what:#}"
+        );
         let other = Db::with(
             to,
             &place,
@@ -145,19 +150,27 @@ fn names_that_are_not_there_are_refused() {
 fn rejected_rows_are_listed_exactly_and_the_others_are_there() {
     let place = Place::new();
     for (from, to) in pairs() {
-        let source = Db::with(from, &place, "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, b VARCHAR(9))");
-        let values: Vec<String> = (1..=500).map(|id| format!("({id}, {}, 'v{id}')", id % 100)).collect();
+        let source = Db::with(
+            from,
+            &place,
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, b VARCHAR(9))",
+        );
+        let values: Vec<String> =
+            (1..=500).map(|id| format!("({id}, {}, 'v{id}')", id % 100)).collect();
         source.run(&format!("INSERT INTO t VALUES {}", values.join(",")));
-        let definition = "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER CHECK (n <> 7), b VARCHAR(9))";
+        let definition =
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER CHECK (n <> 7), b VARCHAR(9))";
         let target = Db::with(to, &place, definition);
         let file = place.path(&format!("{source}-{target}.jsonl"));
-        let mut fields = json!({"mode": "append", "rejects": {"limit": 5, "file": file}, "batch_rows": 64});
+        let mut fields =
+            json!({"mode": "append", "rejects": {"limit": 5, "file": file}, "batch_rows": 64});
         let result = copied(&place, &source, &target, &fields);
         let told = &result["data"];
         assert_eq!((&told["rows"], &told["rejected"]), (&json!(495), &json!(5)), "{told}");
         assert_eq!(target.one("SELECT count(*) FROM t WHERE b = concat('v', id)").as_str(), "495");
         let lines = lines(&file);
-        let keys: Vec<&str> = lines.iter().map(|line| line["key"]["id"].as_str().unwrap()).collect();
+        let keys: Vec<&str> =
+            lines.iter().map(|line| line["key"]["id"].as_str().unwrap()).collect();
         assert_eq!(keys, ["7", "107", "207", "307", "407"], "{lines:?}");
         assert_eq!(lines[1]["row"], json!({"id": "107", "n": "7", "b": "v107"}));
         assert_eq!(lines[1]["table"], "t");
@@ -222,9 +235,14 @@ fn a_killed_copy_goes_on_and_a_finished_one_is_replayed() {
             killed(&place, &command);
         }
         let (result, status) = run(&place, &command);
-        assert_eq!((&result["status"], status), (&json!("ok"), 0), "{source} to {target}: {result:#}");
+        assert_eq!(
+            (&result["status"], status),
+            (&json!("ok"), 0),
+            "{source} to {target}: {result:#}"
+        );
         let table = &result["data"]["tables"][0];
-        let (kept, spans) = (table["spans_kept"].as_u64().unwrap(), table["spans"].as_u64().unwrap());
+        let (kept, spans) =
+            (table["spans_kept"].as_u64().unwrap(), table["spans"].as_u64().unwrap());
         assert!(kept > 0 && kept < spans, "{source} to {target}: {table}");
         assert_eq!(table["spans_redone"], 0);
         assert_eq!(table["rows"], 12_000);
@@ -258,7 +276,11 @@ fn rows_that_changed_between_attempts_are_copied_anew_and_it_is_said() {
         let mut session = Session::start(&place, &[]);
         let result = session.call(&command);
         let (status, seen) = session.end();
-        assert_eq!((&result["status"], status), (&json!("ok"), 0), "{source} to {target}: {result:#}");
+        assert_eq!(
+            (&result["status"], status),
+            (&json!("ok"), 0),
+            "{source} to {target}: {result:#}"
+        );
         let redone = result["data"]["tables"][0]["spans_redone"].as_u64().unwrap();
         assert!(redone > 0, "{source} to {target}: {result:#}");
         let warned = seen.iter().any(|line| line.to_string().contains("SRC_CHANGED"));

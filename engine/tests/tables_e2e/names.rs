@@ -12,7 +12,11 @@ use crate::{copied, run, same, tables};
 fn names(engine: Engine) -> Vec<String> {
     let mut all: Vec<String> = CLASSIC.iter().map(|name| (*name).to_owned()).collect();
     for seed in 0..3 {
-        all.extend(name::hostile(seed).into_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
+        all.extend(
+            name::hostile(seed)
+                .into_iter()
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        );
     }
     let fitted = all.into_iter().map(|name| fitted(&name, engine)).filter(|name| !name.is_empty());
     // Names that differ by case alone are one in SQLite.
@@ -107,11 +111,15 @@ fn through(from: Engine) {
         same(&place, &source, &target);
         let indexes = match to {
             Engine::Sqlite => "SELECT count(*) FROM sqlite_schema WHERE type = 'index'",
-            Engine::Postgres => "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
+            Engine::Postgres => {
+                "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
                  JOIN pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = 'public' AND NOT i.indisprimary",
-            Engine::Maria => "SELECT count(*) FROM information_schema.statistics \
-                 WHERE table_schema = DATABASE() AND index_name <> 'PRIMARY'",
+                 WHERE n.nspname = 'public' AND NOT i.indisprimary"
+            }
+            Engine::Maria => {
+                "SELECT count(*) FROM information_schema.statistics \
+                 WHERE table_schema = DATABASE() AND index_name <> 'PRIMARY'"
+            }
         };
         assert_eq!(target.one(indexes), "500", "{source} to {target}");
     }
@@ -138,7 +146,8 @@ fn long_names_are_cut_and_told() {
     let place = Place::new();
     let (a, b) = (format!("{}a", "n".repeat(80)), format!("{}b", "n".repeat(80)));
     let source = Db::new(Engine::Sqlite, &place);
-    source.run(&format!("CREATE TABLE {a} ({a} INTEGER, {b} INTEGER); CREATE TABLE {b} (x INTEGER)"));
+    source
+        .run(&format!("CREATE TABLE {a} ({a} INTEGER, {b} INTEGER); CREATE TABLE {b} (x INTEGER)"));
     source.run(&format!("INSERT INTO {a} VALUES (1, 2); INSERT INTO {b} VALUES (3)"));
     for to in ENGINES {
         let target = Db::new(to, &place);
@@ -196,7 +205,8 @@ fn injection_through_every_field_fails() {
             }
         }
         let odd = format!("{}%22%3B%20DROP%20TABLE%20victim", source.url());
-        let (result, _) = run(&place, &json!({"op": "tables", "id": "t", "src": odd, "dst": target.url()}));
+        let (result, _) =
+            run(&place, &json!({"op": "tables", "id": "t", "src": odd, "dst": target.url()}));
         assert_ne!(result["status"], "ok", "{result:#}");
         assert_eq!(source.query("SELECT v FROM victim"), [[unhexed("here")]]);
     }

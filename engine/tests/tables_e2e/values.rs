@@ -22,7 +22,9 @@ fn source(from: Engine, place: &Place) -> Db {
     let db = Db::new(from, place);
     let mut sql = String::new();
     if from == Engine::Maria {
-        sql.push_str("SET NAMES utf8mb4; SET time_zone = '+00:00'; SET sql_mode = 'ALLOW_INVALID_DATES';\n");
+        sql.push_str(
+            "SET NAMES utf8mb4; SET time_zone = '+00:00'; SET sql_mode = 'ALLOW_INVALID_DATES';\n",
+        );
     }
     for case in cases(from) {
         let name = db.quote(case.name);
@@ -71,7 +73,8 @@ fn wrong(place: &Place, source: &Db, to: Engine) -> Vec<String> {
     for part in kept.chunks(AT_ONCE) {
         let names: Vec<String> = part.iter().map(|case| glob(case.name)).collect();
         let target = Db::new(to, place);
-        let (result, _) = tables(place, source, &target, &json!({"include": names, "verify": "readback"}));
+        let (result, _) =
+            tables(place, source, &target, &json!({"include": names, "verify": "readback"}));
         if result["status"] != "ok" {
             wrong.push(format!("{source} to {target}: {:#}", result["error"]));
             wrong.extend(part.iter().filter_map(|case| alone(place, source, to, case)));
@@ -99,7 +102,8 @@ fn wrong(place: &Place, source: &Db, to: Engine) -> Vec<String> {
             }
         }
         let (result, status) = tables(place, source, &target, &fields);
-        if (result["error"]["code"] != "CENSUS_LOSS" || status != 4) || !target.tables().is_empty() {
+        if (result["error"]["code"] != "CENSUS_LOSS" || status != 4) || !target.tables().is_empty()
+        {
             wrong.push(format!("{source} to {target}: {:#}", result["error"]));
         }
     }
@@ -109,7 +113,12 @@ fn wrong(place: &Place, source: &Db, to: Engine) -> Vec<String> {
 /// A case that is copied by itself, so that others do not hide it.
 fn alone(place: &Place, source: &Db, to: Engine, case: &Case) -> Option<String> {
     let target = Db::new(to, place);
-    let (result, _) = tables(place, source, &target, &json!({"include": [glob(case.name)], "verify": "readback"}));
+    let (result, _) = tables(
+        place,
+        source,
+        &target,
+        &json!({"include": [glob(case.name)], "verify": "readback"}),
+    );
     if result["status"] != "ok" {
         return Some(format!("{source} to {target}: {}: {}", case.name, result["error"]));
     }
@@ -119,7 +128,9 @@ fn alone(place: &Place, source: &Db, to: Engine, case: &Case) -> Option<String> 
 fn judged(target: &Db, source: &Db, case: &Case) -> Option<String> {
     let want = case.want(target.engine);
     let found = found(target, case.name, &want);
-    let (Want::Text(wanted) | Want::Bytes(wanted) | Want::By(_, wanted)) = want else { return None };
+    let (Want::Text(wanted) | Want::Bytes(wanted) | Want::By(_, wanted)) = want else {
+        return None;
+    };
     let name = case.name;
     (found != wanted).then(|| format!("{source} to {target}: {name} is {found:?}, not {wanted:?}"))
 }
@@ -203,8 +214,12 @@ fn each_policy_does_what_it_says_and_counts_it() {
         let place = Place::new();
         let sql = format!("CREATE TABLE t (id INTEGER PRIMARY KEY, v {})", loss.declared);
         let source = Db::with(loss.from, &place, &sql);
-        let session = if loss.from == Engine::Maria { "SET sql_mode='ALLOW_INVALID_DATES'; " } else { "" };
-        source.run(&format!("{session}INSERT INTO t VALUES (1, NULL), (2, {}), (3, NULL)", loss.value));
+        let session =
+            if loss.from == Engine::Maria { "SET sql_mode='ALLOW_INVALID_DATES'; " } else { "" };
+        source.run(&format!(
+            "{session}INSERT INTO t VALUES (1, NULL), (2, {}), (3, NULL)",
+            loss.value
+        ));
         for (policy, rows, value, changed) in [
             ("null", 3, "NULL", 1),
             ("clamp", 3, loss.clamped, 1),
@@ -216,11 +231,16 @@ fn each_policy_does_what_it_says_and_counts_it() {
             }
             let target = Db::new(loss.to, &place);
             let file = place.path(&format!("{policy}.jsonl"));
-            let fields = json!({"policy": {loss.class: policy}, "rejects": {"limit": 1, "file": file}});
+            let fields =
+                json!({"policy": {loss.class: policy}, "rejects": {"limit": 1, "file": file}});
             let result = copied(&place, &source, &target, &fields);
             let what = format!("{source} to {target}, {policy}: {:#}", result["data"]);
             let table = &result["data"]["tables"][0];
-            assert_eq!((&table["rows"], &table["changed"]), (&json!(rows), &json!(changed)), "{what}");
+            assert_eq!(
+                (&table["rows"], &table["changed"]),
+                (&json!(rows), &json!(changed)),
+                "{what}"
+            );
             assert_eq!(result["data"]["losses"][0]["policy"], policy, "{what}");
             let hex = target.hex("v");
             let found = target.query(&format!("SELECT {hex} FROM t WHERE id = 2"));
@@ -228,9 +248,14 @@ fn each_policy_does_what_it_says_and_counts_it() {
                 assert_eq!(found.len(), 0, "{what}");
                 let text = std::fs::read_to_string(&file).unwrap();
                 let line: Value = serde_json::from_str(text.trim_end()).unwrap();
-                assert_eq!((&line["key"]["id"], &line["column"]), (&json!("2"), &json!("v")), "{line}");
+                assert_eq!(
+                    (&line["key"]["id"], &line["column"]),
+                    (&json!("2"), &json!("v")),
+                    "{line}"
+                );
             } else {
-                let found = if found[0][0] == "NULL" { "NULL".to_owned() } else { unhex(&found[0][0]) };
+                let found =
+                    if found[0][0] == "NULL" { "NULL".to_owned() } else { unhex(&found[0][0]) };
                 assert_eq!(found, value, "{what}");
             }
         }
