@@ -15,7 +15,9 @@ def connectorx():
     import pyarrow.csv
 
     environment = os.environ
-    query = f"SELECT {environment['COLUMNS']} FROM {environment['T']}"
+    # Its parser takes the backslashes of strings away once.
+    columns = environment["COLUMNS"].replace("\\\\", "\\\\\\\\")
+    query = f"SELECT {columns} FROM {environment['T']}"
     rows = connectorx.read_sql(
         environment["MY_FROM"],
         query,
@@ -44,10 +46,12 @@ def dlt():
     import dlt
     from dlt.sources.sql_database import sql_table
 
+    # It insists on a password, also where none is asked for.
+    target = environment["PG_TO"].replace("postgres:", "postgresql:", 1).replace("@", ":none@", 1)
     pipeline = dlt.pipeline(
         "race",
         pipelines_dir=os.path.join(environment["SCRATCH"], "dlt"),
-        destination=dlt.destinations.postgres(environment["PG_TO"].replace("postgres:", "postgresql:", 1)),
+        destination=dlt.destinations.postgres(target),
         dataset_name="public",
     )
     rows = sql_table(

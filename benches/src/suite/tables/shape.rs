@@ -157,7 +157,7 @@ impl Shape {
             let random = mixed(row * self.columns.len() as u64 + index as u64);
             match index {
                 0 => write!(out, "{row}")?,
-                _ if random % 8 == 0 => write!(out, "\t\\N")?,
+                _ if random.is_multiple_of(8) => write!(out, "\t\\N")?,
                 _ => write!(out, "\t{}", kind.value(random))?,
             }
         }
