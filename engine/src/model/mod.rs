@@ -6,6 +6,7 @@ pub mod crc;
 pub mod crc_join;
 pub mod digest;
 pub mod extended;
+pub mod forms;
 pub mod found;
 pub mod item;
 pub mod kind;

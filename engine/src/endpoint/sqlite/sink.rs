@@ -1,0 +1,195 @@
+//! The database as a sink.
+
+use rusqlite::Connection;
+
+use crate::endpoint::rows::{
+    Home, LedgerJob, NameRules, OpenedLedger, SpanReceipt, SpanWriter, Statements, TableSink,
+    TableSource,
+};
+use crate::endpoint::sql::dialect::Dialect;
+use crate::endpoint::sqlite::dialect::{NAME_BYTES_MAX, Sqlite};
+use crate::endpoint::sqlite::error::Side;
+use crate::endpoint::sqlite::gate::Gate;
+use crate::endpoint::sqlite::ledger::{self, SQL};
+use crate::endpoint::sqlite::session::Place;
+use crate::endpoint::sqlite::source::Source;
+use crate::endpoint::sqlite::writer::Writer;
+use crate::endpoint::sqlite::{catalog, plan, types};
+use crate::error::{EngineError, Kind, Result};
+use crate::model::catalog::{Catalog, Engine, Table, TableName};
+use crate::model::kind::ColumnType;
+use crate::model::location::Location;
+use crate::model::rows::Range;
+use crate::remote::ties::Ties;
+
+/// A database that is written.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    place: Place,
+    gate: Gate,
+}
+
+/// Opens a sink. The file is made when something is written into it first.
+///
+/// # Errors
+/// Those of the location and of opening.
+pub fn open(location: &Location, ties: &Ties) -> Result<Box<dyn TableSink>> {
+    let place = Place::of(location, ties, Side::Sink)?;
+    let failed = |error| place.error("failed to read the database", &error);
+    place
+        .open()?
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+        .map_err(failed)?;
+    Ok(Box::new(Sink { place, gate: Gate::default() }))
+}
+
+impl Sink {
+    /// Does something that writes, while nobody else of this process does.
+    fn alone<T>(&self, body: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let _pass = self.gate.pass(&self.place.ties)?;
+        body(&self.place.open()?)
+    }
+
+    fn run(&self, session: &Connection, statement: &str) -> Result<()> {
+        if statement.starts_with(plan::FOREIGN_KEY_CHECK) {
+            return self.check(session, statement);
+        }
+        ledger::run(&self.place, session, statement)
+    }
+
+    /// Each answer is a row that points nowhere.
+    fn check(&self, session: &Connection, statement: &str) -> Result<()> {
+        let failed = |error| self.place.error("failed to check foreign keys", &error);
+        let mut statement = session.prepare(statement).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        let Some(row) = rows.next().map_err(failed)? else { return Ok(()) };
+        let table: String = row.get(0).map_err(failed)?;
+        let rowid: Option<i64> = row.get(1).map_err(failed)?;
+        let parent: String = row.get(2).map_err(failed)?;
+        let which = rowid.map_or(String::new(), |rowid| format!(" (rowid {rowid})"));
+        let message = format!("a row{which} points to no row of {parent}");
+        Err(EngineError::new(Kind::RowRefused, message).at(table))
+    }
+}
+
+impl TableSink for Sink {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    fn catalog(&self) -> Result<Catalog> {
+        let failed = |error| self.place.error("failed to read the catalogue", &error);
+        catalog::read(&self.place.open()?, self.place.shown()).map_err(failed)
+    }
+
+    fn home(&self, kind: &ColumnType) -> Home {
+        types::home(kind)
+    }
+
+    fn names(&self) -> NameRules {
+        NameRules {
+            most: NAME_BYTES_MAX,
+            bytes: true,
+            folds_case: true,
+            schemas: false,
+            indexes_share: true,
+        }
+    }
+
+    fn statements(&self, table: &Table) -> Result<Statements> {
+        plan::statements(table)
+    }
+
+    fn execute(&self, statements: &[String]) -> Result<()> {
+        self.alone(|session| statements.iter().try_for_each(|sql| self.run(session, sql)))
+    }
+
+    fn open_ledger(&self, job: &str) -> Result<OpenedLedger> {
+        self.alone(|session| ledger::open(&self.place, session, job))
+    }
+
+    fn note(&self, job: &LedgerJob, receipts: &[SpanReceipt]) -> Result<()> {
+        self.alone(|session| {
+            ledger::transaction(&self.place, session, || {
+                ledger::fence(&self.place, session, job)?;
+                receipts.iter().try_for_each(|receipt| {
+                    ledger::run(&self.place, session, &SQL.record(job, receipt)?)
+                })
+            })
+        })
+    }
+
+    /// Only integers have the same order as text of theirs in every engine: days and moments are kept
+    /// as text, which has another order before the year 0 and after 9999.
+    fn removal(&self, table: &Table, range: &Range) -> Result<String> {
+        let from = Sqlite.quote(&table.name.name)?;
+        let unsupported = || {
+            EngineError::new(Kind::Unsupported, "SQLite cannot tell the rows of this range apart")
+                .at(table.name.shown())
+        };
+        let (column, ends) = match range {
+            Range::Whole => return Ok(format!("DELETE FROM {from}")),
+            Range::Keys { column, from, to } => (column, [(from, ">="), (to, "<")]),
+            Range::Pages { .. } => return Err(unsupported()),
+        };
+        let kind = table.column(column).map(|column| &column.kind);
+        if !matches!(kind, Some(ColumnType::Int(_) | ColumnType::Unsigned(_) | ColumnType::Year)) {
+            return Err(unsupported());
+        }
+        let name = Sqlite.quote(column)?;
+        let mut parts = Vec::new();
+        for (end, sign) in ends {
+            let Some(end) = end else { continue };
+            let end: i64 = end.parse().map_err(|_| unsupported())?;
+            parts.push(format!("{name} {sign} {end}"));
+        }
+        let first = matches!(range, Range::Keys { from: None, .. });
+        let null = if first { format!(" OR {name} IS NULL") } else { String::new() };
+        let all = if parts.is_empty() { "1".to_owned() } else { parts.join(" AND ") };
+        Ok(format!("DELETE FROM {from} WHERE {all}{null}"))
+    }
+
+    fn forget(
+        &self,
+        job: &LedgerJob,
+        spans: &[(TableName, u32)],
+        statements: &[String],
+    ) -> Result<()> {
+        self.alone(|session| {
+            ledger::transaction(&self.place, session, || {
+                ledger::fence(&self.place, session, job)?;
+                for (table, span) in spans {
+                    ledger::run(&self.place, session, &SQL.forget(job, table, *span)?)?;
+                }
+                statements.iter().try_for_each(|sql| self.run(session, sql))
+            })
+        })
+    }
+
+    fn close_ledger(&self, job: &str) -> Result<()> {
+        let failed = |error| self.place.error("failed to close the ledger", &error);
+        self.alone(|session| {
+            ledger::transaction(&self.place, session, || {
+                for statement in SQL.create("TEXT", "TEXT")?.iter().chain(&SQL.close(job)?) {
+                    ledger::run(&self.place, session, statement)?;
+                }
+                let left: i64 =
+                    session.query_row(&SQL.count()?, [], |row| row.get(0)).map_err(failed)?;
+                if left == 0 {
+                    SQL.drop()?
+                        .iter()
+                        .try_for_each(|sql| ledger::run(&self.place, session, sql))?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    fn writer(&self, job: &LedgerJob) -> Result<Box<dyn SpanWriter + '_>> {
+        Ok(Box::new(Writer::open(self.place.clone(), self.gate.clone(), job.clone())?))
+    }
+
+    fn as_source(&self) -> Result<Box<dyn TableSource>> {
+        Ok(Box::new(Source::new(self.place.on(Side::Source))?))
+    }
+}

@@ -1,0 +1,123 @@
+//! One instant for several sessions.
+//!
+//! A read transaction of SQLite's sees what was committed when it began. To begin several within one
+//! instant, a session beside them asks for its data version (it changes with every commit of anybody
+//! else's) before the first begins and after the last did: the same answer twice means that nobody
+//! committed in between. Otherwise all begin anew. So nothing is locked and nothing written.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::endpoint::rows::{Finding, Question, Snapshot, SpanReader};
+use crate::endpoint::sql::dialect::Dialect;
+use crate::endpoint::sqlite::dialect::Sqlite;
+use crate::endpoint::sqlite::reader::Reader;
+use crate::endpoint::sqlite::session::Place;
+use crate::endpoint::sqlite::{census, split};
+use crate::error::{EngineError, Kind, Result};
+use crate::model::catalog::{Table, TableName};
+use crate::model::rows::Range;
+
+/// Attempts at one instant.
+const ATTEMPTS: u32 = 1000;
+/// Time between two of them.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// An instant.
+#[derive(Debug)]
+pub struct Instant {
+    place: Place,
+    readers: usize,
+    /// Sessions that nobody uses, each in its read transaction; one more than there are readers.
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Instant {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// `SnapshotRefused` where somebody commits all the time; those of opening.
+    pub fn open(place: &Place, readers: usize) -> Result<Self> {
+        let guard = place.open()?;
+        let sessions: Vec<Connection> =
+            (0..=readers).map(|_| place.open()).collect::<Result<_>>()?;
+        let failed = |error: rusqlite::Error| place.error("failed to begin the snapshot", &error);
+        for _ in 0..ATTEMPTS {
+            let before = version(&guard).map_err(failed)?;
+            for session in &sessions {
+                // Reading anything begins the transaction in the file.
+                let begin = "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1";
+                session.execute_batch(begin).map_err(failed)?;
+            }
+            if version(&guard).map_err(failed)? == before {
+                let idle = Mutex::new(sessions);
+                return Ok(Self { place: place.clone(), readers, idle });
+            }
+            for session in &sessions {
+                session.execute_batch("ROLLBACK").map_err(failed)?;
+            }
+            place.ties.switch.sleep(PAUSE)?;
+        }
+        let message = "others commit without a pause: no two readers see the same instant";
+        Err(EngineError::new(Kind::SnapshotRefused, message)
+            .hint("read with one reader, or while less is written"))
+    }
+
+    fn take(&self) -> Result<Connection> {
+        let session = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        session.ok_or_else(|| {
+            EngineError::new(Kind::Internal, "more readers than the snapshot was opened for")
+        })
+    }
+
+    /// Takes a session back.
+    pub fn give(&self, session: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+
+    fn with<T>(&self, use_it: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let session = self.take()?;
+        let answer = use_it(&session);
+        self.give(session);
+        answer
+    }
+}
+
+fn version(session: &Connection) -> rusqlite::Result<i64> {
+    session.query_row("PRAGMA data_version", [], |row| row.get(0))
+}
+
+impl Snapshot for Instant {
+    /// Nothing tells one instant of a file from another.
+    fn identity(&self) -> String {
+        String::new()
+    }
+
+    fn readers(&self) -> usize {
+        self.readers
+    }
+
+    fn split(&self, table: &Table, filter: &str, rows: u64) -> Result<Vec<Range>> {
+        self.with(|session| split::cut(session, &self.place, &table.name.name, filter, rows))
+    }
+
+    fn census(&self, table: &Table, filter: &str, questions: &[Question]) -> Result<Vec<Finding>> {
+        self.with(|session| census::take(session, &self.place, table, filter, questions))
+    }
+
+    fn count(&self, table: &TableName, filter: &str) -> Result<u64> {
+        let failed = |error| self.place.error("failed to count rows", &error);
+        let (condition, _) = split::condition(&Range::Whole, filter)?;
+        let sql = format!("SELECT count(*) FROM {}{condition}", Sqlite.quote(&table.name)?);
+        self.with(|session| {
+            let count: i64 = session.query_row(&sql, [], |row| row.get(0)).map_err(failed)?;
+            Ok(u64::try_from(count).unwrap_or(0))
+        })
+    }
+
+    fn reader(&self) -> Result<Box<dyn SpanReader + '_>> {
+        Ok(Box::new(Reader::new(self, self.place.clone(), self.take()?)?))
+    }
+}
