@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.parse
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
 
 from campaign.table_data import Column, Row, Seen, Table, Value, seen
 
@@ -62,7 +62,7 @@ def client(words: Sequence[str], text: str) -> str:
 class Database:
     """One database."""
 
-    types: Dict[str, str] = {}
+    types: ClassVar[Dict[str, str]] = {}
     # What a table's definition ends with.
     tail = ""
 

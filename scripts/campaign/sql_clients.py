@@ -9,6 +9,7 @@ from typing import Iterator, List, Sequence
 from campaign.databases import CLIENT_S, Database, Line, await_none, client, plain, quoted, server
 from campaign.table_data import Column, Value
 
+MODE = "NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES"
 PG_TYPES = {
     "int": "bigint", "text": "text", "name": "varchar(60)", "decimal": "numeric(12,2)",
     "float": "double precision", "moment": "timestamp(6)", "bytes": "bytea", "bool": "boolean",
@@ -34,11 +35,14 @@ class Postgres(Database):
     def location(self, port: int) -> str:
         return f"postgres://{self.server.user}@127.0.0.1:{port}/{self.name}"
 
+    def words(self, database: str = "") -> List[str]:
+        """The command line of psql."""
+        where = ["-h", self.server.host, "-p", str(self.server.port), "-U", self.server.user]
+        return ["psql", "-X", "-q", "-A", "-t", *where, "-d", database or self.name]
+
     def client(self, database: str, text: str, *flags: str) -> str:
         """What psql answers."""
-        where = ["-h", self.server.host, "-p", str(self.server.port), "-U", self.server.user]
-        words = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *where, *flags, "-d", database]
-        return client(words, text)
+        return client([*self.words(database), "-v", "ON_ERROR_STOP=1", *flags], text)
 
     def make(self) -> None:
         self.client("postgres", f"CREATE DATABASE {self.name};")
@@ -69,8 +73,8 @@ class Postgres(Database):
         return f"encode(convert_to({column.name}::text, 'UTF8'), 'hex')"
 
     def tables(self) -> List[str]:
-        query = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = " \
-                "'public'::regnamespace ORDER BY 1"
+        query = ("SELECT relname FROM pg_class WHERE relkind = 'r' "
+                 "AND relnamespace = 'public'::regnamespace ORDER BY 1")
         return [str(name) for (name,) in self.lines(query)]
 
     def structure(self) -> List[str]:
@@ -104,15 +108,18 @@ class Maria(Database):
     def location(self, port: int) -> str:
         return f"mysql://{self.server.user}@127.0.0.1:{port}/{self.name}"
 
-    def client(self, database: str, text: str) -> str:
-        """What the client answers."""
+    def words(self, *more: str) -> List[str]:
+        """The command line of the client."""
         where = ["-h", self.server.host, "-P", str(self.server.port), "-u", self.server.user]
-        words = ["mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-N", "-B", "--raw"]
-        mode = "SET sql_mode = 'NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,PIPES_AS_CONCAT';\n"
-        return client([*words, *where, *([database] if database else [])], mode + text)
+        words = ["mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-N", "-B", "-n"]
+        return [*words, "--raw", "--force", *where, *(more or [self.name])]
+
+    def client(self, text: str, *more: str) -> str:
+        """What the client answers."""
+        return client([*self.words(*more), "--skip-force"], f"SET sql_mode = '{MODE}';\n{text}")
 
     def make(self) -> None:
-        self.client("", f"CREATE DATABASE {self.name}{self.tail};")
+        self.client(f"CREATE DATABASE {self.name}{self.tail};", "mysql")
 
     def copy_of(self, template: Database) -> None:
         assert isinstance(template, Maria)
@@ -120,20 +127,20 @@ class Maria(Database):
         tables = template.tables()
         made = ["SET foreign_key_checks = 0"]
         for name in tables:
-            shown = template.client(template.name, f"SHOW CREATE TABLE {name};")
+            shown = template.client(f"SHOW CREATE TABLE {name};")
             definition = shown.partition("\t")[2]
             made += [definition, f"INSERT INTO {name} SELECT * FROM {template.name}.{name}"]
         self.run(made)
 
     def drop(self) -> None:
-        self.client("", f"DROP DATABASE IF EXISTS {self.name};")
+        self.client(f"DROP DATABASE IF EXISTS {self.name};", "mysql")
 
     def run(self, statements: Sequence[str]) -> str:
         text = "".join(f"{text};\n" for text in statements)
-        return self.client(self.name, f"START TRANSACTION;\n{text}COMMIT;\n")
+        return self.client(f"START TRANSACTION;\n{text}COMMIT;\n")
 
     def lines(self, query: str) -> List[Line]:
-        rows = [line.split("\t") for line in self.client(self.name, f"{query};").splitlines()]
+        rows = [line.split("\t") for line in self.client(f"{query};").splitlines()]
         return [tuple(None if text == "NULL" else text for text in row) for row in rows]
 
     def literal(self, column: Column, value: Value) -> str:
@@ -147,8 +154,8 @@ class Maria(Database):
         return f"HEX(CONVERT({column.name} USING utf8mb4))"
 
     def tables(self) -> List[str]:
-        query = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() " \
-                "ORDER BY 1"
+        query = ("SELECT table_name FROM information_schema.tables "
+                 "WHERE table_schema = DATABASE() ORDER BY 1")
         return [str(name) for (name,) in self.lines(query)]
 
     def structure(self) -> List[str]:
@@ -226,8 +233,8 @@ class Lite(Database):
         return f"CASE WHEN {name} IS NOT NULL THEN {text} END"
 
     def tables(self) -> List[str]:
-        query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' " \
-                "ORDER BY 1"
+        query = ("SELECT name FROM sqlite_schema WHERE type = 'table' "
+                 "AND name NOT LIKE 'sqlite_%' ORDER BY 1")
         return [str(name) for (name,) in self.lines(query)]
 
     def structure(self) -> List[str]:
@@ -240,6 +247,6 @@ class Lite(Database):
                 made += [f"f {name} {own}" for (own,) in session.execute(
                     f"SELECT \"from\" FROM pragma_foreign_key_list('{name}')")]
                 made += [f"i {name} {column}" for (column,) in session.execute(
-                    f"SELECT x.name FROM pragma_index_list('{name}') AS i, pragma_index_info(i.name)"
-                    " AS x WHERE i.origin <> 'pk' AND x.seqno = 0")]
+                    f"SELECT x.name FROM pragma_index_list('{name}') AS i, "
+                    "pragma_index_info(i.name) AS x WHERE i.origin <> 'pk' AND x.seqno = 0")]
         return sorted(words for words in made if "mig_" not in words)

@@ -64,7 +64,8 @@ TABLES = [
     Table(
         "wide",
         [Column("id", "int", False), N,
-         *(Column(f"t{i}", "text") for i in range(12)), *(Column(f"i{i}", "int") for i in range(12)),
+         *(Column(f"t{i}", "text") for i in range(12)),
+         *(Column(f"i{i}", "int") for i in range(12)),
          Column("blob", "bytes"), Column("long", "text")],
         120, key=["id"],
     ),
@@ -80,25 +81,26 @@ WORDS = ["plain", "ümlaut", "日本語", "with 'quote'", 'and "more"', "back\\s
          "line\nbreak", "%s", "NULL", "", " padded ", "\U0001f600", "{a,b}", "\\N", "semi;colon--"]
 
 
-def rows(table: Table, seed: str, count: Optional[int] = None) -> List[Row]:
-    """A table's rows."""
+def rows(table: Table, seed: str, share: float = 1.0, first: int = 0) -> List[Row]:
+    """A table's rows, or a share of them, numbered from `first`, which is a multiple of 7."""
     rng = random.Random(f"{seed}/{table.name}")
-    made = [row(table, rng, number) for number in range(table.rows if count is None else count)]
+    numbers = range(first, first + int(table.rows * share))
+    made = [row(table, rng, number, first) for number in numbers]
     if not table.key:
         # Rows that are equal are rows of their own.
         made += made[: len(made) // 10]
     return made
 
 
-def row(table: Table, rng: random.Random, number: int) -> Row:
+def row(table: Table, rng: random.Random, number: int, first: int) -> Row:
     """One row, whose key is by its number. Keys stand unevenly: close together, then far apart."""
     key = number if number % 7 else number + 10**6 * (number % 13)
-    values = []
+    values: List[Value] = []
     for column in table.columns:
         if column.name == "id":
             values.append(key)
         elif column.name == "ints_id":
-            values.append(rng.randrange(128) * 7 + 1)
+            values.append(first + rng.randrange(60) * 7 + 1)
         elif column.name == "a":
             values.append(number // 40)
         elif column.name in ("b", "code"):

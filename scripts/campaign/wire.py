@@ -1,4 +1,4 @@
-"""A proxy for one database server, which counts what is said, and is where engines and sessions die.
+"""A proxy for one database server: it counts what is said, and is where engines and sessions die.
 
 It takes the streams of PostgreSQL and MariaDB apart into messages, and hands them on as they came.
 """
@@ -17,6 +17,7 @@ TIMEOUT_S = 120.0
 PIECE_BYTES = 64 << 10
 # What a message of a client does, by the words in it: the first that fits.
 WORDS = [
+    ("close", re.compile(rb"DROP TABLE[^;]*mig_ledger", re.I)),
     ("commit", re.compile(rb"(?<!ON )\bCOMMIT\b", re.I)),
     ("record", re.compile(rb"INSERT INTO [^ ]*mig_ledger_spans", re.I)),
     ("ledger", re.compile(rb"mig_ledger", re.I)),
