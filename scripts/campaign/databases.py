@@ -16,8 +16,13 @@ from typing import Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
 from campaign.table_data import Column, Row, Seen, Table, Value, seen
 
 Line = Tuple[Optional[str], ...]
+Content = Dict[str, Seen]
+Ledger = Dict[str, Tuple[int, int]]
 
-LEDGER_JOBS, LEDGER_SPANS = "mig_ledger_jobs", "mig_ledger_spans"
+# Where the engine says what it committed.
+LEDGER_SPANS = "mig_ledger_spans"
+# A line between two answers.
+MARK = "=="
 # Longest wait until nobody is in a database any more whose client died.
 SETTLED_S = 30.0
 # Longest that a client waits for an answer: something holds a lock for ever.
@@ -55,8 +60,20 @@ def client(words: Sequence[str], text: str) -> str:
         words, input=text.encode(), capture_output=True, timeout=CLIENT_S, check=False
     )
     if done.returncode != 0:
-        raise RuntimeError(f"{words[0]}: {done.stderr.decode(errors='replace').strip()[:300]}")
+        raise RuntimeError(f"{words[0]}: {done.stderr.decode(errors='replace').strip()[-300:]}")
     return done.stdout.decode()
+
+
+def parted(text: str, null: str) -> List[List[Line]]:
+    """Answers of a client, each of which ends with a mark."""
+    answers: List[List[Line]] = [[]]
+    for line in text.splitlines():
+        if line == MARK:
+            answers.append([])
+        else:
+            words = line.split("\t")
+            answers[-1].append(tuple(None if word == null else word for word in words))
+    return answers[:-1]
 
 
 class Database:
@@ -86,9 +103,13 @@ class Database:
         """Runs statements, all or none of them, and returns what they say."""
         raise NotImplementedError
 
-    def lines(self, query: str) -> List[Line]:
-        """The rows of a query, each of whose columns is text without odd signs."""
+    def answers(self, queries: Sequence[str]) -> List[List[Line]]:
+        """The rows of queries, each of whose columns is text without odd signs."""
         raise NotImplementedError
+
+    def lines(self, query: str) -> List[Line]:
+        """The rows of one."""
+        return self.answers([query])[0]
 
     def literal(self, column: Column, value: Value) -> str:
         """A value in a statement."""
@@ -132,33 +153,36 @@ class Database:
             made.append(f"INSERT INTO {table.name} VALUES {of}")
         self.run(made)
 
-    def read(self, table: Table) -> Seen:
-        """Every row of a table."""
-        columns = ", ".join(map(self.shown, table.columns))
-        rows = self.lines(f"SELECT {columns} FROM {table.name}")
-        return collections.Counter(
-            seen(table, [decoded(column, text) for column, text in zip(table.columns, row)])
-            for row in rows
-        )
+    def look(self, tables: Sequence[Table]) -> Tuple[Content, Optional[Ledger]]:
+        """The rows of those tables that are there, and what the engine's ledger says."""
+        names = self.tables()
+        there = [table for table in tables if table.name in names]
+        queries = [
+            f"SELECT {', '.join(map(self.shown, table.columns))} FROM {table.name}"
+            for table in there
+        ]
+        if LEDGER_SPANS in names:
+            queries.append(f"SELECT {self.shown(Column('about', 'text'))} FROM {LEDGER_SPANS}")
+        answers = self.answers(queries)
+        content = {
+            table.name: collections.Counter(
+                seen(table, [decoded(column, text) for column, text in zip(table.columns, line)])
+                for line in answer
+            )
+            for table, answer in zip(there, answers)
+        }
+        return content, ledger_of(answers[-1]) if LEDGER_SPANS in names else None
 
-    def committed(self) -> Optional[Dict[str, Tuple[int, int]]]:
-        """Spans and rows that the engine's ledger has for committed, by table.
 
-        Nothing where there is no ledger. A table whose spans are only planned has none of both.
-        """
-        if LEDGER_SPANS not in self.tables():
-            return None
-        found: Dict[str, Tuple[int, int]] = {}
-        for (text,) in self.lines(f"SELECT {self.hex_text('about')} FROM {LEDGER_SPANS}"):
-            about = json.loads(bytes.fromhex(text or ""))
-            spans, rows = found.get(about["table"], (0, 0))
-            done = not about["planned"]
-            found[about["table"]] = (spans + done, rows + about["rows"] * done)
-        return found
-
-    def hex_text(self, name: str) -> str:
-        """What says a text in hexadecimal digits."""
-        return self.shown(Column(name, "text"))
+def ledger_of(lines: Sequence[Line]) -> Ledger:
+    """Spans and rows that are committed, by table; none of both where spans are only planned."""
+    found: Ledger = {}
+    for (text,) in lines:
+        about = json.loads(bytes.fromhex(text or ""))
+        spans, rows = found.get(about["table"], (0, 0))
+        done = not about["planned"]
+        found[about["table"]] = (spans + done, rows + about["rows"] * done)
+    return found
 
 
 def decoded(column: Column, text: Optional[str]) -> Optional[str]:

@@ -6,7 +6,18 @@ import sqlite3
 from pathlib import Path
 from typing import Iterator, List, Sequence
 
-from campaign.databases import CLIENT_S, Database, Line, await_none, client, plain, quoted, server
+from campaign.databases import (
+    CLIENT_S,
+    MARK,
+    Database,
+    Line,
+    await_none,
+    client,
+    parted,
+    plain,
+    quoted,
+    server,
+)
 from campaign.table_data import Column, Value
 
 MODE = "NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES"
@@ -57,10 +68,9 @@ class Postgres(Database):
     def run(self, statements: Sequence[str]) -> str:
         return self.client(self.name, "".join(f"{text};\n" for text in statements), "-1")
 
-    def lines(self, query: str) -> List[Line]:
-        told = self.client(self.name, f"COPY ({query}) TO STDOUT;")
-        rows = [line.split("\t") for line in told.splitlines()]
-        return [tuple(None if text == "\\N" else text for text in row) for row in rows]
+    def answers(self, queries: Sequence[str]) -> List[List[Line]]:
+        asked = [f"COPY ({query}) TO STDOUT;\n\\echo {MARK}\n" for query in queries]
+        return parted(self.client(self.name, "".join(asked)), "\\N")
 
     def literal(self, column: Column, value: Value) -> str:
         if isinstance(value, bytes):
@@ -82,7 +92,8 @@ class Postgres(Database):
         made = self.lines(
             f"SELECT t::text || ' ' || r::text || ' ' || string_agg({name}, ',' ORDER BY at) FROM "
             "(SELECT contype::text AS t, conrelid::regclass AS r, oid, k, at FROM pg_constraint, "
-            "unnest(conkey) WITH ORDINALITY AS u(k, at) WHERE contype IN ('p', 'f')) AS c "
+            "unnest(conkey) WITH ORDINALITY AS u(k, at) WHERE contype IN ('p', 'f') "
+            "AND connamespace = 'public'::regnamespace) AS c "
             "GROUP BY t, r, oid UNION ALL "
             f"SELECT 'i ' || r::text || ' ' || {name} FROM (SELECT indrelid::regclass AS r, "
             "indkey[0] AS k FROM pg_index WHERE NOT indisprimary AND indrelid::regclass::text IN "
@@ -139,9 +150,9 @@ class Maria(Database):
         text = "".join(f"{text};\n" for text in statements)
         return self.client(f"START TRANSACTION;\n{text}COMMIT;\n")
 
-    def lines(self, query: str) -> List[Line]:
-        rows = [line.split("\t") for line in self.client(f"{query};").splitlines()]
-        return [tuple(None if text == "NULL" else text for text in row) for row in rows]
+    def answers(self, queries: Sequence[str]) -> List[List[Line]]:
+        asked = [f"{query};\nSELECT '{MARK}';\n" for query in queries]
+        return parted(self.client("".join(asked)), "NULL")
 
     def literal(self, column: Column, value: Value) -> str:
         if isinstance(value, bytes):
@@ -215,9 +226,9 @@ class Lite(Database):
             session.execute("COMMIT")
         return ""
 
-    def lines(self, query: str) -> List[Line]:
+    def answers(self, queries: Sequence[str]) -> List[List[Line]]:
         with self.open() as session:
-            return [tuple(row) for row in session.execute(query)]
+            return [[tuple(row) for row in session.execute(query)] for query in queries]
 
     def literal(self, column: Column, value: Value) -> str:
         if isinstance(value, bytes):

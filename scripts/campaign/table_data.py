@@ -66,7 +66,7 @@ TABLES = [
         [Column("id", "int", False), N,
          *(Column(f"t{i}", "text") for i in range(12)),
          *(Column(f"i{i}", "int") for i in range(12)),
-         Column("blob", "bytes"), Column("long", "text")],
+         Column("body", "bytes"), Column("story", "text")],
         120, key=["id"],
     ),
     Table(
@@ -127,7 +127,7 @@ def value(column: Column, rng: random.Random) -> Value:
         return rng.random() < 0.5
     if column.kind == "bytes":
         return rng.randbytes(rng.choice([0, 1, 300, 6000]))
-    if column.name == "long":
+    if column.name == "story":
         return "".join(rng.choices(WORDS, k=rng.choice([1, 10, 800])))
     return rng.choice(WORDS) + str(rng.randrange(10**6))
 

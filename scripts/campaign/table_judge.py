@@ -2,9 +2,9 @@
 
 import collections
 from dataclasses import dataclass, field
-from typing import Collection, Dict, List, Sequence, Set, Tuple
+from typing import Collection, Dict, List, Sequence, Set
 
-from campaign.databases import Database
+from campaign.databases import Content, Database, Ledger
 from campaign.table_data import TABLES, THEIRS, Seen, Table, key_of
 
 # Tables of the target that stand before, by mode; the others the engine makes.
@@ -15,7 +15,6 @@ STANDING: Dict[str, Sequence[str]] = {
 MODES = tuple(STANDING)
 ADDS = ("append", "merge")
 
-Content = Dict[str, Seen]
 Problems = List[str]
 
 
@@ -26,8 +25,7 @@ def taken(mode: str) -> List[Table]:
 
 def content(database: Database, tables: Sequence[Table]) -> Content:
     """The rows of those tables that are there."""
-    there = set(database.tables())
-    return {table.name: database.read(table) for table in tables if table.name in there}
+    return database.look(tables)[0]
 
 
 def problem(word: str, name: str, rows: Collection[str]) -> Problems:
@@ -60,12 +58,19 @@ class Goal:
         """Rows of a table that stood before."""
         return self.old.get(name, Seen())
 
-    def moment(self, now: Content, ledger: Dict[str, Tuple[int, int]]) -> Problems:
+    def theirs(self, now: Content) -> Problems:
+        """Whether a table that is none of the source's is as it was."""
+        found = equal(THEIRS.name, now.get(THEIRS.name, Seen()), self.before(THEIRS.name))
+        return [f"touched: {problem}" for problem in found]
+
+    def moment(self, now: Content, ledger: Ledger) -> Problems:
         """Whether every row is old or of the source, none doubled, and each span whole.
+
+        What is somebody else's stays as it was.
 
         `ledger`: spans and rows of each table that the engine says it committed.
         """
-        problems: Problems = []
+        problems = self.theirs(now)
         for table in taken(self.mode):
             found = now.get(table.name)
             if found is None:
@@ -109,7 +114,7 @@ class Goal:
 
     def end(self, now: Content) -> Problems:
         """Whether the target is what it must be."""
-        problems: Problems = []
+        problems = self.theirs(now)
         for table in taken(self.mode):
             source, old = self.versions[-1][table.name], self.before(table.name)
             found = now.get(table.name)

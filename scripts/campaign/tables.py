@@ -8,18 +8,18 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Counter, Dict, Optional, Tuple
+from typing import Callable, Counter, Dict, Optional
 
 from campaign import auditor
 from campaign.auditor import Tree
-from campaign.databases import Database
+from campaign.databases import Database, Ledger
 from campaign.engine import HELLO, Engine, Event
 from campaign.jobs import SEED, Command, JobType
 from campaign.rivals import rival
 from campaign.run import CHAIN_MAX, Run, Source, Verdict, is_result, outcome, wait
 from campaign.sql_clients import Lite, Maria, Postgres
 from campaign.table_data import TABLES, THEIRS, changes, rows
-from campaign.table_judge import ADDS, MODES, STANDING, Goal, built, content, equal, taken
+from campaign.table_judge import ADDS, MODES, STANDING, Goal, built, content, taken
 from campaign.wire import STAGES, Trap, Wire
 
 ENGINES = ("lite", "pg", "maria")
@@ -140,9 +140,9 @@ class TableRun(Run):
                 self.wires[side] = Wire(at.engine, at.host, at.port)
                 port = self.wires[side].port
             command[side] = database.location(port)
-        self.theirs = self.dst.read(THEIRS)
-        standing = [table for table in TABLES if table.name in STANDING[self.mode]]
-        self.goal = Goal(self.mode, content(self.dst, standing), [content(self.src, TABLES)])
+        self.looked_at = [*taken(self.mode), THEIRS]
+        old = content(self.dst, self.looked_at)
+        self.goal = Goal(self.mode, old, [content(self.src, TABLES)])
         return command
 
     def view(self) -> Tree:
@@ -287,22 +287,15 @@ class TableRun(Run):
     def judge_now(self, when: str) -> bool:
         """What may stand in the target now. Returns whether it has all, and no ledger any more."""
         self.dst.settle()
-        ledger = self.dst.committed()
-        now = content(self.dst, taken(self.mode))
+        now, ledger = self.dst.look(self.looked_at)
         is_whole = ledger is None and not self.goal.end(now)
         if not is_whole:
             self.blame(when, self.goal.moment(now, ledger or {}))
-        self.judge_theirs(when)
         return is_whole
-
-    def judge_theirs(self, when: str) -> None:
-        """What is somebody else's stays as it is."""
-        self.blame(when, [f"touched: {problem}" for problem in equal(
-            THEIRS.name, self.dst.read(THEIRS), self.theirs)])
 
     def finish_tables(self, is_done: bool) -> None:
         """Resumes to the end; then the same line once more, which must do nothing."""
-        committed = self.dst.committed() or {}
+        committed = self.dst.look([])[1] or {}
         unchanged = len(self.goal.versions) == 1
         with Engine(self.place) as engine:
             engine.send(HELLO)
@@ -314,21 +307,20 @@ class TableRun(Run):
             if result["status"] != "ok":
                 self.blame("resumed", [f"lost: {outcome(result)}"])
                 return
-            now = content(self.dst, taken(self.mode))
+            now = content(self.dst, self.looked_at)
             again = engine.call({**self.command, "id": "again"})
             if again.get("replayed") is not True:
                 self.blame("again", [f"not replayed: {outcome(again)}"])
-        after = content(self.dst, taken(self.mode))
+        after = content(self.dst, self.looked_at)
         self.blame("again", [] if now == after else ["a replay changed the target"])
         if is_done and result.get("replayed") is not True:
             self.blame("resumed", ["not replayed: the job was done before"])
         self.blame("end", self.goal.end(now))
         self.blame("end", built(self.dst, self.mode))
-        self.judge_theirs("end")
         if result.get("replayed") is not True:
             self.judge_told(result, committed if unchanged else None)
 
-    def judge_told(self, result: Event, committed: Optional[Dict[str, Tuple[int, int]]]) -> None:
+    def judge_told(self, result: Event, committed: Optional[Ledger]) -> None:
         """What the result says: rows, and spans that were not copied again."""
         told = {entry["target"].rpartition(".")[2]: entry for entry in result["data"]["tables"]}
         for table in taken(self.mode):
