@@ -258,3 +258,23 @@ pub const CREDENTIALS_FAILED_MS: u64 = 5_000;
 pub const CREDENTIALS_YOUNG_MS: u64 = 10_000;
 /// Profiles that name each other as their source, in a row.
 pub const PROFILES_CHAINED_MAX: usize = 8;
+/// Bytes that a database session reads ahead.
+pub const DATABASE_READ_BYTES: usize = 512 << 10;
+/// How long a database may say nothing, milliseconds: it may sort, build or wait for a lock before
+/// its first row. A peer that is gone is found by keep-alive ([`SOCKET_KEEPALIVE_S`]).
+pub const DATABASE_SILENCE_MS: u64 = 86_400_000;
+/// Bytes of all rows of an answer that is no `COPY`: catalogues.
+pub const DATABASE_ANSWER_BYTES_MAX: usize = 256 << 20;
+/// Longest message of an answer that is no `COPY`, bytes.
+pub const DATABASE_MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Longest message before a session is ready, bytes.
+pub const DATABASE_GREETING_BYTES_MAX: usize = 64 << 10;
+/// Messages before a session is ready at most.
+pub const DATABASE_GREETINGS_MAX: usize = 1024;
+/// How long it is waited for what became of a commit whose answer was lost, milliseconds.
+pub const DATABASE_PROBE_MS: u64 = 60_000;
+/// How long a statement of MySQL may take until its next byte, milliseconds: an index may be built. A
+/// peer that is gone is found by [`SOCKET_KEEPALIVE_S`].
+pub const MYSQL_ANSWER_MS: u64 = 86_400_000;
+/// Bytes of a result that is held whole: a catalogue, the ends of ranges.
+pub const MYSQL_RESULT_BYTES_MAX: usize = 64 << 20;

@@ -73,7 +73,7 @@ pub fn certificate(made: &Certificate<'_>) -> Value {
         "rejected": rejected,
         "tables": wire::sample_up_to(tables, LIST_ENTRIES, LIST_BYTES),
         "losses": losses(made.losses),
-        "notes": notes(made.plans),
+        "notes": notes(made.plans, made.source),
     });
     if let Some(path) = &made.rejects {
         data["rejects"] = json!(path);
@@ -83,7 +83,7 @@ pub fn certificate(made: &Certificate<'_>) -> Value {
 
 /// The plan of a copy.
 #[must_use]
-pub fn plan(plans: &[TablePlan], found: &[Loss], mode: Mode) -> Value {
+pub fn plan(source: &Catalog, plans: &[TablePlan], found: &[Loss], mode: Mode) -> Value {
     let statements = plans.iter().flat_map(|plan| {
         let drop =
             if plan.stands && mode == Mode::Replace { &plan.statements.drop[..] } else { &[] };
@@ -105,7 +105,7 @@ pub fn plan(plans: &[TablePlan], found: &[Loss], mode: Mode) -> Value {
         "tables": wire::sample_up_to(plans.iter().map(table), LIST_ENTRIES, LIST_BYTES),
         "statements": wire::sample_up_to(statements, LIST_ENTRIES, LIST_BYTES),
         "losses": losses(found),
-        "notes": notes(plans),
+        "notes": notes(plans, source),
     })
 }
 
@@ -116,6 +116,7 @@ pub fn plan_digest(plans: &[TablePlan]) -> String {
     for plan in plans {
         hasher.update(format!("{:?}{:?}{:?}", plan.read, plan.write, plan.statements).as_bytes());
         hasher.update(plan.filter.as_bytes());
+        hasher.update(format!("{:?}", plan.masks).as_bytes());
     }
     hasher.finalize().to_hex().to_string()
 }
@@ -156,7 +157,10 @@ fn losses(losses: &[Loss]) -> Vec<Value> {
     wire::sample_up_to(told, LIST_ENTRIES, LIST_BYTES)
 }
 
-fn notes(plans: &[TablePlan]) -> Vec<Value> {
+fn notes(plans: &[TablePlan], source: &Catalog) -> Vec<Value> {
+    let others = source.others.iter().map(|other| {
+        json!({ "table": other.name.shown(), "note": format!("a {} is not carried", other.what) })
+    });
     let all = plans.iter().flat_map(|plan| {
         let table = plan.source.name.shown();
         plan.notes.iter().map(move |(column, text)| {
@@ -167,5 +171,5 @@ fn notes(plans: &[TablePlan]) -> Vec<Value> {
             note
         })
     });
-    wire::sample_up_to(all, LIST_ENTRIES, LIST_BYTES / 2)
+    wire::sample_up_to(all.chain(others), LIST_ENTRIES, LIST_BYTES / 2)
 }

@@ -19,10 +19,12 @@ use crate::limits::{BATCH_ROWS, PARALLEL_SPANS, SPAN_ROWS};
 use crate::model::catalog::Catalog;
 use crate::model::location::Location;
 use crate::model::selection::Selection;
+use crate::progress::add;
 use crate::table::census::{self, Loss};
 use crate::table::choice::{CLASS_NAMES, Choices, Mode, Policies, Policy, RowVerify};
 use crate::table::copy::{self, Copied, Copy};
 use crate::table::mapping::{Mapping, TablePlan};
+use crate::table::mask::Mask;
 use crate::table::readback::{self, Proof};
 use crate::table::rejects::Rejects;
 use crate::wire;
@@ -80,6 +82,18 @@ pub struct RejectSpec {
     pub file: Option<String>,
 }
 
+/// How the values of a column are hidden; it becomes text.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum MaskSpec {
+    /// Each becomes `***`.
+    Redact,
+    /// Each becomes its BLAKE3 in hex: equal values stay equal.
+    Hash,
+    /// Each becomes this text.
+    Constant(String),
+}
+
 /// The fields of `tables`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +114,14 @@ pub struct TablesParams {
     /// The columns of a table, by its name. Default: every column.
     #[serde(default)]
     pub columns: BTreeMap<String, Vec<String>>,
+    /// New names at the target: of a table by its name, of a column by `table.column`. Default:
+    /// none.
+    #[serde(default)]
+    pub rename: BTreeMap<String, String>,
+    /// Columns whose values are hidden, by `table.column`: `redact`, `hash`, or a constant text. NULL
+    /// stays NULL. Default: none.
+    #[serde(default)]
+    pub mask: BTreeMap<String, MaskSpec>,
     /// Conditions on the rows of a table, by its name, in the source's SQL; run by a read-only
     /// session. Default: every row.
     #[serde(default, rename = "where")]
@@ -181,6 +203,8 @@ fn choices(params: &TablesParams) -> Result<Choices> {
         },
         columns: params.columns.clone(),
         filters: params.filters.clone(),
+        rename: params.rename.clone(),
+        masks: params.mask.iter().map(|(name, mask)| (name.clone(), masked(mask))).collect(),
         policies: policies(&params.policy)?,
         indexes: params.indexes,
         verify: match params.verify {
@@ -193,6 +217,14 @@ fn choices(params: &TablesParams) -> Result<Choices> {
         batch_rows: usize::try_from(batch_rows).unwrap_or(BATCH_ROWS),
         parallel: usize::try_from(parallel).unwrap_or(PARALLEL_SPANS.0),
     })
+}
+
+fn masked(mask: &MaskSpec) -> Mask {
+    match mask {
+        MaskSpec::Redact => Mask::Redact,
+        MaskSpec::Hash => Mask::Hash,
+        MaskSpec::Constant(text) => Mask::Constant(text.clone()),
+    }
 }
 
 fn policies(named: &BTreeMap<String, LossPolicy>) -> Result<Policies> {
@@ -268,9 +300,6 @@ impl Tables {
             plans = map(&as_text)?;
         }
         census::apply(&losses, &mut plans);
-        let tables = plans.len() as u64;
-        crate::progress::add(&job.progress.items_total, tables);
-        job.progress.surveyed.store(true, std::sync::atomic::Ordering::Release);
         Ok(Ready { plans, losses })
     }
 
@@ -355,6 +384,8 @@ impl Work for Tables {
         let snapshot = sides.source.snapshot(self.choices.parallel)?;
         let prepared = self.prepare(job, &sides, &*snapshot)?;
         census::check(&prepared.losses)?;
+        add(&job.progress.items_total, prepared.plans.len() as u64);
+        job.progress.surveyed.store(true, std::sync::atomic::Ordering::Release);
         let (copied, proofs, rejects) = self.copy(job, &sides, &*snapshot, &prepared)?;
         let proven = proofs.iter().all(|proof| *proof == Proof::ReadBack);
         let level = if proven && !proofs.is_empty() { "readback" } else { "stream" };
@@ -371,7 +402,13 @@ impl Work for Tables {
         };
         Ok(Answer {
             data: Some(table_forms::certificate(&certificate)),
-            verify: Some(Verified { level: level.into(), ..Verified::default() }),
+            verify: Some(Verified {
+                level: level.into(),
+                algorithm: Some("xxh3-128".to_owned()),
+                items: copied.len() as u64,
+                bytes: job.progress.bytes_ok.load(std::sync::atomic::Ordering::Relaxed),
+                mismatches: 0,
+            }),
             ..Answer::default()
         })
     }
@@ -381,7 +418,12 @@ impl Work for Tables {
         let snapshot = sides.source.snapshot(1)?;
         let prepared = self.prepare(job, &sides, &*snapshot)?;
         Ok(Planned {
-            data: table_forms::plan(&prepared.plans, &prepared.losses, self.choices.mode),
+            data: table_forms::plan(
+                &sides.here,
+                &prepared.plans,
+                &prepared.losses,
+                self.choices.mode,
+            ),
         })
     }
 }

@@ -61,6 +61,8 @@ impl VerifyTables {
             mode: Mode::Create,
             columns: BTreeMap::new(),
             filters: BTreeMap::new(),
+            rename: BTreeMap::new(),
+            masks: BTreeMap::new(),
             policies: Policies::default(),
             indexes: false,
             verify: RowVerify::Stream,

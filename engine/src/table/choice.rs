@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::endpoint::rows::LossClass;
 use crate::model::rows::Misfit;
 use crate::model::selection::Selection;
+use crate::table::mask::Mask;
 
 /// How rows meet a table that is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,6 +151,10 @@ pub struct Choices {
     pub columns: BTreeMap<String, Vec<String>>,
     /// Conditions on the rows of a table, by its name, in the source's own SQL.
     pub filters: BTreeMap<String, String>,
+    /// New names: of a table by its name, of a column by `table.column`.
+    pub rename: BTreeMap<String, String>,
+    /// Columns whose values are hidden, by `table.column`.
+    pub masks: BTreeMap<String, Mask>,
     /// What becomes of values that the target cannot hold.
     pub policies: Policies,
     /// Whether indexes, foreign keys and checks are made.

@@ -201,7 +201,7 @@ impl<'a> Copy<'a> {
             }
         }
         let idle: Vec<usize> = (0..tables.len()).filter(|i| !open.contains_key(i)).collect();
-        let board = Board { queue, open, failed: None };
+        let board = Board { queue, open, bytes: HashMap::new(), failed: None };
         let shared = Shared { board: Mutex::new(board), copied: Mutex::new(copied) };
         for index in idle {
             self.table_done(tables, index, &shared);
@@ -232,18 +232,20 @@ impl<'a> Copy<'a> {
         if let Err(error) = permit {
             return fail(error);
         }
-        let mut sessions = Sessions { reader, writer: None, summer: Summer::default() };
+        let mut sessions = Sessions { reader, writer: None, summer: Summer::default(), bytes: 0 };
         let copier = Copier { job: self.job, sink: self.sink, ledger: job, rejects: self.rejects };
         loop {
             let Some((index, span)) = shared.board().queue.pop_front() else { return };
             let Some(table) = tables.get(index) else { return };
-            let task = Task { read: &table.read, write: &table.write, native: table.plan.native };
+            let plan = table.plan;
+            let (read, write) = (&table.read, &table.write);
+            let task = Task { read, write, masks: &plan.masks, native: plan.native };
             match copier.copy(&mut sessions, task, span) {
                 Ok(receipt) => {
                     if let Some(copied) = shared.copied().get_mut(index) {
                         count(copied, &receipt);
                     }
-                    self.span_done(tables, index, shared);
+                    self.span_done(tables, index, sessions.bytes, shared);
                 }
                 Err(error) => {
                     return fail(error.at(table.plan.source.name.shown()));
@@ -252,9 +254,10 @@ impl<'a> Copy<'a> {
         }
     }
 
-    fn span_done(&self, tables: &[Table<'_>], index: usize, shared: &Shared<'_, '_>) {
+    fn span_done(&self, tables: &[Table<'_>], index: usize, bytes: u64, shared: &Shared<'_, '_>) {
         let left = {
             let mut board = shared.board();
+            *board.bytes.entry(index).or_default() += bytes;
             let open = board.open.entry(index).or_default();
             *open = open.saturating_sub(1);
             *open
@@ -267,9 +270,8 @@ impl<'a> Copy<'a> {
 
     fn table_done(&self, tables: &[Table<'_>], index: usize, shared: &Shared<'_, '_>) {
         let Some(table) = tables.get(index) else { return };
-        let rows = shared.copied().get(index).map_or(0, |copied| copied.tally.rows);
-        tracing::debug!(rows, "a table is done");
-        self.job.done(table.plan.source.name.shown().as_bytes(), 0, &[]);
+        let bytes = shared.board().bytes.get(&index).copied().unwrap_or_default();
+        self.job.done(table.plan.source.name.shown().as_bytes(), bytes, &[]);
     }
 
     /// Indexes of all tables, then constraints of all, then what comes last. What an earlier attempt
@@ -342,6 +344,8 @@ struct Board<'a> {
     queue: VecDeque<(usize, &'a Span)>,
     /// Spans that are not done, by table.
     open: HashMap<usize, usize>,
+    /// Bytes copied, by table.
+    bytes: HashMap<usize, u64>,
     failed: Option<EngineError>,
 }
 

@@ -11,6 +11,7 @@ use crate::model::catalog::{
 use crate::model::kind::ColumnType;
 use crate::model::rows::Cell;
 use crate::table::choice::{Choices, Mode};
+use crate::table::mask::Mask;
 use crate::table::naming::Namer;
 
 /// What will be done with one table.
@@ -24,6 +25,8 @@ pub struct TablePlan {
     pub read: Vec<Cell>,
     /// What is written.
     pub write: Vec<Cell>,
+    /// How each of the columns that are read is hidden.
+    pub masks: Vec<Option<Mask>>,
     /// The condition on its rows; empty for all.
     pub filter: String,
     /// What the census asks.
@@ -72,7 +75,7 @@ impl Mapping<'_> {
         let mut names = Namer::new(rules);
         let named: Vec<(&Table, TableName)> = wanted
             .iter()
-            .map(|table| (*table, target_name(&table.name, rules, &mut names)))
+            .map(|table| (*table, self.target_name(&table.name, rules, &mut names)))
             .collect();
         let mut indexes = Namer::new(rules);
         named.iter().map(|(table, name)| self.one(table, name, &named, &mut indexes)).collect()
@@ -84,14 +87,39 @@ impl Mapping<'_> {
 
     /// A name in `columns` or `where` that no table has would change nothing, in silence.
     fn known_names(&self) -> Result<()> {
-        let named = self.choices.columns.keys().chain(self.choices.filters.keys());
-        for name in named {
-            if !self.source.tables.iter().any(|table| table.name.shown() == *name) {
-                let message = "a table that columns or where names is not there";
-                return Err(EngineError::new(Kind::TableNotFound, message).at(name.as_str()));
+        let choices = self.choices;
+        let tables = choices.columns.keys().chain(choices.filters.keys());
+        let is_table = |name: &str| self.source.tables.iter().any(|t| t.name.shown() == name);
+        let is_column = |name: &str| {
+            self.source.tables.iter().any(|table| {
+                let column = name.strip_prefix(&format!("{}.", table.name.shown()));
+                column.is_some_and(|column| table.column(column).is_some())
+            })
+        };
+        let unknown = tables.clone().find(|name| !is_table(name));
+        let unknown = unknown.or_else(|| choices.masks.keys().find(|name| !is_column(name)));
+        let either = |name: &&String| !is_table(name) && !is_column(name);
+        match unknown.or_else(|| choices.rename.keys().find(either)) {
+            None => Ok(()),
+            Some(name) => {
+                let message = "what the command names is not there";
+                Err(EngineError::new(Kind::TableNotFound, message).at(name.as_str()))
             }
         }
-        Ok(())
+    }
+
+    fn target_name(&self, name: &TableName, rules: NameRules, names: &mut Namer) -> TableName {
+        let chosen = self.choices.rename.get(&name.shown());
+        if rules.schemas {
+            let whole = Namer::new(rules).name(chosen.unwrap_or(&name.name));
+            return TableName { schema: name.schema.clone(), name: whole };
+        }
+        let flat = match chosen {
+            Some(chosen) => chosen.clone(),
+            None if name.schema.is_empty() => name.name.clone(),
+            None => format!("{}_{}", name.schema, name.name),
+        };
+        TableName { schema: String::new(), name: names.name(&flat) }
     }
 
     fn one(
@@ -144,19 +172,6 @@ fn fits(plan: &TablePlan, there: &Table) -> Result<()> {
     Ok(())
 }
 
-fn target_name(name: &TableName, rules: NameRules, names: &mut Namer) -> TableName {
-    if rules.schemas {
-        let whole = Namer::new(rules).name(&name.name);
-        return TableName { schema: name.schema.clone(), name: whole };
-    }
-    let flat = if name.schema.is_empty() {
-        name.name.clone()
-    } else {
-        format!("{}_{}", name.schema, name.name)
-    };
-    TableName { schema: String::new(), name: names.name(&flat) }
-}
-
 struct Making<'a> {
     mapping: &'a Mapping<'a>,
     table: &'a Table,
@@ -185,6 +200,7 @@ impl<'a> Making<'a> {
             target,
             read: Vec::new(),
             write: Vec::new(),
+            masks: Vec::new(),
             filter: filter.unwrap_or_default(),
             questions: Vec::new(),
             notes: Vec::new(),
@@ -211,7 +227,12 @@ impl<'a> Making<'a> {
                 self.note(&column.name, "is left out: columns does not name it");
                 continue;
             }
-            let name = names.name(&column.name);
+            let whole = format!("{}.{}", self.table.name.shown(), column.name);
+            let chosen = self.mapping.choices.rename.get(&whole);
+            let name = names.name(chosen.unwrap_or(&column.name));
+            if let Some(chosen) = chosen {
+                self.plan.renamed.push((column.name.clone(), chosen.clone()));
+            }
             self.columns.push((column.name.clone(), name.clone()));
             self.column(column, name);
         }
@@ -221,7 +242,9 @@ impl<'a> Making<'a> {
 
     fn column(&mut self, column: &Column, name: String) {
         let as_text = (self.table.name.shown(), column.name.clone());
-        let asked = if self.mapping.as_text.contains(&as_text) {
+        let whole = format!("{}.{}", as_text.0, as_text.1);
+        let mask = self.mapping.choices.masks.get(&whole);
+        let asked = if mask.is_some() || self.mapping.as_text.contains(&as_text) {
             ColumnType::Text(None)
         } else {
             column.kind.clone()
@@ -237,8 +260,13 @@ impl<'a> Making<'a> {
             declared: home.declared,
             ..column.clone()
         };
-        if !self.alike {
+        if !self.alike || mask.is_some() {
             self.without_own_words(column, &mut made);
+        }
+        if let Some(mask) = mask {
+            made.default = None;
+            made.identity = None;
+            self.note(&column.name, &format!("is masked: {}", mask.name()));
         }
         let written = made.generated.is_none();
         self.plan.target.columns.push(made);
@@ -255,6 +283,7 @@ impl<'a> Making<'a> {
         };
         self.plan.read.push(cell(&column.name));
         self.plan.write.push(cell(&name));
+        self.plan.masks.push(mask.cloned());
     }
 
     /// Takes out of a column what only its own engine understands.
@@ -363,7 +392,8 @@ impl<'a> Making<'a> {
     /// Rows travel as they are where both sides are PostgreSQL and every column is of one type there
     /// and here.
     fn native(&mut self, stands: Option<&Table>) {
-        if !self.alike || self.mapping.source.engine != Engine::Postgres {
+        let masked = self.plan.masks.iter().any(Option::is_some);
+        if !self.alike || masked || self.mapping.source.engine != Engine::Postgres {
             return;
         }
         let kept =

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod copy;
 pub mod digest;
 pub mod mapping;
+pub mod mask;
 pub mod naming;
 pub mod readback;
 pub mod rejects;

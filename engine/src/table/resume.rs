@@ -8,6 +8,7 @@ use crate::model::rows::{Range, Tally};
 use crate::table::choice::Mode;
 use crate::table::copy::{Copy, Table, of_table};
 use crate::table::digest::Summer;
+use crate::table::mask;
 
 /// The receipts that still hold. Spans whose rows changed since are removed from the target and from
 /// the ledger, to be copied anew.
@@ -64,6 +65,7 @@ fn read_again(
     reader.begin(&table.read, range)?;
     let mut tally = Tally::default();
     while let Some(rows) = reader.next(table.plan.native)? {
+        let rows = mask::apply(rows, &table.plan.masks)?;
         copy.job.take_bytes(rows.bytes() as u64)?;
         tally.rows += rows.count() as u64;
         tally.digest = tally.digest.wrapping_add(summer.sum(&rows)?);

@@ -15,6 +15,7 @@ use crate::limits::SPAN_ATTEMPTS;
 use crate::model::rows::{Read, Rows, Span, Tally};
 use crate::progress::{Spent, add};
 use crate::table::digest::Summer;
+use crate::table::mask::{self, Mask};
 use crate::table::rejects::Rejects;
 
 /// What copies spans of one table, and what they have in common.
@@ -36,6 +37,8 @@ pub struct Task<'a> {
     pub read: &'a Read,
     /// What is written.
     pub write: &'a Write,
+    /// How columns are hidden.
+    pub masks: &'a [Option<Mask>],
     /// Whether rows travel in the engine's own form.
     pub native: bool,
 }
@@ -48,6 +51,8 @@ pub struct Sessions<'a> {
     pub writer: Option<Box<dyn SpanWriter + 'a>>,
     /// Sums up.
     pub summer: Summer,
+    /// Bytes in memory of the rows of the span that was copied last.
+    pub bytes: u64,
 }
 
 /// Why a span was not copied in one go.
@@ -143,9 +148,10 @@ impl<'a> Copier<'a> {
         if sessions.writer.is_none() {
             sessions.writer = Some(self.sink.writer(self.ledger)?);
         }
-        let Sessions { reader, writer: Some(writer), summer } = sessions else {
+        let Sessions { reader, writer: Some(writer), summer, bytes } = sessions else {
             return Err(EngineError::new(Kind::Internal, "a span has no writer").into());
         };
+        *bytes = 0;
         let native = task.native && !careful;
         let started = std::time::Instant::now();
         reader.begin(task.read, &span.range)?;
@@ -159,9 +165,11 @@ impl<'a> Copier<'a> {
             let rows = reader.next(native)?;
             self.job.progress.spend(Spent::SourceRead, started.elapsed());
             let Some(rows) = rows else { break };
+            let rows = mask::apply(rows, task.masks)?;
             read += rows.count() as u64;
             self.job.take_bytes(rows.bytes() as u64)?;
             add(&self.job.progress.bytes_done, rows.bytes() as u64);
+            *bytes += rows.bytes() as u64;
             let mut hand = Hand { writer: &mut **writer, summer, tally: &mut written };
             match &rows {
                 Rows::Batch(batch) if careful => hand.carefully(batch, &mut refused)?,

@@ -45,7 +45,8 @@ pub fn statements(dialect: &impl Dialect, table: &Table) -> Result<Statements> {
 fn create_table(dialect: &impl Dialect, table: &Table, left: &mut Vec<String>) -> Result<String> {
     let mut lines = Vec::new();
     for column in &table.columns {
-        lines.push(column_line(dialect, column, left)?);
+        let line = column_line(dialect, column, left)?;
+        lines.push(line + &dialect.column_tail(column));
     }
     if let Some(key) = &table.primary_key {
         lines.push(format!("PRIMARY KEY ({})", columns(dialect, key)?));
