@@ -5,6 +5,7 @@
 # the cache and used by every instance. up starts what does not run and leaves alone what runs.
 #   seaweed azurite gcs nginx postgres mariadb  required: up fails without them
 #   rgw     Ceph from Debian sid; where it cannot be had it is named as absent
+#   mysql   MySQL from Debian sid, likewise
 #   garage  with --bench only: minutes to build, and nothing but speed to show
 # --databases starts PostgreSQL and MariaDB alone.
 # env prints what tests find them by: eval "$(scripts/services.sh env)"
@@ -12,7 +13,7 @@ set -euo pipefail
 verb=${1:-}
 shift || true
 required=(seaweed azurite gcs nginx postgres mariadb)
-optional=(rgw)
+optional=(rgw mysql)
 named=''
 while (($#)); do
   case $1 in
