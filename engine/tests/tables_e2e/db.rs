@@ -292,8 +292,3 @@ pub fn unhex(digits: &str) -> String {
     let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
     String::from_utf8((0..digits.len()).step_by(2).map(byte).collect()).unwrap()
 }
-
-/// Hex digits of text.
-pub fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
-}
