@@ -19,7 +19,7 @@ pub enum Engine {
 }
 
 /// All engines.
-pub const ENGINES: [Engine; 1] = [Engine::Sqlite];
+pub const ENGINES: [Engine; 3] = [Engine::Postgres, Engine::Maria, Engine::Sqlite];
 
 /// Every engine to every engine.
 pub fn pairs() -> impl Iterator<Item = (Engine, Engine)> {
