@@ -190,7 +190,8 @@ impl<'a> Copier<'a> {
         refused.extend(misfits.rejected);
         self.rejects.add(&task.write.table, span.number, &task.write.key, &refused)?;
         let table = task.write.table.clone();
-        let receipt = SpanReceipt { table, span: span.clone(), written, rejected, planned: false };
+        let span = span.clone();
+        let receipt = SpanReceipt { table, span, written, rejected, ..SpanReceipt::default() };
         let started = std::time::Instant::now();
         writer.commit(&receipt)?;
         self.job.progress.spend(Spent::Sync, started.elapsed());
