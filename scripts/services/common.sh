@@ -41,6 +41,36 @@ unpack() {
   done
 }
 
+# by_sid PACKAGE... DIRECTORY: from Debian's unstable distribution, with all they depend on, unpacked
+# into the directory by an apt that knows nothing of what this system has.
+by_sid() {
+  local tree=${*: -1} apt="${*: -1}.apt" uri name
+  uri=$(awk '/^URIs:/ { print $2; exit }' /etc/apt/sources.list.d/debian.sources)
+  rm -rf "$apt"
+  mkdir -p "$apt"/{lists/partial,cache/archives/partial,parts} "$tree"/usr/{bin,sbin,lib,lib64}
+  : >"$apt/status"
+  cat >"$apt/parts/sid.sources" <<EOT
+Types: deb
+URIs: ${uri:-http://deb.debian.org/debian}
+Suites: sid
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+EOT
+  cat >"$apt/apt.conf" <<EOT
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "$apt/parts";
+Dir::State::lists "$apt/lists";
+Dir::State::status "$apt/status";
+Dir::Cache "$apt/cache";
+APT::Sandbox::User "root";
+EOT
+  APT_CONFIG="$apt/apt.conf" apt-get -qq update
+  APT_CONFIG="$apt/apt.conf" apt-get -qqy --no-install-recommends --download-only install "${@:1:$#-1}"
+  for name in bin sbin lib lib64; do ln -s "usr/$name" "$tree/$name"; done
+  unpack "$tree" "$apt"/cache/archives/*.deb
+  rm -rf "$apt"
+}
+
 # port NAME [COUNT]: the port of that name in this instance, picked when first asked for. COUNT: the
 # ports after it are free as well.
 port() {

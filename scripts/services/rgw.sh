@@ -31,39 +31,14 @@ within+=(
 
 within() { "${within[@]}" "$@"; }
 
-# An apt of its own, that knows nothing of what this system has: the whole of what Ceph needs.
-by_sid() {
-  local tree=$1 apt="$1.apt" uri name
-  uri=$(awk '/^URIs:/ { print $2; exit }' /etc/apt/sources.list.d/debian.sources)
-  rm -rf "$apt"
-  mkdir -p "$apt"/{lists/partial,cache/archives/partial,parts} "$tree"/usr/{bin,sbin,lib,lib64}
-  : >"$apt/status"
-  cat >"$apt/parts/sid.sources" <<EOT
-Types: deb
-URIs: ${uri:-http://deb.debian.org/debian}
-Suites: sid
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-EOT
-  cat >"$apt/apt.conf" <<EOT
-Dir::Etc::sourcelist "/dev/null";
-Dir::Etc::sourceparts "$apt/parts";
-Dir::State::lists "$apt/lists";
-Dir::State::status "$apt/status";
-Dir::Cache "$apt/cache";
-APT::Sandbox::User "root";
-EOT
-  export APT_CONFIG="$apt/apt.conf"
-  apt-get -qq update
-  apt-get -qqy --no-install-recommends --download-only install radosgw ceph-mon ceph-osd
-  for name in bin sbin lib lib64; do ln -s "usr/$name" "$tree/$name"; done
-  unpack "$tree" "$apt"/cache/archives/*.deb
-  mkdir -p "$tree"/{proc,dev} "${own[@]/#/$tree/}"
-  rm -rf "$tree/var/run" "$apt"
-  ln -s ../run "$tree/var/run"
+by_debian() {
+  by_sid radosgw ceph-mon ceph-osd "$1"
+  mkdir -p "$1"/{proc,dev} "${own[@]/#/$1/}"
+  rm -rf "$1/var/run"
+  ln -s ../run "$1/var/run"
 }
 
-install() { once ceph by_sid; }
+install() { once ceph by_debian; }
 
 # Every wait for the others of a cluster is made short: there are none.
 configuration() {

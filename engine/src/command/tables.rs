@@ -1,6 +1,7 @@
 //! `tables`: copies tables from one database to another, exactly once, and says what was proven.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use migration_protocol::event::Verified;
 use migration_protocol::fault::Fault;
@@ -20,14 +21,19 @@ use crate::model::catalog::Catalog;
 use crate::model::location::Location;
 use crate::model::selection::Selection;
 use crate::progress::add;
+use crate::resource::cancel::Switch;
 use crate::table::census::{self, Loss};
 use crate::table::choice::{CLASS_NAMES, Choices, Mode, Policies, Policy, RowVerify};
 use crate::table::copy::{self, Copied, Copy};
+use crate::table::leftover;
 use crate::table::mapping::{Mapping, TablePlan};
 use crate::table::mask::Mask;
 use crate::table::readback::{self, Proof};
 use crate::table::rejects::Rejects;
 use crate::wire;
+
+/// Longest wait for a target that is asked to remove what is half made.
+const CLEARING: Duration = Duration::from_secs(20);
 
 /// How rows meet a table that is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -338,8 +344,9 @@ impl Tables {
         let name = self.ledger_name(job);
         let ledger = sides.sink.open_ledger(&name)?;
         let closed = |error: EngineError| {
-            if job.key().is_none() {
-                drop(sides.sink.close_ledger(&name));
+            // What the first error was is what is told.
+            if job.key().is_none() && self.clear(job, &name, prepared).is_err() {
+                tracing::warn!(ledger = name, "what the job made could not be removed");
             }
             error
         };
@@ -361,6 +368,16 @@ impl Tables {
         let done = run().map_err(closed)?;
         sides.sink.close_ledger(&name)?;
         Ok(done)
+    }
+
+    /// Removes what is half made, also where the job was cancelled; not for long, since whatever
+    /// ended the job may last.
+    fn clear(&self, job: &Job, ledger: &str, prepared: &Ready) -> Result<()> {
+        let mut ties = job.ties.clone();
+        ties.switch = Switch::default();
+        ties.tries.total = ties.tries.total.min(CLEARING);
+        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties)?;
+        leftover::remove(&*sink, ledger, &prepared.plans, self.choices.mode)
     }
 }
 

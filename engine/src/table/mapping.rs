@@ -13,6 +13,7 @@ use crate::model::rows::Cell;
 use crate::table::choice::{Choices, Mode};
 use crate::table::mask::Mask;
 use crate::table::naming::Namer;
+use crate::table::standing;
 
 /// What will be done with one table.
 #[derive(Clone, Debug)]
@@ -103,7 +104,9 @@ impl Mapping<'_> {
             None => Ok(()),
             Some(name) => {
                 let message = "what the command names is not there";
-                Err(EngineError::new(Kind::TableNotFound, message).at(name.as_str()))
+                Err(EngineError::new(Kind::TableNotFound, message)
+                    .at(name.as_str())
+                    .hint("check the names in columns, where, rename and mask"))
             }
         }
     }
@@ -137,39 +140,20 @@ impl Mapping<'_> {
         let Making { mut plan, .. } = made;
         plan.stands = stands.is_some();
         if let (Some(there), Mode::Append | Mode::Merge) = (stands, self.choices.mode) {
-            fits(&plan, there)?;
+            standing::fit(&mut plan, there)?;
         }
         if self.choices.mode == Mode::Merge && plan.target.primary_key.is_none() {
             let message = "a table without a primary key cannot be merged into";
             return Err(EngineError::new(Kind::SchemaMismatch, message).at(table.name.shown()));
+        }
+        if let (Some(there), Mode::Merge) = (stands, self.choices.mode) {
+            standing::same_key(&plan, there)?;
         }
         plan.statements = self.sink.statements(&plan.target)?;
         let left = std::mem::take(&mut plan.statements.left);
         plan.notes.extend(left.into_iter().map(|left| (String::new(), left)));
         Ok(plan)
     }
-}
-
-/// A table that stands must have every column that is written.
-fn fits(plan: &TablePlan, there: &Table) -> Result<()> {
-    for cell in &plan.write {
-        if there.column(&cell.name).is_none() {
-            let message = format!("the table at the target has no column {}", cell.name);
-            return Err(EngineError::new(Kind::SchemaMismatch, message).at(there.name.shown()));
-        }
-    }
-    let needed = |column: &&Column| {
-        let filled = column.nullable
-            || column.default.is_some()
-            || column.identity.is_some()
-            || column.generated.is_some();
-        !filled && !plan.write.iter().any(|cell| cell.name == column.name)
-    };
-    if let Some(column) = there.columns.iter().find(needed) {
-        let message = format!("the column {} at the target needs a value", column.name);
-        return Err(EngineError::new(Kind::SchemaMismatch, message).at(there.name.shown()));
-    }
-    Ok(())
 }
 
 struct Making<'a> {
@@ -251,6 +235,10 @@ impl<'a> Making<'a> {
         };
         let home = self.mapping.sink.home(&asked);
         let (kind, mut losses) = (home.kind.clone(), home.losses);
+        if self.alike && kind == column.kind {
+            // One engine holds what it held.
+            losses.clear();
+        }
         if !home.note.is_empty() {
             self.note(&column.name, home.note);
         }
@@ -375,11 +363,13 @@ impl<'a> Making<'a> {
             there.iter().find(|(own, _)| own == column).map(|(_, made)| made.clone())
         };
         let to_columns = key.to_columns.iter().map(find).collect::<Option<Vec<_>>>()?;
-        let own = if self.alike {
+        let table = &self.plan.target.name.name;
+        let own = if self.alike || key.name.starts_with(table.as_str()) {
             key.name.clone()
         } else {
-            Namer::new(rules).name(&format!("{}_{}", self.plan.target.name.name, key.name))
+            format!("{table}_{}", key.name)
         };
+        let own = if self.alike { own } else { Namer::new(rules).name(&own) };
         Some(ForeignKey {
             name: own,
             columns: self.all_renamed(&key.columns),
