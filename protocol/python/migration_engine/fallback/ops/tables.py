@@ -64,7 +64,7 @@ def plan(job: Job, params: Mapping[str, Any]) -> Dict[str, Any]:
     chosen = choices.read(params)
     with _opened(job, params) as sides:
         ready = _prepare(job, sides, chosen)
-        return report.plan(ready.plans, ready.losses, chosen.mode)
+        return report.plan(sides.here, ready.plans, ready.losses, chosen.mode)
 
 
 @contextlib.contextmanager
@@ -88,7 +88,6 @@ def _prepare(job: Job, sides: Sides, chosen: Choices) -> Ready:
     texts = census.as_text(losses)
     if texts:
         plans = TableMapping(sides.here, sides.there, chosen, texts).plan()
-    job.items_total = len(plans)
     return Ready(census.with_misfits(losses, plans), losses)
 
 
@@ -139,6 +138,7 @@ class _Tables:
         self, session: Session, owner: ledger.LedgerJob, receipts: Sequence[Receipt]
     ) -> Outcome:
         plans, sides = self._ready.plans, self._sides
+        self._job.items_total = len(plans)
         check_free(plans, self._chosen.mode, receipts)
         rejects = self._rejects = self._reject_file(receipts)
         ends = Ends(sides.instant, sides.dst, session)
@@ -151,7 +151,16 @@ class _Tables:
         if rejects.path is not None:
             data["rejects"] = path_fields(rejects.path)
         proven = bool(proofs) and all(proof == "readback" for proof in proofs)
-        return Outcome(data=data, verify=_verified("readback" if proven else "stream"))
+        return Outcome(data=data, verify=self._verified("readback" if proven else "stream"))
+
+    def _verified(self, level: str) -> Dict[str, Any]:
+        return {
+            "level": level,
+            "algorithm": "xxh3-128",
+            "items": len(self._ready.plans),
+            "bytes": self._job.bytes,
+            "mismatches": 0,
+        }
 
     def _reject_file(self, receipts: Sequence[Receipt]) -> Rejects:
         before = sum(receipt.rejected for receipt in receipts)
@@ -162,7 +171,3 @@ class _Tables:
             report_path = self._job.session.state.report_path(self._job.name)
             path = os.fsencode(report_path[: -len(".jsonl")] + "-rejects.jsonl")
         return Rejects(path, self._chosen.reject_limit, before)
-
-
-def _verified(level: str) -> Dict[str, Any]:
-    return {"level": level, "algorithm": None, "items": 0, "bytes": 0, "mismatches": 0}

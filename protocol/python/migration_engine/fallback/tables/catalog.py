@@ -88,8 +88,8 @@ class Catalog(NamedTuple):
 
     version: str
     tables: Tuple[Table, ...]
-    others: Tuple[str, ...]
-    """What is not a table: a word for each."""
+    others: Tuple[Tuple[str, str], ...]
+    """What is not a table: what it is, and its name."""
 
     def table(self, name: str) -> Optional[Table]:
         """The table of this name."""
@@ -124,13 +124,13 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _others(session: Session) -> Tuple[str, ...]:
+def _others(session: Session) -> Tuple[Tuple[str, str], ...]:
     sql = (
-        "SELECT type FROM sqlite_schema WHERE type IN ('view', 'trigger') "
+        "SELECT type, name FROM sqlite_schema WHERE type IN ('view', 'trigger') "
         "OR (type = 'table' AND sql LIKE 'CREATE VIRTUAL%') ORDER BY name"
     )
-    found = (_text(row[0]) for row in session.rows(sql))
-    return tuple("virtual table" if what == "table" else what for what in found)
+    found = ((_text(what), _text(name)) for what, name in session.rows(sql))
+    return tuple(("virtual table" if what == "table" else what, name) for what, name in found)
 
 
 class _Found(NamedTuple):

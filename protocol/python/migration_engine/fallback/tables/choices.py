@@ -8,6 +8,7 @@ from .. import fields as f
 from ..faults import Fault
 from ..fields import Field
 from ..glob import Selection
+from .blake3 import blake3_hex
 
 MODES = ("create", "append", "replace", "merge")
 POLICIES = ("fail", "null", "clamp", "reject", "text")
@@ -30,6 +31,22 @@ LOSSES = (
 SPAN_ROWS, BATCH_ROWS, PARALLEL = 250_000, 10_000, 4
 
 
+REDACTED = "***"
+
+
+class Mask(NamedTuple):
+    """How the values of a column are hidden: its word, and the text of ``constant``."""
+
+    word: str
+    text: str = ""
+
+    def of(self, value: str) -> str:
+        """What stands for a value."""
+        if self.word == "hash":
+            return blake3_hex(value.encode("utf-8"))
+        return REDACTED if self.word == "redact" else self.text
+
+
 class Choices(NamedTuple):
     """Everything a command chooses."""
 
@@ -37,6 +54,8 @@ class Choices(NamedTuple):
     mode: str = "create"
     columns: Mapping[str, Sequence[str]] = {}
     filters: Mapping[str, str] = {}
+    rename: Mapping[str, str] = {}
+    masks: Mapping[str, Mask] = {}
     policies: Mapping[str, str] = {}
     indexes: bool = True
     verify: str = "stream"
@@ -71,6 +90,12 @@ def _by_name(inner: f.Check) -> f.Check:
     return check
 
 
+def _mask(value: Any, field: str) -> Mask:
+    if isinstance(value, dict) and list(value) == ["constant"]:
+        return Mask("constant", f.text(value["constant"], field + ".constant"))
+    return Mask(f.choice("redact", "hash")(value, field))
+
+
 def _policies(value: Any, field: str) -> Dict[str, str]:
     asked: Dict[str, str] = _by_name(f.choice(*POLICIES))(value, field)
     for name in asked:
@@ -94,6 +119,8 @@ FIELDS: Dict[str, Field] = {
     "mode": Field(f.choice(*MODES), default="create"),
     "columns": Field(_by_name(f.many(f.text)), default={}),
     "where": Field(_by_name(f.text), default={}),
+    "rename": Field(_by_name(f.text), default={}),
+    "mask": Field(_by_name(_mask), default={}),
     "policy": Field(_policies, default={}),
     "rejects": Field(
         f.obj({"limit": Field(f.integer(), default=0), "file": Field(f.optional(f.text))}),
@@ -115,6 +142,8 @@ def read(params: Mapping[str, Any]) -> Choices:
         params["mode"],
         columns,
         params["where"],
+        params["rename"],
+        params["mask"],
         params["policy"],
         params["indexes"],
         params["verify"],

@@ -155,6 +155,7 @@ class Copy:
         for task, held, count in zip(tasks, done, copied):
             name = task.plan.source.name.encode("utf-8")
             self._job.begin_item(name, 0)
+            before = self._job.bytes_seen
             for span in task.spans:
                 if span.number in held:
                     continue
@@ -167,7 +168,7 @@ class Copy:
                 self._job.rows += receipt.written.rows
                 self._job.rows_rejected += receipt.rejected
                 checkpoints.send()
-            self._job.item_ok(name)
+            self._job.item_ok(name, self._job.bytes_seen - before)
 
     def _finish(self) -> None:
         """Indexes of all tables, then foreign keys of all, then what comes last.

@@ -24,8 +24,8 @@ def inspect_tables(job: Job, params: Mapping[str, Any]) -> Outcome:
     for table in tables:
         job.item_ok(table.name.encode("utf-8"))
     others: Dict[str, int] = {}
-    for other in found.others:
-        others[other] = others.get(other, 0) + 1
+    for what, _ in found.others:
+        others[what] = others.get(what, 0) + 1
     data = {
         "kind": "database",
         "engine": "sqlite",

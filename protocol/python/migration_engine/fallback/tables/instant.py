@@ -142,6 +142,18 @@ def _key_text(value: Value) -> str:
     return "NULL" if text is None else text.decode("utf-8", "replace")
 
 
+def _taker(cell: Cell) -> values.Take:
+    take, mask = values.taker(cell.kind), cell.mask
+    if mask is None:
+        return take
+
+    def hidden(value: Value) -> Optional[Taken]:
+        taken = take(value)
+        return None if taken is None else take(mask.of(str(taken.bound)))
+
+    return hidden
+
+
 def _otherwise(cell: Cell, value: Value) -> Optional[Taken]:
     if cell.misfit == "null":
         return NULL
@@ -158,7 +170,7 @@ class Reader:
         self._read = read
         self.changed = 0
         self.rejected: List[Reject] = []
-        self._takes = [values.taker(cell.kind) for cell in read.cells]
+        self._takes = [_taker(cell) for cell in read.cells]
         self._width = len(read.cells)
         with place.told("read rows", read.table):
             order = instant.order(read.table)

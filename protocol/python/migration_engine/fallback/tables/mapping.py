@@ -7,7 +7,7 @@ from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 from ..faults import Fault
 from . import kinds, statements
 from .catalog import Catalog, Column, ForeignKey, Index, Table
-from .choices import Choices
+from .choices import Choices, Mask
 from .kinds import Kind
 from .naming import Namer
 from .statements import Statements
@@ -20,6 +20,8 @@ class Cell(NamedTuple):
     kind: Kind
     misfit: str = "fail"
     """What happens to a value that the kind cannot hold: a policy."""
+    mask: Optional[Mask] = None
+    """How its values are hidden as they are read."""
 
 
 class Question(NamedTuple):
@@ -69,14 +71,27 @@ class Mapping:
         # Python keeps the order of equals, also backwards.
         wanted.sort(key=_size, reverse=True)
         names = Namer()
-        named = [(table, names.name(table.name)) for table in wanted]
+        rename = self._choices.rename
+        named = [(table, names.name(rename.get(table.name, table.name))) for table in wanted]
         return [self._one(table, name, named) for table, name in named]
 
     def _known_names(self) -> None:
-        """A name in ``columns`` or ``where`` that no table has would change nothing, in silence."""
-        for name in [*sorted(self._choices.columns), *sorted(self._choices.filters)]:
-            if self._source.table(name) is None:
-                message = "a table that columns or where names is not there"
+        """A name in the command that nothing has would change nothing, in silence."""
+        chosen = self._choices
+        tables = {table.name for table in self._source.tables}
+        columns = {
+            "%s.%s" % (table.name, column.name)
+            for table in self._source.tables
+            for column in table.columns
+        }
+        asked = [
+            *((name, tables) for name in [*sorted(chosen.columns), *sorted(chosen.filters)]),
+            *((name, columns) for name in sorted(chosen.masks)),
+            *((name, tables | columns) for name in sorted(chosen.rename)),
+        ]
+        for name, known in asked:
+            if name not in known:
+                message = "what the command names is not there"
                 raise Fault("TABLE_NOT_FOUND", message, path=name.encode("utf-8"))
 
     def _one(self, table: Table, name: str, named: Sequence[Tuple[Table, str]]) -> TablePlan:
@@ -174,18 +189,23 @@ class _Making:
             if chosen is not None and column.name not in chosen:
                 self.notes.append((column.name, "is left out: columns does not name it"))
                 continue
-            name = names.name(column.name)
+            whole = "%s.%s" % (self._table.name, column.name)
+            name = names.name(self._choices.rename.get(whole, column.name))
+            if whole in self._choices.rename:
+                self.renamed.append((column.name, self._choices.rename[whole]))
             self._names.append((column.name, name))
-            self._column(column, name)
+            self._column(column, name, self._choices.masks.get(whole))
         self.renamed.extend(names.renamed)
 
-    def _column(self, column: Column, name: str) -> None:
-        as_text = (self._table.name, column.name) in self._as_text
+    def _column(self, column: Column, name: str, mask: Optional[Mask]) -> None:
+        as_text = mask is not None or (self._table.name, column.name) in self._as_text
         kind = kinds.TEXT if as_text else column.kind
         note = kinds.note_of(kind)
         if note:
             self.notes.append((column.name, note))
         declared = kinds.declared_as(kind)
+        if mask is not None:
+            column = self._masked(column, mask)
         self._columns.append(column._replace(name=name, kind=kind, declared=declared))
         if column.generated is not None:
             return
@@ -194,8 +214,19 @@ class _Making:
             self.questions.append(Question(column.name, "integer_outside", kind))
         if kind != kinds.ANY:
             self.questions.append(Question(column.name, "not_declared", kind))
-        self.read.append(Cell(column.name, kind))
+        self.read.append(Cell(column.name, kind, mask=mask))
         self.write.append(Cell(name, kind))
+
+    def _masked(self, column: Column, mask: Mask) -> Column:
+        """A column whose values are hidden: nothing of it is made by the engine."""
+        if column.default is not None and column.default.sort == "expression":
+            text = "its default is not carried: %s" % column.default.text
+            self.notes.append((column.name, text))
+        if column.generated is not None:
+            text = "its values are copied, not made of %s" % column.generated[0]
+            self.notes.append((column.name, text))
+        self.notes.append((column.name, "is masked: %s" % mask.word))
+        return column._replace(default=None, generated=None, counts=False, next=None)
 
     def keys(self, named: Sequence[Tuple[Table, str]]) -> None:
         """Keys, indexes and checks, as far as their columns are there."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 import urllib.parse
+import weakref
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Sequence, Tuple, TypeVar
 
 from ..faults import Fault
@@ -165,6 +166,8 @@ class Session:
     def __init__(self, place: Place, base: "sqlite3.Connection") -> None:
         self.place = place
         self._base = base
+        # An answer that is not read to its end would keep its lock behind the session's.
+        self._open: "weakref.WeakSet[sqlite3.Cursor]" = weakref.WeakSet()
         base.text_factory = values.text_of
         job = place.job
         base.set_progress_handler(lambda: job.cancelled, _STEPS_BETWEEN_LOOKS)
@@ -208,7 +211,9 @@ class Session:
 
     def each(self, sql: str, bound: Sequence[Any] = ()) -> "sqlite3.Cursor":
         """Rows of an answer, one after the other."""
-        return self._patiently(lambda: self._base.execute(sql, bound))
+        cursor = self._patiently(lambda: self._base.execute(sql, bound))
+        self._open.add(cursor)
+        return cursor
 
     def many(self, sql: str, bound: Sequence[Sequence[Any]]) -> None:
         """Runs one statement for each of ``bound``, within a transaction that is open."""
@@ -247,6 +252,8 @@ class Session:
 
     def close(self) -> None:
         """Ends the session, and what was begun in it."""
+        for cursor in list(self._open):
+            cursor.close()
         self._base.close()
 
     def __enter__(self) -> "Session":

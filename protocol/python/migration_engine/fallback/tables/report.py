@@ -46,7 +46,7 @@ def certificate(
         "snapshot": "",
         "tables_total": len(plans),
         "losses": _losses(losses),
-        "notes": _notes(plans),
+        "notes": _notes(plans, here),
     }
 
 
@@ -77,7 +77,9 @@ def outcome(
     }
 
 
-def plan(plans: Sequence[TablePlan], losses: Sequence[Loss], mode: str) -> Dict[str, Any]:
+def plan(
+    here: Catalog, plans: Sequence[TablePlan], losses: Sequence[Loss], mode: str
+) -> Dict[str, Any]:
     """The plan of a copy."""
     return {
         "op": "tables",
@@ -91,7 +93,7 @@ def plan(plans: Sequence[TablePlan], losses: Sequence[Loss], mode: str) -> Dict[
         "tables": _listed(map(_table, plans)),
         "statements": _listed(_statements(plans, mode)),
         "losses": _losses(losses),
-        "notes": _notes(plans),
+        "notes": _notes(plans, here),
     }
 
 
@@ -152,11 +154,13 @@ def _losses(losses: Sequence[Loss]) -> List[Any]:
     )
 
 
-def _notes(plans: Sequence[TablePlan]) -> List[Any]:
+def _notes(plans: Sequence[TablePlan], here: Catalog) -> List[Any]:
     def each() -> Iterator[Dict[str, str]]:
         for plan in plans:
             for column, text in plan.notes:
                 note = {"table": plan.source.name, "note": text}
                 yield dict(note, column=column) if column else note
+        for what, name in here.others:
+            yield {"table": name, "note": "a %s is not carried" % what}
 
     return _listed(each(), _LIST_BYTES // 2)
