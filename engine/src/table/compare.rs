@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
 
 use crate::endpoint::rows::Snapshot;
 use crate::error::{EngineError, Kind, Result};
@@ -14,6 +13,7 @@ use crate::limits::DIFFERENCES_SHOWN;
 use crate::model::catalog::Table;
 use crate::model::rows::{Range, Read, Rows, Tally};
 use crate::table::digest::Summer;
+use crate::table::shown::shown;
 
 /// One side of a comparison.
 #[derive(Clone, Copy)]
@@ -196,12 +196,8 @@ fn keyed(
 fn key_text(batch: &RecordBatch, row: usize, places: &[usize]) -> Result<String> {
     let mut parts = Vec::with_capacity(places.len());
     for at in places {
-        let options = FormatOptions::default();
-        let text = ArrayFormatter::try_new(batch.column(*at).as_ref(), &options)
-            .and_then(|formatter| formatter.value(row).try_to_string())
-            .map_err(|error| {
-                EngineError::new(Kind::Internal, format!("a key cannot be shown: {error}"))
-            })?;
+        let text = shown(batch.column(*at).as_ref(), row)?;
+        let text = text.map_or("NULL".into(), |text| String::from_utf8_lossy(&text).into_owned());
         parts.push(text);
     }
     Ok(parts.join(","))
