@@ -4,9 +4,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use arrow_array::RecordBatch;
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
-
 use crate::endpoint::rows::Snapshot;
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
@@ -14,6 +11,7 @@ use crate::limits::DIFFERENCES_SHOWN;
 use crate::model::catalog::Table;
 use crate::model::rows::{Range, Read, Rows, Tally};
 use crate::table::digest::Summer;
+use crate::table::shown;
 
 /// One side of a comparison.
 #[derive(Clone, Copy)]
@@ -187,24 +185,10 @@ fn keyed(
             })?;
         }
         for (row, digest) in digests.into_iter().enumerate() {
-            rows.insert(key_text(&batch, row, places)?, digest);
+            rows.insert(shown::key(&batch, row, places)?, digest);
         }
     }
     Ok(rows)
-}
-
-fn key_text(batch: &RecordBatch, row: usize, places: &[usize]) -> Result<String> {
-    let mut parts = Vec::with_capacity(places.len());
-    for at in places {
-        let options = FormatOptions::default();
-        let text = ArrayFormatter::try_new(batch.column(*at).as_ref(), &options)
-            .and_then(|formatter| formatter.value(row).try_to_string())
-            .map_err(|error| {
-                EngineError::new(Kind::Internal, format!("a key cannot be shown: {error}"))
-            })?;
-        parts.push(text);
-    }
-    Ok(parts.join(","))
 }
 
 fn differing(

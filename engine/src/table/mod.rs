@@ -13,5 +13,6 @@ pub mod naming;
 pub mod readback;
 pub mod rejects;
 pub mod resume;
+pub mod shown;
 pub mod span;
 pub mod standing;

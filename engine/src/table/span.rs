@@ -2,9 +2,6 @@
 //! the refused rows stand alone.
 
 use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray as _;
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::DataType;
 
 use crate::endpoint::rows::{
     LedgerJob, Reject, SpanReader, SpanReceipt, SpanWriter, TableSink, Write, WriteFault,
@@ -17,6 +14,7 @@ use crate::progress::{Spent, add};
 use crate::table::digest::Summer;
 use crate::table::mask::{self, Mask};
 use crate::table::rejects::Rejects;
+use crate::table::shown;
 
 /// What copies spans of one table, and what they have in common.
 pub struct Copier<'a> {
@@ -264,21 +262,7 @@ fn rejected(batch: &RecordBatch, error: EngineError) -> Result<Reject> {
     let schema = batch.schema();
     let mut row = Vec::with_capacity(batch.num_columns());
     for (field, array) in schema.fields().iter().zip(batch.columns()) {
-        let value = match array.data_type() {
-            _ if array.is_null(0) => None,
-            DataType::Utf8 => Some(array.as_string::<i32>().value(0).as_bytes().to_vec()),
-            DataType::Binary => Some(array.as_binary::<i32>().value(0).to_vec()),
-            _ => {
-                let options = FormatOptions::default();
-                let shown = ArrayFormatter::try_new(array.as_ref(), &options)
-                    .and_then(|formatter| formatter.value(0).try_to_string());
-                let shown = shown.map_err(|error| {
-                    EngineError::new(Kind::Internal, format!("a value cannot be shown: {error}"))
-                })?;
-                Some(shown.into_bytes())
-            }
-        };
-        row.push((field.name().clone(), value));
+        row.push((field.name().clone(), shown::shown(array.as_ref(), 0)?));
     }
     Ok(Reject { row, column, error })
 }

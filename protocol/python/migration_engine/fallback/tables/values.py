@@ -188,6 +188,14 @@ def _scaled(text: str, digits: int, scale: int) -> Optional[str]:
     return text[: len(text) - (have - scale) - (scale == 0)]
 
 
+def is_wider(text: str, whole: int, scale: int) -> bool:
+    """Whether a number has more digits than these in front of its point or behind it."""
+    if text[-1].isalpha():
+        return False
+    front, behind = forms.decimal_parts(text)
+    return len(front.lstrip("0")) > whole or len((behind or "").rstrip("0")) > scale
+
+
 def _checked(kind: Kind) -> Take:
     """Text of a kind that may ask something of its text."""
     size = kind.size
@@ -380,14 +388,8 @@ def travelling(kind: Kind, value: Any) -> Optional[bytes]:
     """A bound value as the kind's own text: of a row that the target refused, and of a key."""
     if value is None:
         return None
-    word = kind.word
-    if word == "any":
+    if kind.word == "any":
         return tagged(value)
-    if word == "bool":
+    if kind.word == "bool":
         return b"true" if value else b"false"
-    if word == "uuid":
-        return str(value).replace("-", "").encode("ascii")
-    if word in ("timestamp", "timestamp_tz") and not value.endswith("infinity"):
-        text = str(value).replace(" ", "T", 1)
-        return (text[:-6] + "Z" if word == "timestamp_tz" else text).encode("ascii")
     return shown(value)
