@@ -101,8 +101,8 @@ def test_texts_are_those_of_iso_8601() -> None:
 KINDS = [
     *(Kind(word, bits) for word in ("int", "uint") for bits in (8, 16, 24, 32, 64)),
     *map(Kind, ("bool", "float32", "float64", "decimal", "text", "bytes", "varbits", "date")),
-    *map(Kind, ("time", "time_tz", "duration", "timestamp", "timestamp_tz", "interval", "uuid", "json")),
-    *map(Kind, ("json_parsed", "year", "any")),
+    *map(Kind, ("time", "time_tz", "duration", "timestamp", "timestamp_tz", "interval")),
+    *map(Kind, ("uuid", "json", "json_parsed", "year", "any")),
     Kind("decimal", 10, 2), Kind("decimal", 5, -3), Kind("text", 20), Kind("char", 3),
     Kind("bytes", 9), Kind("fixed_bytes", 16), Kind("bits", 8), Kind("varbits", 70),
 ]  # fmt: skip
