@@ -31,11 +31,10 @@ from campaign.objects import (
     World,
 )
 from campaign.run import Run, Source, Verdict, outcome
+from campaign.table_runs import TableRun, TableServerRun
 from campaign.tables import (
     TABLE_SERVER_TYPES,
     TABLE_TYPES,
-    TableRun,
-    TableServerRun,
     TableSource,
     TableType,
     TableWorld,

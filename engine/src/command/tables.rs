@@ -16,6 +16,7 @@ use crate::endpoint;
 use crate::endpoint::rows::{OpenedLedger, Snapshot, TableSink, TableSource};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
+use crate::journal::keyed::Ledger;
 use crate::limits::{BATCH_ROWS, PARALLEL_SPANS, SPAN_ROWS};
 use crate::model::catalog::Catalog;
 use crate::model::location::Location;
@@ -271,6 +272,13 @@ struct Sides {
     there: Catalog,
 }
 
+/// The parts of an answer that a job's record holds before the job is over.
+#[derive(Deserialize, Serialize)]
+struct Settled {
+    data: Value,
+    verify: Verified,
+}
+
 /// What will be done, with what would be lost.
 struct Ready {
     plans: Vec<TablePlan>,
@@ -365,9 +373,29 @@ impl Tables {
             let proofs = readback::prove(&copy, &copied)?;
             Ok((copied, proofs, rejects))
         };
-        let done = run().map_err(closed)?;
-        sides.sink.close_ledger(&name)?;
-        Ok(done)
+        run().map_err(closed)
+    }
+
+    /// What an earlier attempt ended with, where only its ledger may be left: without the ledger,
+    /// nothing in the target says any more that its rows are this job's.
+    fn settled(&self, job: &Job) -> Result<Option<Answer>> {
+        let noted = job.ledger().map(Ledger::settled).transpose()?.flatten();
+        let Some(noted) = noted else { return Ok(None) };
+        let unread = |_| EngineError::new(Kind::JournalCorrupt, "the noted result cannot be read");
+        let Settled { data, verify } = serde_json::from_value(noted).map_err(unread)?;
+        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &job.ties);
+        sink.map_err(|error| error.field("dst"))?.close_ledger(&self.ledger_name(job))?;
+        Ok(Some(Answer { data: Some(data), verify: Some(verify), ..Answer::default() }))
+    }
+
+    /// Ends the job: its result is noted before its ledger goes.
+    fn settle(&self, job: &Job, sink: &dyn TableSink, settled: Settled) -> Result<Answer> {
+        if let Some(ledger) = job.ledger() {
+            ledger.settle(serde_json::to_value(&settled).unwrap_or_default())?;
+        }
+        sink.close_ledger(&self.ledger_name(job))?;
+        let Settled { data, verify } = settled;
+        Ok(Answer { data: Some(data), verify: Some(verify), ..Answer::default() })
     }
 
     /// Removes what is half made, also where the job was cancelled; not for long, since whatever
@@ -397,6 +425,9 @@ fn apart(plans: &[TablePlan], sides: &Sides) -> Result<()> {
 
 impl Work for Tables {
     fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
+        if let Some(answer) = self.settled(job)? {
+            return Ok(answer);
+        }
         let sides = self.open(job)?;
         let snapshot = sides.source.snapshot(self.choices.parallel)?;
         let prepared = self.prepare(job, &sides, &*snapshot)?;
@@ -417,17 +448,15 @@ impl Work for Tables {
             proofs: &proofs,
             rejects: rejects.path().map(|path| BytePath::new(path.as_os_str().as_encoded_bytes())),
         };
-        Ok(Answer {
-            data: Some(table_forms::certificate(&certificate)),
-            verify: Some(Verified {
-                level: level.into(),
-                algorithm: Some("xxh3-128".to_owned()),
-                items: copied.len() as u64,
-                bytes: job.progress.bytes_ok.load(std::sync::atomic::Ordering::Relaxed),
-                mismatches: 0,
-            }),
-            ..Answer::default()
-        })
+        let data = table_forms::certificate(&certificate);
+        let verify = Verified {
+            level: level.into(),
+            algorithm: Some("xxh3-128".to_owned()),
+            items: copied.len() as u64,
+            bytes: job.progress.bytes_ok.load(std::sync::atomic::Ordering::Relaxed),
+            mismatches: 0,
+        };
+        self.settle(job, &*sides.sink, Settled { data, verify })
     }
 
     fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {

@@ -346,6 +346,8 @@ pub struct SpanReceipt {
     pub rejected: u64,
     /// Whether this only says what the span is: nothing of it was written yet.
     pub planned: bool,
+    /// Of a span that is planned: whether its table is one that the job makes.
+    pub makes: bool,
 }
 
 /// How rows meet those that are there.

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use arrow_array::RecordBatch;
+
 use crate::endpoint::rows::Snapshot;
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
@@ -11,7 +13,7 @@ use crate::limits::DIFFERENCES_SHOWN;
 use crate::model::catalog::Table;
 use crate::model::rows::{Range, Read, Rows, Tally};
 use crate::table::digest::Summer;
-use crate::table::shown;
+use crate::table::shown::shown;
 
 /// One side of a comparison.
 #[derive(Clone, Copy)]
@@ -185,10 +187,20 @@ fn keyed(
             })?;
         }
         for (row, digest) in digests.into_iter().enumerate() {
-            rows.insert(shown::key(&batch, row, places)?, digest);
+            rows.insert(key_text(&batch, row, places)?, digest);
         }
     }
     Ok(rows)
+}
+
+fn key_text(batch: &RecordBatch, row: usize, places: &[usize]) -> Result<String> {
+    let mut parts = Vec::with_capacity(places.len());
+    for at in places {
+        let text = shown(batch.column(*at).as_ref(), row)?;
+        let text = text.map_or("NULL".into(), |text| String::from_utf8_lossy(&text).into_owned());
+        parts.push(text);
+    }
+    Ok(parts.join(","))
 }
 
 fn differing(

@@ -48,6 +48,8 @@ pub struct Table<'a> {
     pub write: Write,
     /// All its spans.
     pub spans: Vec<Span>,
+    /// Whether the job made it, in this attempt or an earlier one.
+    pub is_own: bool,
 }
 
 /// What became of a table.
@@ -103,7 +105,7 @@ impl<'a> Copy<'a> {
         self.job.progress.set_phase("copy");
         self.spans(job, &tables, &done, &mut copied)?;
         self.job.progress.set_phase("index");
-        self.finish()?;
+        self.finish(&tables)?;
         Ok(copied)
     }
 
@@ -121,6 +123,9 @@ impl<'a> Copy<'a> {
             .map(|receipt| receipt.span.clone())
             .collect();
         spans.sort_by_key(|span| span.number);
+        let makes = !plan.stands || self.choices.mode == Mode::Replace;
+        let made = |receipt: &SpanReceipt| receipt.makes && receipt.table == plan.target.name;
+        let is_own = makes || receipts.iter().any(made);
         if spans.is_empty() {
             if plan.stands && self.choices.mode == Mode::Replace {
                 self.sink.execute(&plan.statements.drop)?;
@@ -132,17 +137,18 @@ impl<'a> Copy<'a> {
                     table: plan.target.name.clone(),
                     span: span.clone(),
                     planned: true,
+                    makes,
                     ..SpanReceipt::default()
                 })
                 .collect();
             self.sink.note(job, &planned)?;
-            if !plan.stands || self.choices.mode == Mode::Replace {
+            if makes {
                 self.sink.execute(&plan.statements.create)?;
             }
         } else if !plan.stands {
             self.sink.execute(&plan.statements.create)?;
         }
-        Ok(Table { plan, read, write, spans })
+        Ok(Table { plan, read, write, spans, is_own })
     }
 
     fn split(&self, plan: &TablePlan) -> Result<Vec<Span>> {
@@ -276,12 +282,10 @@ impl<'a> Copy<'a> {
 
     /// Indexes of all tables, then constraints of all, then what comes last. What an earlier attempt
     /// made stands.
-    fn finish(&self) -> Result<()> {
+    fn finish(&self, tables: &[Table<'_>]) -> Result<()> {
         let there = self.sink.catalog()?;
-        let fresh = |plan: &&TablePlan| {
-            !plan.stands || matches!(self.choices.mode, Mode::Create | Mode::Replace)
-        };
-        for plan in self.plans.iter().filter(fresh) {
+        let own = || tables.iter().filter(|table| table.is_own).map(|table| table.plan);
+        for plan in own() {
             let table = there.tables.iter().find(|table| table.name == plan.target.name);
             let has = |name: &str| {
                 table.is_some_and(|table| table.indexes.iter().any(|index| index.name == name))
@@ -291,11 +295,11 @@ impl<'a> Copy<'a> {
                 self.sink.execute(std::slice::from_ref(&index.sql))?;
             }
         }
-        for plan in self.plans.iter().filter(fresh) {
+        for plan in own() {
             let table = there.tables.iter().find(|table| table.name == plan.target.name);
             self.constraints(plan, table)?;
         }
-        for plan in self.plans.iter().filter(fresh) {
+        for plan in own() {
             self.job.pass()?;
             self.sink.execute(&plan.statements.finish)?;
         }

@@ -1,5 +1,7 @@
 //! What is left of a copy that ended before its end, where nobody can go on with it.
 
+use std::collections::HashSet;
+
 use crate::endpoint::rows::TableSink;
 use crate::error::Result;
 use crate::table::choice::Mode;
@@ -14,8 +16,12 @@ pub fn remove(sink: &dyn TableSink, job: &str, plans: &[TablePlan], mode: Mode) 
     // A writer that still lives commits nothing from here on.
     let ledger = sink.open_ledger(job)?;
     for plan in plans.iter().filter(|plan| !plan.stands || mode == Mode::Replace) {
-        let mut spans = ledger.receipts.iter().filter(|of| of.table == plan.target.name);
-        if spans.any(|span| span.planned) {
+        let spans = |planned| {
+            let of = ledger.receipts.iter().filter(move |of| of.planned == planned);
+            of.filter(|of| of.table == plan.target.name).map(|of| of.span.number)
+        };
+        let done: HashSet<u32> = spans(false).collect();
+        if spans(true).any(|span| !done.contains(&span)) {
             sink.execute(&plan.statements.drop)?;
         }
     }

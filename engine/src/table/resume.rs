@@ -85,11 +85,11 @@ fn undo(
     let named = |receipts: &[SpanReceipt]| {
         receipts.iter().map(|r| (r.table.clone(), r.span.number)).collect::<Vec<_>>()
     };
-    if copy.choices.mode == Mode::Merge {
+    if !table.is_own && copy.choices.mode == Mode::Merge {
         copy.sink.forget(job, &named(changed), &[])?;
         return Ok(holding);
     }
-    if copy.choices.mode == Mode::Append {
+    if !table.is_own && copy.choices.mode == Mode::Append {
         let message = "rows changed that were added to a table that held others before";
         return Err(EngineError::new(Kind::ResumeRefused, message)
             .at(table.plan.source.name.shown())

@@ -14,7 +14,7 @@ use crate::progress::{Spent, add};
 use crate::table::digest::Summer;
 use crate::table::mask::{self, Mask};
 use crate::table::rejects::Rejects;
-use crate::table::shown;
+use crate::table::shown::shown;
 
 /// What copies spans of one table, and what they have in common.
 pub struct Copier<'a> {
@@ -188,7 +188,8 @@ impl<'a> Copier<'a> {
         refused.extend(misfits.rejected);
         self.rejects.add(&task.write.table, span.number, &task.write.key, &refused)?;
         let table = task.write.table.clone();
-        let receipt = SpanReceipt { table, span: span.clone(), written, rejected, planned: false };
+        let span = span.clone();
+        let receipt = SpanReceipt { table, span, written, rejected, ..SpanReceipt::default() };
         let started = std::time::Instant::now();
         writer.commit(&receipt)?;
         self.job.progress.spend(Spent::Sync, started.elapsed());
@@ -262,7 +263,8 @@ fn rejected(batch: &RecordBatch, error: EngineError) -> Result<Reject> {
     let schema = batch.schema();
     let mut row = Vec::with_capacity(batch.num_columns());
     for (field, array) in schema.fields().iter().zip(batch.columns()) {
-        row.push((field.name().clone(), shown::shown(array.as_ref(), 0)?));
+        let value = shown(array.as_ref(), 0)?;
+        row.push((field.name().clone(), value));
     }
     Ok(Reject { row, column, error })
 }

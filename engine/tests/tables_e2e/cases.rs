@@ -150,12 +150,16 @@ pub const CASES: &[Case] = &[
         [Text("24:00:00"), By("left(v, 8)", "24:00:00"), By("substr(v, 1, 8)", "24:00:00")],
     ),
     plain(Postgres, "time_zoned", "timetz", "'12:00:00.25+05:30'", "12:00:00.25+05:30"),
-    plain(
+    case(
         Postgres,
         "interval_parts",
         "interval",
         "'1 year 2 mons -3 days 04:05:06.000007'",
-        "P1Y2M-3DT4H5M6.000007S",
+        [
+            Text("1 year 2 mons -3 days +04:05:06.000007"),
+            Text("P1Y2M-3DT4H5M6.000007S"),
+            Text("P1Y2M-3DT4H5M6.000007S"),
+        ],
     ),
     case(
         Maria,
@@ -171,7 +175,7 @@ pub const CASES: &[Case] = &[
         "'-838:59:59'",
         [Text("-838:59:59"), By("left(v, 10)", "-838:59:59"), By("substr(v, 1, 10)", "-838:59:59")],
     ),
-    plain(Maria, "year_zero", "YEAR", "0000", "0"),
+    case(Maria, "year_zero", "YEAR", "0000", [Text("0"), Text("0000"), Text("0")]),
     plain(Maria, "year_last", "YEAR", "2155", "2155"),
     case(
         Maria,
@@ -247,7 +251,7 @@ pub const CASES: &[Case] = &[
         "numeric",
         "power(10::numeric, 200) + 0.10",
         [
-            By("right(v::text, 20)", "000000.1000000000000"),
+            By("right(v::text, 20)", "000.1000000000000000"),
             Lost("decimal_outside"),
             By("length(v)", "218"),
         ],

@@ -19,7 +19,7 @@ pub enum Engine {
 }
 
 /// All engines.
-pub const ENGINES: [Engine; 1] = [Engine::Sqlite];
+pub const ENGINES: [Engine; 3] = [Engine::Postgres, Engine::Maria, Engine::Sqlite];
 
 /// Every engine to every engine.
 pub fn pairs() -> impl Iterator<Item = (Engine, Engine)> {
@@ -291,9 +291,4 @@ impl fmt::Display for Db {
 pub fn unhex(digits: &str) -> String {
     let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
     String::from_utf8((0..digits.len()).step_by(2).map(byte).collect()).unwrap()
-}
-
-/// Hex digits of text.
-pub fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }

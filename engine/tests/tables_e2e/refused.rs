@@ -327,17 +327,20 @@ fn locations_that_say_too_much() {
     let place = Place::new();
     let lite = Db::with(Engine::Sqlite, &place, SEED);
     let pg = server("TEST_PG_URL");
-    for (url, field) in [
-        (format!("postgres://me:secret@{pg}/db"), "src"),
-        (format!("mysql://me:secret@{pg}/db"), "src"),
-        (format!("postgres://me@{pg}/db?sslmode=disable"), "src"),
-        (format!("mysql://me@{pg}/db?local_infile=1"), "src"),
-        (format!("{}?mode=ro", lite.url()), "src"),
+    for (url, engine) in [
+        (format!("postgres://me:secret@{pg}/db"), Engine::Postgres),
+        (format!("mysql://me:secret@{pg}/db"), Engine::Maria),
+        (format!("postgres://me@{pg}/db?sslmode=disable"), Engine::Postgres),
+        (format!("mysql://me@{pg}/db?local_infile=1"), Engine::Maria),
+        (format!("{}?mode=ro", lite.url()), Engine::Sqlite),
     ] {
+        if !ENGINES.contains(&engine) {
+            continue;
+        }
         let told = between(&place, &json!(url), &json!(lite.url()));
         assert_eq!(told.0["error"]["code"], "INVALID_FIELD", "{url}: {:#}", told.0);
         assert!(
-            told.0["error"]["at"]["field"].as_str().unwrap().starts_with(field),
+            told.0["error"]["at"]["field"].as_str().unwrap().starts_with("src"),
             "{:#}",
             told.0
         );

@@ -106,6 +106,19 @@ fn definition(engine: Engine) -> String {
     sql + "CREATE INDEX lineitem_shipdate ON lineitem (l_shipdate);\n"
 }
 
+/// The rows of a table, every decimal with its two digits behind the point.
+fn rows(table: &str, mut each: impl FnMut(&str)) {
+    let columns = columns(table);
+    tpch::rows(table, scale(), |row| {
+        let values =
+            row.split('|').zip(&columns).map(|(value, (_, kind))| match value.contains('.') {
+                false if *kind == "d" => format!("{value}.00"),
+                _ => value.to_owned(),
+            });
+        each(&values.collect::<Vec<_>>().join("|"));
+    });
+}
+
 /// A database with the data, loaded by its maker's own means.
 fn database(engine: Engine, place: &Place) -> Db {
     let db = Db::with(engine, place, &definition(engine));
@@ -115,7 +128,7 @@ fn database(engine: Engine, place: &Place) -> Db {
             let mut script = String::new();
             for table in tpch::TABLES {
                 writeln!(script, "COPY {table} FROM STDIN (DELIMITER '|');").unwrap();
-                tpch::rows(table, scale(), |row| writeln!(script, "{row}").unwrap());
+                rows(table, |row| writeln!(script, "{row}").unwrap());
                 script.push_str("\\.\n");
             }
             db.client(script.as_bytes());
@@ -125,7 +138,7 @@ fn database(engine: Engine, place: &Place) -> Db {
             for table in tpch::TABLES {
                 let path = place.path(table);
                 let mut text = String::new();
-                tpch::rows(table, scale(), |row| writeln!(text, "{row}").unwrap());
+                rows(table, |row| writeln!(text, "{row}").unwrap());
                 std::fs::write(&path, text).unwrap();
                 let path = path.to_str().unwrap();
                 let from = format!("LOAD DATA LOCAL INFILE '{path}' INTO TABLE {table}");
@@ -143,7 +156,7 @@ fn into_file(db: &Db) {
     for table in tpch::TABLES {
         let marks = vec!["?"; columns(table).len()].join(",");
         let mut insert = loading.prepare(&format!("INSERT INTO {table} VALUES ({marks})")).unwrap();
-        tpch::rows(table, scale(), |row| {
+        rows(table, |row| {
             insert.execute(rusqlite::params_from_iter(row.split('|'))).unwrap();
         });
     }
@@ -184,9 +197,9 @@ fn summed(
 /// What the generator makes, by which every database is judged.
 fn wanted() -> Content {
     let one = |table| {
-        let mut rows = Vec::new();
-        tpch::rows(table, scale(), |row| rows.push(row.to_owned()));
-        summed(table, rows.into_iter())
+        let mut all = Vec::new();
+        rows(table, |row| all.push(row.to_owned()));
+        summed(table, all.into_iter())
     };
     tpch::TABLES.map(one).to_vec()
 }

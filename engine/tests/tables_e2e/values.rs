@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::cases::{CASES, Case, Want};
-use crate::db::{Db, Engine, pairs, unhex};
+use crate::db::{Db, ENGINES, Engine, pairs, unhex};
 use crate::session::Place;
 use crate::{copied, run, tables};
 
@@ -210,7 +210,8 @@ const LOSSES: [Loss; 4] = [
 
 #[test]
 fn each_policy_does_what_it_says_and_counts_it() {
-    for loss in &LOSSES {
+    let built = |engine| ENGINES.contains(&engine);
+    for loss in LOSSES.iter().filter(|loss| built(loss.from) && built(loss.to)) {
         let place = Place::new();
         let sql = format!("CREATE TABLE t (id INTEGER PRIMARY KEY, v {})", loss.declared);
         let source = Db::with(loss.from, &place, &sql);

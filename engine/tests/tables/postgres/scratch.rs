@@ -170,7 +170,7 @@ pub fn receipt(table: &TableName, number: u32, rows: u64) -> SpanReceipt {
         span: Span { number, range: Range::Whole },
         written: Tally { rows, changed: 0, digest: u128::from(rows) << 70 },
         rejected: 0,
-        planned: false,
+        ..SpanReceipt::default()
     }
 }
 
