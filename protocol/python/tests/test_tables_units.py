@@ -215,6 +215,24 @@ def test_checks_and_generated_columns_are_found() -> None:
     assert ddl.predicate(where) == "a > 1 AND b = ' WHERE '"
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "wanted"),
+    [
+        ("float64", 1.0, b"1"),
+        ("float64", 1e20, b"100000000000000000000"),
+        ("float64", "-zero", b"-0"),
+        ("float32", 0.10000000149011612, b"0.1"),
+        ("timestamp_tz", "2024-01-01 10:00:00+00:00", b"2024-01-01 10:00:00Z"),
+        ("timestamp_tz", "infinity", b"infinity"),
+        ("bool", 1, b"true"),
+        ("int", 7, b"7"),
+        ("any", 7, b"i7"),
+    ],
+)
+def test_values_are_told_as_people_write_them(kind: str, value: Any, wanted: bytes) -> None:
+    assert values.travelling(Kind(kind), value) == wanted
+
+
 def test_names_that_differ_by_case_stay_apart() -> None:
     names = Namer()
     assert names.name("Name") == "Name"

@@ -385,11 +385,34 @@ def shown(value: Value) -> Optional[bytes]:
 
 
 def travelling(kind: Kind, value: Any) -> Optional[bytes]:
-    """A bound value as the kind's own text: of a row that the target refused, and of a key."""
+    """A bound value as people write it: of a row that the target refused, and of a key."""
     if value is None:
         return None
     if kind.word == "any":
         return tagged(value)
     if kind.word == "bool":
         return b"true" if value else b"false"
+    if kind.word in ("float32", "float64"):
+        return _float_text(kind, value).encode("ascii")
+    if kind.word == "timestamp_tz" and value.endswith("+00:00"):
+        return str(value)[:-6].encode("ascii") + b"Z"
     return shown(value)
+
+
+def _float_text(kind: Kind, value: Union[float, str]) -> str:
+    """The shortest plain digits that stand for a number."""
+    if isinstance(value, str):
+        return "-0" if value == MINUS_ZERO else value
+    if not _is_finite(value):
+        return repr(value)
+    short = _shortest_single(value) if kind.word == "float32" else repr(value)
+    text = format(Decimal(short), "f")
+    return text[:-2] if text.endswith(".0") else text
+
+
+def _shortest_single(value: float) -> str:
+    for digits in range(1, 9):
+        text = "%.*g" % (digits, value)
+        if struct.pack("<f", float(text)) == struct.pack("<f", value):
+            return text
+    return "%.9g" % value
