@@ -25,6 +25,7 @@ mod ignored_conditions;
 mod late_attempt;
 mod little_memory;
 mod lost_reply;
+mod no_validator;
 mod orphaned_upload;
 mod part_sizes;
 mod redirect;
