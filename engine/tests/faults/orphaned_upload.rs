@@ -81,3 +81,46 @@ fn an_upload_of_a_source_that_fails_is_given_up() {
         assert!(pending.is_empty() || dialect == Dialect::Azure, "{dialect:?} {pending:?}");
     }
 }
+
+/// What cannot be given up is told and stays in the job's record, for a clean-up that may.
+#[test]
+fn an_upload_that_cannot_be_given_up_is_told_and_found_again() {
+    let mut bench = Bench::new(Dialect::S3);
+    bench.write("f", &bytes(3 * PARTS, 17));
+    // With the first one, what was begun to find out what the store heeds stays too.
+    for (operation, from, left) in [(bench.names.part, 3, 3), (bench.names.complete, 1, 1)] {
+        let denied = Action::status(403, "AccessDenied");
+        bench.rule(Rule::of(operation).key("f").from(from).then(denied));
+        let denied = Action::status(403, "AccessDenied");
+        bench.rule(Rule::of("AbortMultipartUpload").then(denied));
+        let result = bench.copy(&json!("f"), &bench.in_parts("f"), &json!({}));
+        assert_eq!(code(&result), "DST_PERMISSION", "{result}");
+        assert_eq!(bench.server.pending().len(), left);
+        let told = bench.session.seen.iter().rev().find(|line| line["type"] == "warning").unwrap();
+        assert_eq!(
+            (&told["code"], &told["at"]["path"]),
+            (&json!("DELETE_PERMISSION"), &json!("f"))
+        );
+        bench.server.script().clear();
+        let cleaned = bench.session.call(&json!({"op": "cleanup", "id": operation}));
+        assert_eq!(cleaned["data"]["removed"], left, "{cleaned}");
+        assert!(bench.is_clean());
+    }
+}
+
+/// A look on the way to the end fails: the upload is given up there too.
+#[test]
+fn an_upload_whose_end_cannot_be_judged_is_given_up() {
+    let mut bench = Bench::new(Dialect::S3);
+    bench.write("f", &bytes(PARTS, 17));
+    bench.put("f", b"old");
+    let changed = Action::Mutate { text: "another's".to_owned() };
+    bench.rule(Rule::of(bench.names.complete).key("f").times(1).then(changed));
+    let denied = Action::status(403, "AccessDenied");
+    bench.rule(Rule::of(bench.names.look).key("f").from(2).then(denied.clone()));
+    bench.rule(Rule::of(bench.names.get).key("f").then(denied));
+    let fields = json!({"on_exists": "replace"});
+    let result = bench.copy(&json!("f"), &bench.in_parts("f"), &fields);
+    assert_eq!(result["status"], "failed", "{result}");
+    nothing_left(&bench);
+}

@@ -106,7 +106,9 @@ fn by_part(bucket: &Bucket, from: &From, key: &str, put: &Put) -> Result<Option<
     match made {
         Ok(Some(_)) => head::look(bucket, key),
         failed => {
-            let _gone = bucket.abandon(&upload);
+            if let Err(error) = bucket.abandon(&upload) {
+                bucket.ties().left.add(error.at(key));
+            }
             failed.map(|_| None)
         }
     }

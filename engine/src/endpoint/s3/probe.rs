@@ -165,7 +165,13 @@ impl Probe<'_> {
         let one = |name, value| {
             let upload = create_upload::bare(self.bucket, &self.key)?;
             let result = self.complete(&upload, name, value);
-            let _gone = self.bucket.fetch_away(&abort::request(self.bucket, &upload));
+            match self.bucket.fetch_away(&abort::request(self.bucket, &upload)) {
+                Err(f) if !matches!(f.class, Class::NoUpload | Class::NotFound) => {
+                    let why = self.bucket.error(&f, Verb::Remove, abort::DOING);
+                    self.bucket.ties().left.add(why.at(self.key.as_str()));
+                }
+                _ => {}
+            }
             result
         };
         Ok(Heeds { absent: one("if-none-match", "*")?, is: one("if-match", NEVER)? })

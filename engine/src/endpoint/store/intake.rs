@@ -10,6 +10,7 @@ use crate::model::found::Mark;
 use crate::model::item::{Attributes, Handle, Timestamp};
 use crate::model::loss::Loss;
 use crate::model::parts::{PartDigest, joined};
+use crate::remote::ties::Left;
 
 use super::token::Token;
 use super::verbs::{From, Part, Put, Rules, Store, Upload, Whole};
@@ -42,6 +43,8 @@ pub(super) struct ObjectIntake {
     /// The number of this write.
     pub(super) write: u64,
     pub(super) part_bytes: u64,
+    /// Told of an upload that cannot be given up.
+    pub(super) left: Arc<Left>,
     pub(super) state: Mutex<State>,
 }
 
@@ -61,6 +64,13 @@ impl State {
     pub(super) fn adopted(upload: Upload, parts: Vec<Part>) -> Self {
         let parts = parts.into_iter().map(|part| (part.index, part)).collect();
         Self { upload: Some(upload), parts, ..Self::default() }
+    }
+}
+
+/// Gives an upload up. One that stays is named in the job's record, which is kept for it.
+pub(super) fn abandon(store: &dyn Store, upload: &Upload, left: &Left) {
+    if let Err(error) = store.abandon(upload) {
+        left.add(error.at(upload.key.as_str()));
     }
 }
 
@@ -170,8 +180,7 @@ impl ObjectIntake {
     fn give_up(&self) {
         let upload = self.state().upload.take();
         if let Some(upload) = upload {
-            // What stays is named in the job's record.
-            drop(self.store.abandon(&upload));
+            abandon(&*self.store, &upload, &self.left);
         }
     }
 }

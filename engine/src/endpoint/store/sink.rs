@@ -16,7 +16,7 @@ use crate::model::loss::Loss;
 use crate::model::version::Version;
 
 use super::bucket::Bucket;
-use super::intake::{ObjectIntake, Sealed, Sealing, State};
+use super::intake::{ObjectIntake, Sealed, Sealing, State, abandon};
 use super::lease::ObjectLease;
 use super::source::Home;
 use super::token::{Token, write_number};
@@ -73,6 +73,7 @@ impl Bucket {
             lost,
             write,
             part_bytes: self.part_bytes_of(bytes),
+            left: Arc::clone(&self.left),
             state: Mutex::new(State::default()),
         };
         intake.reserve(bytes)?;
@@ -106,27 +107,31 @@ impl Bucket {
         let Ok(sealing) = staged.inner.downcast::<Sealing>() else {
             return Err(EngineError::new(Kind::Internal, "not an item of an object store"));
         };
-        let Sealing { key, content, put } = *sealing;
-        if put.condition == Condition::Any && staged.consent == Consent::New {
+        let given = self.given(&sealing, staged.consent);
+        if given.is_err() {
+            self.drop_upload(&sealing.content);
+        }
+        given.map(drop)
+    }
+
+    fn given(&self, sealing: &Sealing, consent: Consent) -> Result<Version> {
+        let Sealing { key, content, put } = sealing;
+        if put.condition == Condition::Any && consent == Consent::New {
             // Without conditions, a look right before is all there is.
-            if self.store.look(&key)?.is_some() {
+            if self.store.look(key)?.is_some() {
                 let message = "the destination exists";
-                self.drop_upload(&content);
                 return Err(EngineError::new(Kind::DestinationExists, message));
             }
         }
-        let mut given = self.put(&content, &key, &put);
+        let given = self.put(content, key, put);
         let is = matches!(put.condition, Condition::Is(_));
         let changed = |error: &EngineError| error.kind() == Kind::DestinationChanged;
-        if is && given.as_ref().is_err_and(changed) && self.store.look(&key)?.is_none() {
+        if is && given.as_ref().is_err_and(changed) && self.store.look(key)?.is_none() {
             // What was to be replaced is gone: the name is free, and taken only as long as it is.
-            let put = Put { condition: Condition::Absent, ..put };
-            given = self.put(&content, &key, &put);
+            let put = Put { condition: Condition::Absent, ..put.clone() };
+            return self.put(content, key, &put);
         }
-        if given.is_err() {
-            self.drop_upload(&content);
-        }
-        given.map(drop)
+        given
     }
 
     fn put(&self, content: &Sealed, key: &str, put: &Put) -> Result<Version> {
@@ -156,7 +161,7 @@ impl Bucket {
 
     fn drop_upload(&self, content: &Sealed) {
         if let Sealed::Parts(upload, _) = content {
-            drop(self.store.abandon(upload));
+            abandon(&*self.store, upload, &self.left);
         }
     }
 }
