@@ -64,6 +64,7 @@ pub enum Kind {
     RedirectRefused,
     RemoteAnswer,
     StoreRefused,
+    CopyDeclined,
 }
 
 /// A failure. Cheap to move; its parts are read by `wire` alone.

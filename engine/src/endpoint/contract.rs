@@ -431,7 +431,8 @@ pub trait ObjectSink: Send + Sync {
         becoming: Becoming<'_>,
     ) -> Result<Box<dyn Intake>>;
 
-    /// Whether it can copy by itself from where a source's items are ([`ObjectSource::home`]).
+    /// Whether it can copy by itself from where a source's items are ([`ObjectSource::home`]). An
+    /// item that it declines when it is published (`CopyDeclined`) is to be read and written.
     fn copies(&self, _from: &Handle) -> bool {
         false
     }

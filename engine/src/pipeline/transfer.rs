@@ -83,6 +83,9 @@ impl Transfer<'_> {
         if self.way.is_some() || !self.sink.copies(&self.source.home()) {
             return Ok(None);
         }
+        if !self.tally.may_serve(&self.item.path) {
+            return Ok(None);
+        }
         let progress = &self.job.progress;
         let Some(offer) = progress.timed(Spent::SourceRead, || self.source.offer(self.item))?
         else {
@@ -105,6 +108,7 @@ impl Transfer<'_> {
         match progress.timed(Spent::DestinationWrite, copy) {
             Ok(true) => {}
             Ok(false) => {
+                self.tally.count_decline();
                 intake.abort();
                 return Ok(None);
             }

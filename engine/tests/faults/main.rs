@@ -33,6 +33,7 @@ mod refusals;
 mod replaced_object;
 mod resets;
 mod retry_after;
+mod server_side;
 mod slow_peer;
 mod throttled;
 mod trailers;

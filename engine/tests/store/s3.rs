@@ -23,6 +23,9 @@ use migration_engine::remote::origin::Origin;
 use migration_engine::remote::sign::sigv4::{Keys, SigV4};
 use migration_engine::remote::sign::source::Fixed;
 use migration_engine::remote::ties::Ties;
+use serde_json::json;
+
+use crate::session::{Place, Session};
 
 /// Least bytes of a part that is not the last.
 const PART: usize = 5 << 20;
@@ -643,5 +646,45 @@ fn options_reach_the_object(server: Server) {
         assert_eq!(field("content-encoding"), "gzip");
         assert_eq!(field("x-amz-meta-origin"), "tape 7");
         assert_eq!(field("x-amz-tagging-count"), "1", "{key}");
+    }
+}
+
+/// A job from bucket to bucket of one service: nothing of what is copied passes here.
+#[test]
+fn a_job_between_buckets_reads_no_content() {
+    let (from, to) = (Server::Seaweed.bucket(), Server::Seaweed.bucket());
+    let store = Server::Seaweed.open_as("", &from, Side::Source, Server::Seaweed.options());
+    for (key, seed) in [("tree/a", 7), ("tree/deep/b", 8)] {
+        let content = pattern(PART, seed);
+        let digest = Whole {
+            algorithm: Algorithm::Crc64Nvme,
+            value: crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &content),
+        };
+        let written = Put { digest: Some(digest), ..put(Condition::Absent) };
+        store.put(key, &content, &written).unwrap();
+    }
+    let at = |bucket: &str, prefix: &str| {
+        let options = Server::Seaweed.options();
+        json!({
+            "url": format!("s3://{bucket}/{prefix}"),
+            "endpoint": options.endpoint,
+            "region": options.region,
+            "auth": {
+                "access_key_id": {"env": "TEST_S3_ACCESS_KEY"},
+                "secret_access_key": {"env": "TEST_S3_SECRET_KEY"},
+            },
+        })
+    };
+    let place = Place::new();
+    let mut session = Session::start(&place, &[]);
+    let copy = json!({"op": "copy", "id": "c", "src": at(&from, "tree"), "dst": at(&to, "new")});
+    let result = session.call(&copy);
+    assert_eq!(result["status"], "ok", "{result}");
+    assert_eq!(result["data"]["offload"], json!({"server_copy": 2}), "{result}");
+    let wire = result["metrics"]["bytes_wire"].as_u64().unwrap();
+    assert!(wire < PART as u64 / 10, "{result}");
+    for (key, seed) in [("new/a", 7), ("new/deep/b", 8)] {
+        let there = Server::Seaweed.open_as("", &to, Side::Source, Server::Seaweed.options());
+        assert!(read(&*there, key, None) == pattern(PART, seed));
     }
 }

@@ -289,6 +289,10 @@ impl Store for Bucket {
         &self.identity
     }
 
+    fn service(&self) -> String {
+        self.style.service()
+    }
+
     fn look(&self, key: &str) -> Result<Option<Object>> {
         let object = head::look(self, key)?;
         if object.is_some() {

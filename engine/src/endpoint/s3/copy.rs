@@ -37,7 +37,10 @@ pub fn copy(bucket: &Bucket, from: &From, key: &str, put: &Put) -> Result<Option
         return Ok(None);
     }
     if !condition::holds(bucket, key, &put.condition, Writes::Copy)? {
-        return by_part(bucket, from, key, put);
+        return match condition::holds(bucket, key, &put.condition, Writes::Complete)? {
+            true => by_part(bucket, from, key, put),
+            false => Ok(None),
+        };
     }
     let mut request = bucket
         .request(Verb::Write, "PUT", key)

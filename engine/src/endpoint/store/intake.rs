@@ -257,7 +257,7 @@ impl Intake for ObjectIntake {
         let Some(from) = from.get::<From>() else {
             return Ok(false);
         };
-        let fits = from.store.identity() == self.store.identity()
+        let fits = from.store.service() == self.store.service()
             && from.object.size <= self.rules.copy_bytes_max;
         if fits {
             self.state().copied = Some((*from).clone());
@@ -283,7 +283,7 @@ impl Intake for ObjectIntake {
         let Some(from) = from.get::<From>() else {
             return Ok(None);
         };
-        if from.store.identity() != self.store.identity() {
+        if from.store.service() != self.store.service() {
             return Ok(None);
         }
         let (index, upload) = (self.index(offset)?, self.upload()?);

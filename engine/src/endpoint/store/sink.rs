@@ -145,8 +145,7 @@ impl Bucket {
     /// Has the store copy an object of its own, and compares what it says of both.
     fn copied(&self, from: &From, key: &str, put: &Put) -> Result<Version> {
         let copied = self.store.copy(from, key, put)?.ok_or_else(|| {
-            let message = "the store does not copy by itself what it seemed to";
-            EngineError::new(Kind::Unsupported, message)
+            EngineError::new(Kind::CopyDeclined, "the store does not copy the object by itself")
         })?;
         let same = |digest: &Digest| {
             let theirs = copied.digests.iter().find(|d| d.algorithm == digest.algorithm);
@@ -212,7 +211,7 @@ impl ObjectSink for Bucket {
 
     fn copies(&self, from: &Handle) -> bool {
         let from = from.get::<Home>();
-        from.is_some_and(|from| from.identity == self.store.identity())
+        from.is_some_and(|from| from.service == self.store.service())
     }
 
     fn part_bytes(&self, bytes: u64) -> Option<u64> {

@@ -183,9 +183,14 @@ pub trait Store: Send + Sync {
     /// Its bounds. Known without asking.
     fn rules(&self) -> Rules;
 
-    /// What tells this bucket from every other: two stores with the same text hold the same keys
-    /// and can copy between each other by themselves.
+    /// What tells this bucket from every other: two stores with the same text hold the same keys.
     fn identity(&self) -> &str;
+
+    /// What tells its service from every other: a store may be asked to copy from all those with
+    /// the same text. Whether its rights reach there only the service knows.
+    fn service(&self) -> String {
+        self.identity().to_owned()
+    }
 
     /// Looks at an object.
     ///
@@ -233,7 +238,8 @@ pub trait Store: Send + Sync {
         digest: Option<Whole>,
     ) -> Result<Part>;
 
-    /// Has the store copy a range of an object of its own as a part; `None` where it cannot.
+    /// Has the store copy a range of an object of its service as a part; `None` where it cannot or
+    /// may not.
     ///
     /// # Errors
     /// `SourceChanged`, `DestinationWrite`.
@@ -272,7 +278,8 @@ pub trait Store: Send + Sync {
     /// What keeps them from being listed, and what `each` answers.
     fn uploads(&self, prefix: &str, each: &mut dyn FnMut(Begun) -> Result<()>) -> Result<()>;
 
-    /// Has the store copy a whole object of its own; `None` where it cannot.
+    /// Has the store copy a whole object of its service; `None` where it cannot or may not, and then
+    /// it must be read.
     ///
     /// # Errors
     /// As [`Store::put`], and `SourceChanged`.

@@ -1,0 +1,94 @@
+//! A service copies between its buckets by itself; where it declines, the bytes go through the
+//! process, and the copy is as whole.
+
+use migration_fixtures::store::{Action, Dialect, Options, Rule};
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, DIALECTS, PARTS, bytes, code, secret};
+
+const NAMES: [&str; 3] = ["a", "deep/b", "empty"];
+
+fn bench(options: Options) -> Bench {
+    let buckets = vec!["bucket".to_owned(), "other".to_owned()];
+    let bench = Bench::with(Options { buckets, ..options }, &[]);
+    for (name, size) in NAMES.into_iter().zip([PARTS, 100, 0]) {
+        bench.put(&format!("tree/{name}"), &bytes(size, 31));
+    }
+    bench
+}
+
+/// The other bucket, reached as the first one is.
+fn other(bench: &Bench, key: &str) -> Value {
+    let mut at = bench.in_parts(key);
+    at["url"] = json!(at["url"].as_str().unwrap().replace("//bucket/", "//other/"));
+    at
+}
+
+fn copied(bench: &mut Bench, dst: &Value) -> Value {
+    let src = bench.at("tree/");
+    // By the digest that the service itself holds.
+    let fields = match bench.dialect {
+        Dialect::Gcs => json!({"checksum": "crc32c"}),
+        _ => bench.checked(),
+    };
+    let result = bench.copy(&src, dst, &fields);
+    assert_eq!(result["status"], "ok", "{:?} {result}", bench.dialect);
+    for (name, size) in NAMES.into_iter().zip([PARTS, 100, 0]) {
+        let object = bench.server.objects().get("other", &format!("new/{name}")).unwrap();
+        assert!(object.content.to_vec() == bytes(size, 31), "{:?} {name}", bench.dialect);
+    }
+    assert!(bench.server.pending().is_empty(), "{:?}", bench.server.pending());
+    result
+}
+
+/// Requests for content of what is copied.
+fn reads(bench: &Bench) -> usize {
+    let reads = bench.server.log().of(bench.names.get);
+    reads.iter().filter(|entry| entry.key.starts_with("tree/")).count()
+}
+
+#[test]
+fn from_bucket_to_bucket_no_content_passes_here() {
+    for dialect in DIALECTS {
+        let mut bench = bench(Options::new(dialect));
+        let dst = other(&bench, "new");
+        let result = copied(&mut bench, &dst);
+        assert_eq!(result["data"]["offload"], json!({"server_copy": 3}), "{dialect:?}");
+        assert_eq!(reads(&bench), 0, "{dialect:?}");
+    }
+}
+
+#[test]
+fn what_the_service_declines_is_read_and_written() {
+    for (dialect, operations) in [
+        (Dialect::S3, &["CopyObject", "UploadPartCopy"][..]),
+        (Dialect::Gcs, &["RewriteObject"]),
+        (Dialect::Azure, &["CopyBlob"]),
+    ] {
+        let mut bench = bench(Options::new(dialect));
+        for operation in operations {
+            bench.rule(Rule::of(operation).then(Action::status(403, "AccessDenied")));
+        }
+        let dst = other(&bench, "new");
+        let result = copied(&mut bench, &dst);
+        assert!(reads(&bench) >= 2, "{dialect:?} {result}");
+        assert!(result["data"]["offload"].get("server_copy").is_none(), "{dialect:?} {result}");
+    }
+}
+
+/// What it cannot copy under the conditions that were asked for, or with a customer's key.
+#[test]
+fn what_the_service_cannot_copy_is_read_and_written() {
+    let mut bench = bench(Options { ignores_conditions: true, ..Options::new(Dialect::S3) });
+    let mut dst = other(&bench, "new");
+    let result = bench.copy(&bench.at("tree/"), &dst, &json!({}));
+    assert_eq!(code(&result), "NO_ATOMIC_NOREPLACE", "{result}");
+    dst["allow_racy"] = json!(true);
+    copied(&mut bench, &dst);
+
+    let mut bench = self::bench(Options::new(Dialect::S3));
+    secret(&bench.place, ".customer", &"k".repeat(32));
+    let mut dst = other(&bench, "new");
+    dst["auth"]["sse_customer_key"] = json!({"file": bench.place.path(".customer")});
+    copied(&mut bench, &dst);
+}
