@@ -655,6 +655,7 @@ pub trait Intake: Send + Sync {
     /// and nothing is changed then.
     ///
     /// # Errors
+    /// `CopyDeclined` where no range can be had by [`Intake::offload`] either,
     /// `DestinationWrite`, `DestinationNoSpace`.
     fn share(&self, from: &Handle) -> Result<bool>;
 

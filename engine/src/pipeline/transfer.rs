@@ -107,14 +107,14 @@ impl Transfer<'_> {
         let copy = || self.copy_there(&*intake, &offer.handle, size);
         match progress.timed(Spent::DestinationWrite, copy) {
             Ok(true) => {}
-            Ok(false) => {
+            Err(error) if error.kind() != Kind::CopyDeclined => {
+                intake.abort();
+                return Err(error);
+            }
+            Ok(false) | Err(_) => {
                 self.tally.count_decline();
                 intake.abort();
                 return Ok(None);
-            }
-            Err(error) => {
-                intake.abort();
-                return Err(error);
             }
         }
         let staged = intake.seal(size, attributes, &target)?;

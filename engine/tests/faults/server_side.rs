@@ -5,6 +5,7 @@ use migration_fixtures::store::{Action, Dialect, Options, Rule};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, DIALECTS, PARTS, bytes, code, secret};
+use crate::session::Session;
 
 const NAMES: [&str; 3] = ["a", "deep/b", "empty"];
 
@@ -91,4 +92,31 @@ fn what_the_service_cannot_copy_is_read_and_written() {
     let mut dst = other(&bench, "new");
     dst["auth"]["sse_customer_key"] = json!({"file": bench.place.path(".customer")});
     copied(&mut bench, &dst);
+}
+
+/// Where only the end of an upload holds a condition, a copy is one of parts: it is recorded before
+/// it begins, and what a kill leaves of it is found.
+#[test]
+fn a_copy_by_parts_is_found_after_a_kill() {
+    let unbound = || Options { copies_unbound: true, ..Options::new(Dialect::S3) };
+    let mut whole = bench(unbound());
+    let dst = other(&whole, "new");
+    let result = copied(&mut whole, &dst);
+    // No part is empty.
+    assert_eq!(result["data"]["offload"], json!({"server_copy": 2}), "{result}");
+    assert_eq!(reads(&whole), 1);
+
+    let mut bench = bench(unbound());
+    let slow = Action::DelayAnswer { ms: 60_000 };
+    bench.rule(Rule::of("UploadPartCopy").key("new").then(slow));
+    let dst = other(&bench, "new");
+    bench.session.send(&json!({"op": "copy", "id": "c", "src": bench.at("tree/a"), "dst": dst}));
+    while bench.server.pending().iter().all(|pending| pending.key != "new") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let next = Session::start(&bench.place, &[]);
+    std::mem::replace(&mut bench.session, next).kill();
+    let cleaned = bench.session.call(&json!({"op": "cleanup", "id": "u"}));
+    assert_eq!(cleaned["data"]["removed"], 1, "{cleaned}");
+    assert!(bench.server.pending().is_empty(), "{:?}", bench.server.pending());
 }

@@ -9,7 +9,7 @@ use migration_engine::endpoint::s3;
 use migration_engine::endpoint::s3::checksum;
 use migration_engine::endpoint::s3::errors::S3;
 use migration_engine::endpoint::store::verbs::{
-    Ask, Condition, From, Object, Part, Put, Store, Upload, Whole,
+    Ask, Condition, Copying, From, Object, Part, Put, Store, Upload, Whole,
 };
 use migration_engine::error::{Kind, Result};
 use migration_engine::model::digest::Algorithm;
@@ -442,7 +442,12 @@ fn the_store_copies_by_itself(server: Server) {
     for to in [&store, &other] {
         let mut written = put(Condition::Absent);
         written.metadata.push(("mode".to_owned(), "100600".to_owned()));
-        let copied = to.copy(&from, "to", &written).unwrap().unwrap();
+        let Some(copied) = to.copy(&from, "to", &written).unwrap() else {
+            // Its condition holds only at the end of an upload.
+            let how = to.copying(&from, "to", &written.condition).unwrap();
+            assert!(server == Server::Rgw && how == Copying::Parts);
+            continue;
+        };
         let there = look(&**to, "to");
         assert_eq!((there.version, there.size), (copied.version, bytes.len() as u64));
         assert_eq!(crc(&there), crc(&object).filter(|_| server != Server::Rgw));
@@ -454,7 +459,9 @@ fn the_store_copies_by_itself(server: Server) {
     }
     let stale = Object { version: Version::new("\"stale\"").unwrap(), ..object };
     let stale = From { object: stale, ..from.clone() };
-    assert_eq!(kind(store.copy(&stale, "to2", &put(Condition::Absent))), Kind::SourceChanged);
+    if store.copying(&from, "to2", &Condition::Absent).unwrap() == Copying::Whole {
+        assert_eq!(kind(store.copy(&stale, "to2", &put(Condition::Absent))), Kind::SourceChanged);
+    }
     let written = put(Condition::Absent);
     let upload = store.begin("parts", &written).unwrap();
     assert_eq!(kind(store.copy_part(&upload, 0, &stale, 0..10)), Kind::SourceChanged);

@@ -12,7 +12,8 @@ use crate::endpoint::s3::{
     list_parts, list_uploads, put, put_part, xml,
 };
 use crate::endpoint::store::verbs::{
-    Ask, Begun, From, Object, Opened, Page, Part, Put, Rules, Store, Upload, Whole,
+    Ask, Begun, Condition, Copying, From, Object, Opened, Page, Part, Put, Rules, Store, Upload,
+    Whole,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
@@ -356,6 +357,10 @@ impl Store for Bucket {
 
     fn uploads(&self, prefix: &str, each: &mut dyn FnMut(Begun) -> Result<()>) -> Result<()> {
         list_uploads::uploads(self, prefix, each)
+    }
+
+    fn copying(&self, from: &From, key: &str, condition: &Condition) -> Result<Copying> {
+        copy::copying(self, from, key, condition)
     }
 
     fn copy(&self, from: &From, key: &str, put: &Put) -> Result<Option<Object>> {

@@ -13,7 +13,7 @@ use crate::model::parts::{PartDigest, joined};
 use crate::remote::ties::Left;
 
 use super::token::Token;
-use super::verbs::{From, Part, Put, Rules, Store, Upload, Whole};
+use super::verbs::{Copying, From, Part, Put, Rules, Store, Upload, Whole};
 
 /// What is published.
 pub(super) enum Sealed {
@@ -257,12 +257,18 @@ impl Intake for ObjectIntake {
         let Some(from) = from.get::<From>() else {
             return Ok(false);
         };
-        let fits = from.store.service() == self.store.service()
-            && from.object.size <= self.rules.copy_bytes_max;
-        if fits {
-            self.state().copied = Some((*from).clone());
+        if from.store.service() != self.store.service() {
+            return Ok(false);
         }
-        Ok(fits)
+        match self.store.copying(&from, &self.key, &self.put.condition)? {
+            Copying::Whole => self.state().copied = Some((*from).clone()),
+            Copying::Parts => return Ok(false),
+            Copying::Never => {
+                let message = "the store does not copy the object by itself";
+                return Err(EngineError::new(Kind::CopyDeclined, message));
+            }
+        }
+        Ok(true)
     }
 
     fn clear(&self, offset: u64, _length: u64) -> Result<()> {

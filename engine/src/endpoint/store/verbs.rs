@@ -278,6 +278,16 @@ pub trait Store: Send + Sync {
     /// What keeps them from being listed, and what `each` answers.
     fn uploads(&self, prefix: &str, each: &mut dyn FnMut(Begun) -> Result<()>) -> Result<()>;
 
+    /// How the store would copy an object of its service under a condition. It may decline all the
+    /// same.
+    ///
+    /// # Errors
+    /// What keeps it from being found out.
+    fn copying(&self, from: &From, _key: &str, _condition: &Condition) -> Result<Copying> {
+        let whole = from.object.size <= self.rules().copy_bytes_max;
+        Ok(if whole { Copying::Whole } else { Copying::Parts })
+    }
+
     /// Has the store copy a whole object of its service; `None` where it cannot or may not, and then
     /// it must be read.
     ///
@@ -293,6 +303,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `DeletePermission`, …
     fn remove(&self, key: &str, version: Version) -> Result<bool>;
+}
+
+/// How a store copies an object by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copying {
+    /// In one request that holds the condition.
+    Whole,
+    /// As parts of an upload, whose completion holds it.
+    Parts,
+    /// Not at all.
+    Never,
 }
 
 /// An object to be copied by its store.
