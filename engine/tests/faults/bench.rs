@@ -246,7 +246,7 @@ impl Bench {
         }
     }
 
-    fn location(&self, path: &str) -> Location {
+    pub fn location(&self, path: &str) -> Location {
         let auth = self.secrets().into_iter().map(|(name, file)| {
             let path = self.place.path(file).into_os_string().into_encoded_bytes();
             (name.to_owned(), SecretSource::File(path))

@@ -1,10 +1,18 @@
 //! A job ends before its upload does: cancelled, failed, refused at the end. Nothing is left that
 //! costs money. Azure gives up by itself; there nothing may be but blocks without an object.
 
+use migration_engine::endpoint::store::verbs::Condition;
+use migration_engine::endpoint::{Sweep, s3};
+use migration_engine::model::item::Timestamp;
+use migration_engine::model::leftover::{Owner, Root};
+use migration_engine::platform::clock;
+use migration_engine::remote::call::Side;
+use migration_engine::remote::ties::Ties;
 use migration_fixtures::store::{Action, Dialect, Rule};
 use serde_json::json;
 
-use crate::bench::{Bench, DIALECTS, PARTS, bytes, code};
+use crate::bench::{Bench, DIALECTS, PARTS, bytes, code, nonce};
+use crate::session::Session;
 
 fn nothing_left(bench: &Bench) {
     let keys = bench.server.objects().keys("bucket");
@@ -123,4 +131,42 @@ fn an_upload_whose_end_cannot_be_judged_is_given_up() {
     let result = bench.copy(&json!("f"), &bench.in_parts("f"), &fields);
     assert_eq!(result["status"], "failed", "{result}");
     nothing_left(&bench);
+}
+
+/// Somebody else begins an upload of the same key: a clean-up leaves it alone, whatever a dead job
+/// was about to begin there.
+#[test]
+fn uploads_of_others_stay() {
+    let mut bench = Bench::new(Dialect::S3);
+    bench.write("f", &bytes(3 * PARTS, 17));
+    bench.rule(bench.of_part("f").from(2).then(Action::DelayAnswer { ms: 60_000 }));
+    let dst = bench.in_parts("f");
+    bench.session.send(&json!({"op": "copy", "id": "c", "src": "f", "dst": dst}));
+    while bench.done(bench.names.part, "f") == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let others = bench.store(Side::Destination, &Ties::default());
+    let theirs = others.begin("f", &nonce(5, Condition::Absent)).unwrap();
+    let next = Session::start(&bench.place, &[]);
+    std::mem::replace(&mut bench.session, next).kill();
+    let cleaned = bench.session.call(&json!({"op": "cleanup", "id": "u"}));
+    assert_eq!(cleaned["data"]["removed"], 1, "{cleaned}");
+    let left = bench.server.pending();
+    assert!(left.len() == 1 && left[0].id == theirs.id, "{left:?}");
+
+    // A kill before the name was recorded: what is there by then may be the job's, what was there
+    // long before it began is not.
+    let intent = format!("{}\0{:016x}\0f\0", others.identity(), 7).into_bytes();
+    let root = Root { location: bench.location("bucket/f"), tree: false };
+    let sweep = |since: Timestamp| {
+        let (owner, ties) = (Owner::Job("00000000".to_owned()), Ties::default());
+        let (begun, pass) = (std::slice::from_ref(&intent), &|| Ok(()));
+        let (root, owner, ties) = (&root, &owner, &ties);
+        let swept = Sweep { root, owner, dry_run: false, begun, since, ties, pass };
+        (s3::SCHEME.sweep)(&swept).unwrap().removed
+    };
+    let hour = 3_600_000_000_000;
+    assert_eq!(sweep(Timestamp(clock::now().0 + hour)), 0);
+    assert_eq!(sweep(Timestamp(clock::now().0 - hour)), 1);
+    assert!(bench.is_clean());
 }
