@@ -287,10 +287,11 @@ impl Job {
     /// Forgets the record of an attempt that is over, unless it left something for the next one,
     /// or could not clear something away: `cleanup` finds it by the record then.
     pub fn end_attempt(&self, attempt: Option<Attempt>) {
-        for why in self.ties.left.take() {
+        let (stays, why) = self.ties.left.take();
+        if stays {
             self.keep_parts();
-            self.warn(&why);
         }
+        why.iter().for_each(|why| self.warn(why));
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(attempt) = attempt.filter(|_| !self.keeps_parts.load(Ordering::Acquire)) {
             attempt.end();

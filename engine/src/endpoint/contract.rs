@@ -262,6 +262,9 @@ pub struct Shape {
     pub unnamed: bool,
     /// Permission bits it will get, as far as they are known.
     pub mode: u32,
+    /// Whether the next attempt goes on with what was written where it is not published for a
+    /// reason that passes: it is not removed then.
+    pub resumes: bool,
 }
 
 impl Shape {
@@ -511,7 +514,7 @@ pub trait ObjectSink: Send + Sync {
 
     /// Makes a batch visible, each under its name, and as durable as asked; one answer for each,
     /// in order. Data is durable before its name, names before the answer. What is refused is
-    /// removed.
+    /// removed, but for what [`Shape::resumes`] keeps.
     fn publish(&self, batch: Vec<Staged>, durable: Durable) -> Vec<Result<()>>;
 
     /// Removes what will not be published. Best effort: what stays is found by its name.

@@ -158,7 +158,7 @@ impl Transfer<'_> {
         let unnamed = self.target.consent == Consent::New && !named;
         // What is read in one goes as a stream, whatever its size.
         let told = if reader.in_one() { 0 } else { size };
-        let shape = Shape { bytes: told, sparse, durable, unnamed, mode };
+        let shape = Shape { bytes: told, sparse, durable, unnamed, mode, resumes: false };
         let becoming = Becoming { target: &target, attributes: &attributes };
         // What is recorded of it is the state that is read, whatever the survey saw.
         let opened = Item { size, attributes, identity: reader.identity(), ..self.item.clone() };
@@ -222,6 +222,7 @@ impl Transfer<'_> {
             };
             return Ok(Draft { intake, receipts: None });
         };
+        let shape = Shape { resumes: true, ..shape };
         let algorithm = self.options.algorithm;
         let path = self.item.path.as_bytes();
         let part_bytes = sink.part_bytes(item.size).unwrap_or_else(|| part_bytes(item.size));

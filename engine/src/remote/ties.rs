@@ -1,7 +1,7 @@
 //! What ties an endpoint's requests to the job they are made for.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::EngineError;
 use crate::remote::settings::{Tries, Waits};
@@ -55,24 +55,41 @@ pub struct Meter {
     pub cache_misses: AtomicU64,
 }
 
-/// What a job began in a service and could not clear away: its record must outlive it.
+/// What a job began in a service and did not clear away: its record must outlive it.
 #[derive(Debug, Default)]
-pub struct Left(Mutex<Vec<EngineError>>);
+pub struct Left(Mutex<LeftState>);
+
+#[derive(Debug, Default)]
+struct LeftState {
+    stays: bool,
+    why: Vec<EngineError>,
+}
 
 impl Left {
     /// Failures that are kept to be told.
     const TOLD_MAX: usize = 16;
 
-    /// Something stays, for this reason.
+    /// Something stays for the next attempt.
+    pub fn keep(&self) {
+        self.state().stays = true;
+    }
+
+    /// Something stays that could not be cleared away, for this reason.
     pub fn add(&self, why: EngineError) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() < Self::TOLD_MAX {
-            all.push(why);
+        let mut state = self.state();
+        state.stays = true;
+        if state.why.len() < Self::TOLD_MAX {
+            state.why.push(why);
         }
     }
 
-    /// The first things that stay; none are left to be told then.
-    pub fn take(&self) -> Vec<EngineError> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Whether anything stays, and the first reasons that are to be told.
+    pub fn take(&self) -> (bool, Vec<EngineError>) {
+        let LeftState { stays, why } = std::mem::take(&mut *self.state());
+        (stays, why)
+    }
+
+    fn state(&self) -> MutexGuard<'_, LeftState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use migration_engine::remote::ties::Ties;
 use migration_fixtures::store::{Action, Dialect, Rule};
 use serde_json::json;
 
-use crate::bench::{Bench, DIALECTS, PARTS, bytes, code, nonce};
+use crate::bench::{Bench, DIALECTS, PART, PARTS, bytes, code, nonce};
 use crate::session::Session;
 
 fn nothing_left(bench: &Bench) {
@@ -169,4 +169,31 @@ fn uploads_of_others_stay() {
     assert_eq!(sweep(Timestamp(clock::now().0 + hour)), 0);
     assert_eq!(sweep(Timestamp(clock::now().0 - hour)), 1);
     assert!(bench.is_clean());
+}
+
+/// A keyed job that ends while its upload is completed leaves the parts to its next attempt.
+#[test]
+fn parts_of_a_key_outlive_a_cancel_at_the_end() {
+    let mut bench = Bench::new(Dialect::S3);
+    let all = bytes(6 * PARTS, 19);
+    bench.write("f", &all);
+    let mut busy = Action::status(503, "SlowDown");
+    if let Action::Status { retry_after, .. } = &mut busy {
+        *retry_after = Some(60);
+    }
+    bench.rule(Rule::of(bench.names.complete).key("f").then(busy));
+    let copy = json!({"op": "copy", "id": "c", "key": "k", "src": "f", "dst": bench.in_parts("f")});
+    bench.session.send(&copy);
+    while !bench.server.log().of(bench.names.complete).iter().any(|entry| entry.key == "f") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    bench.session.send(&json!({"op": "cancel", "id": "x", "target": "c"}));
+    let result = bench.session.result("c");
+    assert_eq!(result["status"], "cancelled", "{result}");
+    assert_eq!(bench.server.pending().len(), 1);
+    bench.server.script().clear();
+    let result = bench.session.call(&copy);
+    assert_eq!(result["status"], "ok", "{result}");
+    assert!(bench.object("f").unwrap() == all && bench.is_clean());
+    assert_eq!(bench.done(bench.names.part, "f"), all.len().div_ceil(PART));
 }

@@ -30,6 +30,8 @@ pub(super) struct Sealing {
     pub(super) key: String,
     pub(super) content: Sealed,
     pub(super) put: Put,
+    /// As [`Shape::resumes`](crate::endpoint::contract::Shape::resumes).
+    pub(super) resumes: bool,
 }
 
 /// An object being written.
@@ -43,6 +45,8 @@ pub(super) struct ObjectIntake {
     /// The number of this write.
     pub(super) write: u64,
     pub(super) part_bytes: u64,
+    /// As [`Shape::resumes`](crate::endpoint::contract::Shape::resumes).
+    pub(super) resumes: bool,
     /// Told of an upload that cannot be given up.
     pub(super) left: Arc<Left>,
     pub(super) state: Mutex<State>,
@@ -173,7 +177,7 @@ impl ObjectIntake {
             consent: target.consent,
             mark: Mark { ino: self.write, size, mtime, ..Mark::default() },
             lost: self.lost.clone(),
-            inner: Box::new(Sealing { key: self.key.clone(), content, put }),
+            inner: Box::new(Sealing { key: self.key.clone(), content, put, resumes: self.resumes }),
         })
     }
 

@@ -30,6 +30,22 @@ fn prefix_in(place: &Place) -> Result<String> {
     key.ok_or_else(|| EngineError::new(Kind::Internal, "not a place of an object store"))
 }
 
+/// Whether what failed so may go well in the next attempt, with the same parts.
+fn passes(kind: Kind) -> bool {
+    use Kind::{
+        Cancelled, CredentialsExpired, RemoteAnswer, RemoteTimeout, RemoteUnavailable, Throttled,
+    };
+    matches!(
+        kind,
+        Cancelled
+            | CredentialsExpired
+            | RemoteAnswer
+            | RemoteTimeout
+            | RemoteUnavailable
+            | Throttled
+    )
+}
+
 fn found(object: &Object) -> Found {
     let said = metadata::mtime_of(object);
     Found {
@@ -54,9 +70,10 @@ impl Bucket {
         &self,
         at: &Place,
         write: u64,
-        bytes: u64,
+        shape: Shape,
         becoming: Becoming<'_>,
     ) -> Result<ObjectIntake> {
+        let bytes = shape.bytes;
         let rules = self.store.rules();
         let Becoming { target, attributes } = becoming;
         let key = self.names.key(&prefix_in(at)?, &target.name)?;
@@ -73,6 +90,7 @@ impl Bucket {
             lost,
             write,
             part_bytes: self.part_bytes_of(bytes),
+            resumes: shape.resumes,
             left: Arc::clone(&self.left),
             state: Mutex::new(State::default()),
         };
@@ -108,14 +126,16 @@ impl Bucket {
             return Err(EngineError::new(Kind::Internal, "not an item of an object store"));
         };
         let given = self.given(&sealing, staged.consent);
-        if given.is_err() {
-            self.drop_upload(&sealing.content);
+        match &given {
+            Err(error) if sealing.resumes && passes(error.kind()) => self.left.keep(),
+            Err(_) => self.drop_upload(&sealing.content),
+            Ok(_) => {}
         }
         given.map(drop)
     }
 
     fn given(&self, sealing: &Sealing, consent: Consent) -> Result<Version> {
-        let Sealing { key, content, put } = sealing;
+        let Sealing { key, content, put, .. } = sealing;
         if put.condition == Condition::Any && consent == Consent::New {
             // Without conditions, a look right before is all there is.
             if self.store.look(key)?.is_some() {
@@ -225,7 +245,7 @@ impl ObjectSink for Bucket {
         shape: Shape,
         becoming: Becoming<'_>,
     ) -> Result<Box<dyn Intake>> {
-        Ok(Box::new(self.intake(place, write_number(temp), shape.bytes, becoming)?))
+        Ok(Box::new(self.intake(place, write_number(temp), shape, becoming)?))
     }
 
     fn adopt(
@@ -241,7 +261,7 @@ impl ObjectSink for Bucket {
             return Ok(None);
         };
         // Its metadata went with its beginning, and the number of that write with it.
-        let intake = self.intake(place, token.write, shape.bytes, becoming)?;
+        let intake = self.intake(place, token.write, shape, becoming)?;
         if token.bucket != self.store.identity() || token.upload.key != intake.key {
             return Ok(None);
         }
@@ -264,7 +284,10 @@ impl ObjectSink for Bucket {
 
     fn discard(&self, staged: Staged) {
         if let Ok(sealing) = staged.inner.downcast::<Sealing>() {
-            self.drop_upload(&sealing.content);
+            match sealing.resumes {
+                true => self.left.keep(),
+                false => self.drop_upload(&sealing.content),
+            }
         }
     }
 
