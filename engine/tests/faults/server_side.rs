@@ -105,6 +105,11 @@ fn a_copy_by_parts_is_found_after_a_kill() {
     // No part is empty.
     assert_eq!(result["data"]["offload"], json!({"server_copy": 2}), "{result}");
     assert_eq!(reads(&whole), 1);
+    // The store compares the whole with what it holds of the source.
+    let sum = "x-amz-checksum-crc64nvme";
+    let ends = whole.server.log().of("CompleteMultipartUpload");
+    let ends: Vec<_> = ends.iter().filter(|entry| entry.key.starts_with("new/")).collect();
+    assert!(ends.len() == 2 && ends.iter().all(|entry| entry.headers.contains_key(sum)));
 
     let mut bench = bench(unbound());
     let slow = Action::DelayAnswer { ms: 60_000 };

@@ -61,6 +61,8 @@ pub(super) struct State {
     sums: BTreeMap<u32, PartDigest>,
     held: Option<(HeldBytes, Option<PartDigest>)>,
     copied: Option<From>,
+    /// The checksum of the object whose parts the store copies, as the store holds it.
+    offered: Option<Whole>,
 }
 
 impl State {
@@ -162,7 +164,10 @@ impl ObjectIntake {
                 let all = sums.len() == parts.len();
                 let sum = algorithm.filter(|_| all).and_then(|a| joined(a, &sums));
                 let sum = sum.map(|value| PartDigest::Crc(value, size));
-                (Sealed::Parts(upload.clone(), parts), whole(algorithm, sum))
+                // Of parts that the store copied, nothing else tells what they should be.
+                let offered = state.offered.filter(|_| state.sums.is_empty());
+                let digest = whole(algorithm, sum).or(offered);
+                (Sealed::Parts(upload.clone(), parts), digest)
             }
             (None, None) if size == 0 => (Sealed::Whole(Box::new([0u8; 0])), None),
             _ => {
@@ -298,8 +303,15 @@ impl Intake for ObjectIntake {
         }
         let (index, upload) = (self.index(offset)?, self.upload()?);
         let part = self.store.copy_part(&upload, index, &from, offset..offset + length)?;
+        let offered = self.rules.checksum.and_then(|algorithm| {
+            let known = from.object.digests.iter().find(|digest| digest.algorithm == algorithm);
+            let value = u64::from_str_radix(&known?.hex, 16).ok()?;
+            Some(Whole { algorithm, value })
+        });
         Ok(part.map(|part| {
-            self.state().parts.insert(index, part);
+            let mut state = self.state();
+            state.offered = offered;
+            state.parts.insert(index, part);
             length
         }))
     }
