@@ -121,6 +121,14 @@ pub trait ObjectSource: Send + Sync {
     /// What keeps it from being looked at.
     fn find(&self, path: &ItemPath) -> Result<Option<Item>>;
 
+    /// Whether the root is one item and there are others beneath its name, which a survey leaves out.
+    ///
+    /// # Errors
+    /// What keeps it from being told.
+    fn hides_others(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// What kind of thing a survey that treats links so meets at this name; a link that leads
     /// nowhere is one.
     ///
@@ -415,6 +423,15 @@ pub trait ObjectSink: Send + Sync {
     /// # Errors
     /// `DestinationType` when another kind of thing has that name.
     fn enter(&self, place: &Place, name: &[u8]) -> Result<Place>;
+
+    /// As [`ObjectSink::enter`], for a source whose directories are only what names of items begin
+    /// with: where that is so here too, a thing of that name stands beside what begins so.
+    ///
+    /// # Errors
+    /// As [`ObjectSink::enter`].
+    fn enter_prefix(&self, place: &Place, name: &[u8]) -> Result<Place> {
+        self.enter(place, name)
+    }
 
     /// What stands at `name`; `None` for nothing.
     ///

@@ -212,6 +212,8 @@ pub struct Directory {
     above: Option<Scope>,
     /// Its name in the one above; for a single item the item's name in it.
     name: Vec<u8>,
+    /// Whether it is only what names of items begin with.
+    is_prefix: bool,
     /// Opened with the first item that needs it, so that `include` makes no empty directories.
     place: Mutex<Option<Place>>,
 }
@@ -220,8 +222,8 @@ pub struct Directory {
 pub type Scope = Arc<Directory>;
 
 impl Directory {
-    fn new(above: Option<Scope>, name: &[u8], place: Option<Place>) -> Scope {
-        Arc::new(Self { above, name: name.to_vec(), place: Mutex::new(place) })
+    fn new(above: Option<Scope>, name: &[u8], is_prefix: bool, place: Option<Place>) -> Scope {
+        Arc::new(Self { above, name: name.to_vec(), is_prefix, place: Mutex::new(place) })
     }
 
     fn opened(&self) -> Option<Place> {
@@ -236,6 +238,9 @@ impl Directory {
         }
         let made = match &self.above {
             None => root(job, sink)?,
+            Some(above) if self.is_prefix => {
+                sink.enter_prefix(&above.place(job, sink)?, &self.name)?
+            }
             Some(above) => sink.enter(&above.place(job, sink)?, &self.name)?,
         };
         Ok(place.insert(made).clone())
@@ -276,7 +281,8 @@ impl Handler for Copier<'_> {
     }
 
     fn enter(&self, above: Option<&Scope>, directory: &Item) -> Result<Scope> {
-        let scope = Directory::new(above.cloned(), directory.path.name(), None);
+        let is_prefix = !self.source.caps().directories;
+        let scope = Directory::new(above.cloned(), directory.path.name(), is_prefix, None);
         if above.is_none() || self.options.selection.keeps_directories() {
             let open = || scope.place(self.job, self.sink);
             self.job.progress.timed(Spent::DestinationWrite, open)?;
@@ -286,7 +292,7 @@ impl Handler for Copier<'_> {
 
     fn alone(&self, _item: &Item) -> Result<Scope> {
         let (place, name) = self.sink.root_place()?;
-        Ok(Directory::new(None, &name, Some(place)))
+        Ok(Directory::new(None, &name, false, Some(place)))
     }
 
     fn take(&self, hand: &mut Self::Hand, item: Item, ticket: Ticket<Scope>) -> Result<()> {

@@ -22,6 +22,7 @@ mod error_in_success;
 mod failed_listing;
 mod hostile_listing;
 mod ignored_conditions;
+mod key_and_prefix;
 mod late_attempt;
 mod little_memory;
 mod lost_reply;

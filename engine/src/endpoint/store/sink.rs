@@ -220,6 +220,11 @@ impl ObjectSink for Bucket {
         Ok(self.place(key + "/", place.made))
     }
 
+    fn enter_prefix(&self, place: &Place, name: &[u8]) -> Result<Place> {
+        let key = self.names.key(&prefix_in(place)?, name)?;
+        Ok(self.place(key + "/", place.made))
+    }
+
     fn found(&self, place: &Place, name: &[u8]) -> Result<Option<Found>> {
         let prefix = prefix_in(place)?;
         let key = self.names.key(&prefix, name)?;

@@ -107,6 +107,11 @@ impl ObjectSource for Bucket {
         Ok(beneath.then(|| directory(path.clone())))
     }
 
+    fn hides_others(&self) -> Result<bool> {
+        let may = !self.is_prefix && self.store.rules().lists;
+        Ok(may && self.has_any(&self.beneath())?)
+    }
+
     fn open(&self, item: &Item) -> Result<Box<dyn Reader>> {
         let known = self.known(item)?;
         let reader = ObjectReader::open(&self.store, &known);
