@@ -149,7 +149,12 @@ impl Transfer<'_> {
         let progress = &self.job.progress;
         let reader = progress.timed(Spent::SourceRead, || self.source.open(self.item))?;
         let (size, attributes) = reader.facts();
-        let target = self.target.with(reader.extended(self.target.carry)?);
+        let mut extended = reader.extended(self.target.carry)?;
+        if self.way.is_some() {
+            // What is recoded on its way is not coded as it was.
+            extended.fields.retain(|(name, _)| name != "content-encoding");
+        }
+        let target = self.target.with(extended);
         let sparse = self.options.carry.holes && attributes.allocated < size && self.way.is_none();
         let durable = self.options.durable == Durable::PowerLoss;
         let mode = if self.options.carry.mode { attributes.mode & 0o777 } else { 0o666 };

@@ -1,10 +1,13 @@
 //! A service copies between its buckets by itself; where it declines, the bytes go through the
 //! process, and the copy is as whole.
 
+use migration_engine::endpoint::store::verbs::{Condition, Put};
+use migration_engine::remote::call::Side;
+use migration_engine::remote::ties::Ties;
 use migration_fixtures::store::{Action, Dialect, Options, Rule};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, DIALECTS, PARTS, bytes, code, secret};
+use crate::bench::{Bench, DIALECTS, PARTS, bytes, code, nonce, secret};
 use crate::session::Session;
 
 const NAMES: [&str; 3] = ["a", "deep/b", "empty"];
@@ -124,4 +127,58 @@ fn a_copy_by_parts_is_found_after_a_kill() {
     let cleaned = bench.session.call(&json!({"op": "cleanup", "id": "u"}));
     assert_eq!(cleaned["data"]["removed"], 1, "{cleaned}");
     assert!(bench.server.pending().is_empty(), "{:?}", bench.server.pending());
+}
+
+const MEANING: [(&str, &str); 4] = [
+    ("cache-control", "max-age=7"),
+    ("content-disposition", "attachment; filename=\"f\""),
+    ("content-encoding", "gzip"),
+    ("content-language", "de"),
+];
+
+/// How content is meant goes with it, whether it passes here or not.
+#[test]
+fn what_content_is_meant_for_goes_with_it() {
+    for dialect in DIALECTS {
+        for served in [true, false] {
+            let mut bench = bench(Options::new(dialect));
+            let fields = MEANING.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+            let store = bench.store(Side::Destination, &Ties::default());
+            let written = Put { fields, ..nonce(9, Condition::Absent) };
+            store.put("meant", b"some", &written).unwrap();
+            let digest = match (dialect, served) {
+                (_, false) => "sha256",
+                (Dialect::Gcs, _) => "crc32c",
+                (Dialect::Azure, _) => "md5",
+                (Dialect::S3, _) => "crc64nvme",
+            };
+            let (src, dst) = (bench.at("meant"), other(&bench, "meant"));
+            let result = bench.copy(&src, &dst, &json!({"checksum": digest}));
+            assert_eq!(result["status"], "ok", "{dialect:?} {result}");
+            let by_server = result["data"]["offload"].get("server_copy").is_some();
+            assert_eq!(by_server, served, "{dialect:?} {result}");
+            let there = bench.elsewhere("other").look("meant").unwrap().unwrap();
+            let told: Vec<_> = there.fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            assert_eq!(told, MEANING, "{dialect:?} {served}");
+        }
+    }
+}
+
+/// Tags go with a copy that the store makes; what passes here loses them, and says so.
+#[test]
+fn tags_are_carried_or_told_as_lost() {
+    let mut bench = bench(Options::new(Dialect::S3));
+    bench.write("f", b"some");
+    let mut tagged = bench.at("tagged");
+    tagged["tags"] = json!({"team": "a"});
+    let result = bench.copy(&json!("f"), &tagged, &json!({}));
+    assert_eq!(result["status"], "ok", "{result}");
+    let src = bench.at("tagged");
+    for (key, digest, lost) in [("served", "crc64nvme", 0), ("read", "sha256", 1)] {
+        let dst = other(&bench, key);
+        let result = bench.copy(&src, &dst, &json!({"checksum": digest}));
+        assert_eq!((&result["status"], &result["warnings_total"]), (&json!("ok"), &json!(lost)));
+        let tags = bench.server.objects().get("other", key).unwrap().tags.len();
+        assert_eq!(tags + lost, 1, "{result}");
+    }
 }

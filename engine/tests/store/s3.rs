@@ -143,7 +143,7 @@ on_servers!(
 fn put(condition: Condition) -> Put {
     let write = migration_engine::platform::host::nonce();
     let metadata = vec![("mig-write".to_owned(), format!("{write:016x}"))];
-    Put { condition, metadata, content_type: None, digest: None }
+    Put { condition, metadata, content_type: None, fields: Vec::new(), digest: None }
 }
 
 fn pattern(length: usize, seed: u64) -> Vec<u8> {

@@ -8,7 +8,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
 use crate::model::found::Mark;
 use crate::model::item::{Attributes, Handle, Timestamp};
-use crate::model::loss::Loss;
+use crate::model::loss::{Loss, What, lose};
 use crate::model::parts::{PartDigest, joined};
 use crate::remote::ties::Left;
 
@@ -42,6 +42,8 @@ pub(super) struct ObjectIntake {
     pub(super) put: Put,
     /// What of the source its metadata cannot hold.
     pub(super) lost: Vec<Loss>,
+    /// Whether the source has tags, which go only with a copy that the store makes by itself.
+    pub(super) tagged: bool,
     /// The number of this write.
     pub(super) write: u64,
     pub(super) part_bytes: u64,
@@ -177,11 +179,15 @@ impl ObjectIntake {
         };
         let mtime = if target.carry.times { attributes.mtime } else { Timestamp::default() };
         let put = Put { digest, ..self.put.clone() };
+        let mut lost = self.lost.clone();
+        if self.tagged && !matches!(content, Sealed::Copied(_)) {
+            lose(&mut lost, Loss { what: What::Xattrs, call: "put", errno: None });
+        }
         Ok(Staged {
             name: target.name.clone(),
             consent: target.consent,
             mark: Mark { ino: self.write, size, mtime, ..Mark::default() },
-            lost: self.lost.clone(),
+            lost,
             inner: Box::new(Sealing { key: self.key.clone(), content, put, resumes: self.resumes }),
         })
     }

@@ -125,7 +125,8 @@ fn at_once(Opened { object, body }: Opened) -> (Object, Vec<Stream>) {
     (object, vec![Stream { at: 0, end, body }])
 }
 
-/// Adds what the answer to a read left out: user metadata, and the time as listings tell it, by what
+/// Adds what the answer to a read left out: user metadata with what goes with it, and the time as
+/// listings tell it, by what
 /// was seen of the same version, or by a look. False when another version stands there by now.
 fn describe(store: &Arc<dyn Store>, known: &Object, object: &mut Object) -> Result<bool> {
     if object.metadata.is_some() {
@@ -141,6 +142,8 @@ fn describe(store: &Arc<dyn Store>, known: &Object, object: &mut Object) -> Resu
     };
     object.metadata = seen.metadata;
     object.modified = seen.modified;
+    object.content_type = seen.content_type;
+    object.fields = seen.fields;
     Ok(true)
 }
 

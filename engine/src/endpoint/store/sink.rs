@@ -82,12 +82,15 @@ impl Bucket {
         let by_name = || super::content_type::of_name(&key).map(Cow::Borrowed);
         let told = target.extended.content_type.clone().map(Cow::Owned);
         let content_type = told.or_else(by_name);
+        let fields = target.extended.fields.clone();
         let intake = ObjectIntake {
             store: Arc::clone(&self.store),
             rules,
             key,
-            put: Put { condition, metadata, content_type, digest: None },
+            put: Put { condition, metadata, content_type, fields, digest: None },
             lost,
+            // The location's own tags take their place.
+            tagged: target.extended.tagged && self.options.tags.is_empty(),
             write,
             part_bytes: self.part_bytes_of(bytes),
             resumes: shape.resumes,

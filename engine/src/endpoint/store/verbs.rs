@@ -14,6 +14,18 @@ use crate::model::digest::{Algorithm, Digest};
 use crate::model::item::Timestamp;
 use crate::model::version::Version;
 use crate::remote::client::Answer;
+use crate::remote::headers::Headers;
+
+/// Header fields that tell how content is meant, beside its type: kept with objects by every store.
+pub const MEANING: [&str; 4] =
+    ["cache-control", "content-disposition", "content-encoding", "content-language"];
+
+/// Those fields of an answer.
+#[must_use]
+pub fn meaning(headers: &Headers) -> Vec<(String, String)> {
+    let told = |name: &&str| headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
+    MEANING.iter().filter_map(told).collect()
+}
 
 /// What is known of an object.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +43,10 @@ pub struct Object {
     pub metadata: Option<Vec<(String, String)>>,
     /// Its content type; `None` where the answer did not tell.
     pub content_type: Option<String>,
+    /// Those of [`MEANING`] that it has, as far as the answer told.
+    pub fields: Vec<(String, String)>,
+    /// Whether it has tags.
+    pub tagged: bool,
     /// Digests of the whole content that the store holds.
     pub digests: Vec<Digest>,
     /// Whether it lies in an archive tier and cannot be read now.
@@ -85,8 +101,18 @@ pub struct Put {
     pub metadata: Vec<(String, String)>,
     /// Content type of the source or by name; the location's own goes before it.
     pub content_type: Option<Cow<'static, str>>,
+    /// Those of [`MEANING`] that the source has; the location's own go before them.
+    pub fields: Vec<(String, String)>,
     /// The digest of the whole content where it is known, for the store to check.
     pub digest: Option<Whole>,
+}
+
+impl Put {
+    /// One of [`MEANING`] that the source has.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A checksum of a whole object or part: CRC-64/NVME or CRC-32C.
