@@ -24,7 +24,7 @@ pub fn code(kind: Kind) -> Code {
     match kind {
         Kind::MissingField => Code::MissingField,
         Kind::InvalidField => Code::InvalidField,
-        Kind::Unsupported => Code::Unsupported,
+        Kind::Unsupported | Kind::CopyDeclined => Code::Unsupported,
         Kind::Cancelled => Code::Cancelled,
         Kind::UnknownJob => Code::UnknownJob,
         Kind::KeyConflict => Code::KeyConflict,

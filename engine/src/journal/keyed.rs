@@ -67,6 +67,12 @@ impl Source {
             version: item.identity.version.as_str().to_owned(),
         }
     }
+
+    /// Whether it holds anything beside the size that another state would not have.
+    pub(super) fn tells_states(&self) -> bool {
+        let times = [self.mtime_ns, self.ctime_ns, self.born_ns];
+        times.iter().any(|time| *time != 0) || self.ino != 0 || !self.version.is_empty()
+    }
 }
 
 /// Proof that an item was written, and of which state of its source.
