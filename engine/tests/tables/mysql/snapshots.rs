@@ -62,7 +62,7 @@ fn a_source_cannot_write() {
     let scratch = Scratch::new();
     scratch.run(&[
         "CREATE TABLE t (a bigint)",
-        "CREATE FUNCTION f() RETURNS int MODIFIES SQL DATA \
+        "CREATE FUNCTION f() RETURNS int DETERMINISTIC MODIFIES SQL DATA \
         BEGIN INSERT INTO t VALUES (1); RETURN 1; END",
     ]);
     let snapshot = scratch.source().snapshot(1).unwrap();
