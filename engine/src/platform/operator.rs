@@ -52,6 +52,12 @@ pub fn absolute(bytes: &[u8]) -> Vec<u8> {
     absolute.map_or_else(|_| bytes.to_vec(), std::ffi::OsString::into_encoded_bytes)
 }
 
+/// Whether anything stands there, links that lead nowhere included. Nothing is opened.
+#[must_use]
+pub fn stands(bytes: &[u8]) -> bool {
+    std::fs::symlink_metadata(path(bytes)).is_ok()
+}
+
 /// Makes a directory of this mode, and its parents with the usual one, less the umask. Returns the
 /// directories it made, outermost first.
 ///

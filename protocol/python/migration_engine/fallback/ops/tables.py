@@ -125,14 +125,23 @@ class _Tables:
                 outcome = self._copied(session, owner, receipts)
             except BaseException:
                 if self._job.key is None:
-                    with contextlib.suppress(Exception):
-                        ledger.close_ledger(session, self._name)
+                    self._clear()
                 raise
             finally:
                 if self._rejects is not None:
                     self._rejects.close()
             ledger.close_ledger(session, self._name)
         return outcome
+
+    def _clear(self) -> None:
+        """Removes what is half made; what the first error was is what is told."""
+        made = {
+            one.target.name: one.statements.drop
+            for one in self._ready.plans
+            if not one.stands or self._chosen.mode == "replace"
+        }
+        with contextlib.suppress(Exception), self._sides.dst.parting().open() as session:
+            ledger.remove_leftovers(session, self._name, made)
 
     def _copied(
         self, session: Session, owner: ledger.LedgerJob, receipts: Sequence[Receipt]

@@ -6,9 +6,10 @@ from typing import FrozenSet, List, NamedTuple, Sequence, Tuple
 
 from ..faults import Fault
 from ..job import Job
+from .cells import Cell
 from .choices import POLICIES, Choices
 from .instant import Finding, Instant
-from .mapping import Cell, TablePlan
+from .mapping import TablePlan
 
 
 class Loss(NamedTuple):

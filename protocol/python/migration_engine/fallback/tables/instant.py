@@ -7,7 +7,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from ..faults import Fault
 from . import catalog, values
 from .catalog import Table
-from .mapping import Cell, Question
+from .cells import Cell, Question
 from .place import Place, Session
 from .span import WHOLE, Batch, Range, Read, Reject, condition, end_text
 from .sql import quote, quote_all
@@ -133,8 +133,16 @@ class Instant:
 def _is_lost(question: Question, value: Value, take: values.Take) -> bool:
     if question.loss == "not_declared":
         return not values.is_declared(question.kind, value, take)
-    # Of integers without a sign, those that would become doubles.
-    return isinstance(value, int) and not 0 <= value < 1 << 63
+    low, high = question.bounds
+    if question.loss == "integer_outside":
+        return isinstance(value, int) and not low <= value <= high
+    if question.loss == "decimal_outside":
+        text = values.plain_digits(value)
+        return text is not None and values.is_wider(text, low, high)
+    if isinstance(value, bytes):
+        return len(value) > high
+    text = values.as_text(value)
+    return text is not None and len(text) > high
 
 
 def _key_text(value: Value) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from ..faults import Fault
 from .blake3 import blake3_hex
@@ -92,6 +92,21 @@ def forget(
             session.run(sql, _named(job, receipt))
         for statement in statements:
             session.run(statement)
+
+
+def remove_leftovers(session: Session, job: str, made: Mapping[str, str]) -> None:
+    """Removes the tables that a job made and did not end, and its rows of the ledger.
+
+    ``made``: by the names of tables, the statements that remove them.
+    """
+    # A writer that still lives commits nothing from here on.
+    _, receipts = open_ledger(session, job)
+    begun = {receipt.table for receipt in receipts if receipt.planned}
+    for table, statement in made.items():
+        if table in begun:
+            with session.place.told("remove a table"):
+                session.run(statement)
+    close_ledger(session, job)
 
 
 def close_ledger(session: Session, job: str) -> None:

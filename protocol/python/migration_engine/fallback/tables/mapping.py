@@ -7,29 +7,11 @@ from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 from ..faults import Fault
 from . import kinds, statements
 from .catalog import Catalog, Column, ForeignKey, Index, Table
+from .cells import Cell, Question
 from .choices import Choices, Mask
-from .kinds import Kind
 from .naming import Namer
+from .standing import fit, same_key
 from .statements import Statements
-
-
-class Cell(NamedTuple):
-    """A column as it is read or written."""
-
-    name: str
-    kind: Kind
-    misfit: str = "fail"
-    """What happens to a value that the kind cannot hold: a policy."""
-    mask: Optional[Mask] = None
-    """How its values are hidden as they are read."""
-
-
-class Question(NamedTuple):
-    """What a census asks of a column."""
-
-    column: str
-    loss: str
-    kind: Kind
 
 
 class TablePlan(NamedTuple):
@@ -100,11 +82,16 @@ class Mapping:
         making.keys(named)
         there = self._there.table(name)
         target = making.target()
-        if there is not None and self._choices.mode in ("append", "merge"):
-            _fits(making.write, there)
-        if self._choices.mode == "merge" and not target.primary_key:
+        mode = self._choices.mode
+        if there is not None and mode in ("append", "merge"):
+            fitted = fit(making.read, making.write, target, there)
+            making.read, making.write = fitted.read, fitted.write
+            making.questions.extend(fitted.questions)
+        if mode == "merge" and not target.primary_key:
             message = "a table without a primary key cannot be merged into"
-            raise _mismatch(table.name, message)
+            raise Fault("SCHEMA_MISMATCH", message, path=table.name.encode("utf-8"))
+        if mode == "merge" and there is not None:
+            same_key(target, there)
         made = statements.make(target)
         return TablePlan(
             table,
@@ -122,24 +109,6 @@ class Mapping:
 
 def _size(table: Table) -> int:
     return -1 if table.rows_estimate is None else table.rows_estimate
-
-
-def _mismatch(table: str, message: str) -> Fault:
-    return Fault("SCHEMA_MISMATCH", message, path=table.encode("utf-8"))
-
-
-def _fits(write: Sequence[Cell], there: Table) -> None:
-    """A table that stands must have every column that is written, and need no other."""
-    for cell in write:
-        if there.column(cell.name) is None:
-            message = "the table at the target has no column %s" % cell.name
-            raise _mismatch(there.name, message)
-    written = {cell.name for cell in write}
-    for column in there.columns:
-        filled = column.nullable or column.default is not None or column.counts or column.generated
-        if not filled and column.name not in written:
-            message = "the column %s at the target needs a value" % column.name
-            raise _mismatch(there.name, message)
 
 
 class _Making:
@@ -183,7 +152,8 @@ class _Making:
         chosen = self._choices.columns.get(self._table.name)
         for missing in chosen or ():
             if self._table.column(missing) is None:
-                raise _mismatch(self._table.name, "the table has no column %s" % missing)
+                message = "the table has no column %s" % missing
+                raise Fault("SCHEMA_MISMATCH", message, path=self._table.name.encode("utf-8"))
         names = Namer()
         for column in self._table.columns:
             if chosen is not None and column.name not in chosen:
@@ -209,9 +179,6 @@ class _Making:
         self._columns.append(column._replace(name=name, kind=kind, declared=declared))
         if column.generated is not None:
             return
-        if kind == Kind("uint", 64):
-            # Beyond 63 bits an integer would become a double.
-            self.questions.append(Question(column.name, "integer_outside", kind))
         if kind != kinds.ANY:
             self.questions.append(Question(column.name, "not_declared", kind))
         self.read.append(Cell(column.name, kind, mask=mask))

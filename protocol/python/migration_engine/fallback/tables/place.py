@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import time
 import urllib.parse
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _STEPS_BETWEEN_LOOKS = 100_000
-_PATIENCE_S = 180.0
+_PATIENCE_S, _PARTING_S = 180.0, 20.0
 _WAIT_S = 0.05
 _CACHE_KIB = 8 << 10
 # pragma_table_list, which tells tables from what only looks like one.
@@ -81,15 +82,38 @@ class Place:
             raise Fault("INVALID_FIELD", "sqlite locations take no parameters")
         if location.auth:
             raise Fault("INVALID_FIELD", "sqlite locations take no auth")
-        self.job = job
+        self.job: Optional[Job] = job
         self.path = os.path.abspath(location.path)
         self.writes = writes
 
     def reading(self) -> "Place":
         """The same file as a source."""
-        other: Place = object.__new__(Place)
-        other.job, other.path, other.writes = self.job, self.path, False
+        other = copy.copy(self)
+        other.writes = False
         return other
+
+    def parting(self) -> "Place":
+        """The same file for what is done last, also where the job was cancelled; not for long."""
+        other = copy.copy(self)
+        other.job = None
+        return other
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether its sessions are to end."""
+        return self.job is not None and self.job.cancelled
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds to wait for locks of others."""
+        return _PARTING_S if self.job is None else _PATIENCE_S
+
+    def wait(self) -> None:
+        """Waits a little for others; :class:`Cancelled` with the job."""
+        if self.job is None:
+            time.sleep(_WAIT_S)
+        else:
+            self.job.sleep(_WAIT_S)
 
     @property
     def exists(self) -> bool:
@@ -139,7 +163,7 @@ class Place:
             raise (fault.at(table.encode("utf-8")) if table else fault) from error
 
     def _fault(self, message: str, error: "sqlite3.Error") -> Fault:
-        if self.job.cancelled:
+        if self.cancelled:
             raise Cancelled from error
         return self.fault(message, error)
 
@@ -169,8 +193,7 @@ class Session:
         # An answer that is not read to its end would keep its lock behind the session's.
         self._open: "weakref.WeakSet[sqlite3.Cursor]" = weakref.WeakSet()
         base.text_factory = values.text_of
-        job = place.job
-        base.set_progress_handler(lambda: job.cancelled, _STEPS_BETWEEN_LOOKS)
+        base.set_progress_handler(lambda: place.cancelled, _STEPS_BETWEEN_LOOKS)
         self._harden()
         for pragma in (
             "trusted_schema = OFF",
@@ -222,14 +245,14 @@ class Session:
     def _patiently(self, call: Callable[[], T]) -> T:
         import sqlite3
 
-        end = time.monotonic() + _PATIENCE_S
+        end = time.monotonic() + self.place.patience_s
         while True:
             try:
                 return call()
             except sqlite3.OperationalError as error:
                 if "is locked" not in str(error) or time.monotonic() >= end:
                     raise
-                self.place.job.sleep(_WAIT_S)
+                self.place.wait()
 
     @contextlib.contextmanager
     def transaction(self, doing: str) -> Iterator[None]:

@@ -6,7 +6,7 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..faults import Fault
 from . import values
-from .mapping import Cell
+from .cells import Cell
 from .sql import quote
 from .values import Bound, Value
 

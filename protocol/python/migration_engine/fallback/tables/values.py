@@ -188,6 +188,14 @@ def _scaled(text: str, digits: int, scale: int) -> Optional[str]:
     return text[: len(text) - (have - scale) - (scale == 0)]
 
 
+def is_wider(text: str, whole: int, scale: int) -> bool:
+    """Whether a number has more digits than these in front of its point or behind it."""
+    if text[-1].isalpha():
+        return False
+    front, behind = forms.decimal_parts(text)
+    return len(front.lstrip("0")) > whole or len((behind or "").rstrip("0")) > scale
+
+
 def _checked(kind: Kind) -> Take:
     """Text of a kind that may ask something of its text."""
     size = kind.size
@@ -377,17 +385,34 @@ def shown(value: Value) -> Optional[bytes]:
 
 
 def travelling(kind: Kind, value: Any) -> Optional[bytes]:
-    """A bound value as the kind's own text: of a row that the target refused, and of a key."""
+    """A bound value as people write it: of a row that the target refused, and of a key."""
     if value is None:
         return None
-    word = kind.word
-    if word == "any":
+    if kind.word == "any":
         return tagged(value)
-    if word == "bool":
+    if kind.word == "bool":
         return b"true" if value else b"false"
-    if word == "uuid":
-        return str(value).replace("-", "").encode("ascii")
-    if word in ("timestamp", "timestamp_tz") and not value.endswith("infinity"):
-        text = str(value).replace(" ", "T", 1)
-        return (text[:-6] + "Z" if word == "timestamp_tz" else text).encode("ascii")
+    if kind.word in ("float32", "float64"):
+        return _float_text(kind, value).encode("ascii")
+    if kind.word == "timestamp_tz" and value.endswith("+00:00"):
+        return str(value)[:-6].encode("ascii") + b"Z"
     return shown(value)
+
+
+def _float_text(kind: Kind, value: Union[float, str]) -> str:
+    """The shortest plain digits that stand for a number."""
+    if isinstance(value, str):
+        return "-0" if value == MINUS_ZERO else value
+    if not _is_finite(value):
+        return repr(value)
+    short = _shortest_single(value) if kind.word == "float32" else repr(value)
+    text = format(Decimal(short), "f")
+    return text[:-2] if text.endswith(".0") else text
+
+
+def _shortest_single(value: float) -> str:
+    for digits in range(1, 9):
+        text = "%.*g" % (digits, value)
+        if struct.pack("<f", float(text)) == struct.pack("<f", value):
+            return text
+    return "%.9g" % value

@@ -9,12 +9,13 @@ from ..glob import Selection
 from ..job import Job, Outcome
 from . import catalog
 from .catalog import Catalog, Table
+from .cells import Cell
 from .choices import Choices
 from .compare import Difference, Side, differences, tally
 from .copy import row_bytes_max
 from .instant import Instant
-from .mapping import Cell, TablePlan
 from .mapping import Mapping as TableMapping
+from .mapping import TablePlan
 from .place import Place
 from .report import sample
 from .span import Read
@@ -39,15 +40,9 @@ def verify_tables(job: Job, params: Mapping[str, Any]) -> Outcome:
     plans = TableMapping(here, there, choices).plan()
     job.items_total = len(plans)
     counts_only = params["level"] == "size"
-    with Instant(src) as source:
-        # A file that is not there is a database without tables, and is not made.
-        target = Instant(dst.reading()) if dst.exists else None
-        try:
-            comparing = _Comparing(job, choices, source, target, there, counts_only)
-            told = [comparing.table(plan) for plan in plans]
-        finally:
-            if target is not None:
-                target.close()
+    with Instant(src) as source, Instant(dst.reading()) as target:
+        comparing = _Comparing(job, choices, source, target, there, counts_only)
+        told = [comparing.table(plan) for plan in plans]
     counts = comparing.counts
     data = {
         **counts,
@@ -85,7 +80,7 @@ class _Comparing:
         job: Job,
         choices: Choices,
         source: Instant,
-        target: Optional[Instant],
+        target: Instant,
         there: Catalog,
         counts_only: bool,
     ) -> None:
@@ -128,7 +123,7 @@ class _Comparing:
 
     def _compared(self, plan: TablePlan) -> _Found:
         there = self._there.table(plan.target.name)
-        if there is None or self._target is None:
+        if there is None:
             return _Found(False, None, [])
         if any(there.column(cell.name) is None for cell in plan.write):
             return _Found(False, (0, 0), [])
