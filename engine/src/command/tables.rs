@@ -307,6 +307,12 @@ impl Tables {
         };
         let mut plans = map(&HashSet::new())?;
         apart(&plans, sides)?;
+        for plan in plans.iter().filter(|plan| !plan.filter.is_empty()) {
+            let (table, filter) = (&plan.source.name, &plan.filter);
+            snapshot
+                .check(table, filter)
+                .map_err(|error| error.at(table.shown()).field("where"))?;
+        }
         job.progress.set_phase("census");
         let losses = census::take(job, snapshot, &plans, &self.choices)?;
         let as_text = census::as_text(&losses);

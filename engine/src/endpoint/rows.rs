@@ -46,6 +46,13 @@ pub trait Snapshot: Send + Sync {
     /// more.
     fn readers(&self) -> usize;
 
+    /// Makes sure that a filter is one expression: it stands in brackets beside other conditions, and
+    /// must not close them. [`filter_check`] is the statement to prepare.
+    ///
+    /// # Errors
+    /// The engine's own about what it does not understand.
+    fn check(&self, table: &TableName, filter: &str) -> Result<()>;
+
     /// Cuts a table into ranges of about `rows` rows each, the same for the same content. A table
     /// that cannot be cut is one [`Range::Whole`].
     ///
@@ -70,6 +77,13 @@ pub trait Snapshot: Send + Sync {
     /// # Errors
     /// `SnapshotLost` where the instant is gone.
     fn reader(&self) -> Result<Box<dyn SpanReader + '_>>;
+}
+
+/// A statement that an engine understands only with a filter that is one expression: what closes the
+/// brackets that it stands in elsewhere closes none here. `from` is quoted.
+#[must_use]
+pub fn filter_check(from: &str, filter: &str) -> String {
+    format!("SELECT CASE WHEN {filter}\n THEN 1 END FROM {from} LIMIT 0")
 }
 
 /// What a census asks of a column.

@@ -185,7 +185,8 @@ impl<'a> Making<'a> {
             read: Vec::new(),
             write: Vec::new(),
             masks: Vec::new(),
-            filter: filter.unwrap_or_default(),
+            // The line's end closes a comment in it.
+            filter: filter.map(|filter| format!("{filter}\n")).unwrap_or_default(),
             questions: Vec::new(),
             notes: Vec::new(),
             renamed,

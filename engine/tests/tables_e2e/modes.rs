@@ -258,6 +258,29 @@ fn a_killed_copy_goes_on_and_a_finished_one_is_replayed() {
     }
 }
 
+/// Without a key nobody goes on with it: neither half a table nor a ledger is left.
+#[test]
+fn a_cancelled_copy_leaves_nothing_half_made() {
+    let place = Place::new();
+    for (from, to) in pairs() {
+        let source = many(from, &place, 9_000);
+        source.run("CREATE TABLE first (id INTEGER PRIMARY KEY); INSERT INTO first VALUES (1)");
+        let target = Db::with(to, &place, "CREATE TABLE own (id INTEGER)");
+        let mut session = Session::start(&place, &["--bytes-per-s", "200KB"]);
+        session.send(&json!({
+            "op": "tables", "id": "t", "src": source.url(), "dst": target.url(),
+            "span_rows": 500, "batch_rows": 100, "parallel_spans": 2,
+        }));
+        session.until(|line| line["type"] == "checkpoint");
+        session.send(&json!({"op": "cancel", "id": "c", "target": "t"}));
+        let result = session.result("t");
+        assert_eq!(result["status"], "cancelled", "{source} to {target}: {result:#}");
+        let mut tables = target.tables();
+        tables.retain(|name| name != "first");
+        assert_eq!((tables, target.ledgers()), (vec!["own".to_owned()], 0), "{source} to {target}");
+    }
+}
+
 #[test]
 fn rows_that_changed_between_attempts_are_copied_anew_and_it_is_said() {
     let place = Place::new();

@@ -43,9 +43,12 @@ pub(super) struct Server {
     pub id: u32,
     /// Whether results end by an OK packet.
     pub deprecates_eof: bool,
-    capabilities: u32,
-    plugin: String,
-    nonce: Vec<u8>,
+    /// What it can do, as it says.
+    pub capabilities: u32,
+    /// How it wants to be convinced.
+    pub plugin: String,
+    /// What the proof is made of.
+    pub nonce: Vec<u8>,
 }
 
 impl Server {

@@ -299,11 +299,6 @@ impl Session {
         };
         Ok(lines.into_iter().filter_map(warning).collect())
     }
-
-    /// How long the next byte may take, for what must end soon.
-    pub(super) fn hurry(&mut self, limit: Duration) {
-        self.wire.limit = limit;
-    }
 }
 
 fn is_end(packet: &[u8]) -> bool {

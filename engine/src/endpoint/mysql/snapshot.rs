@@ -8,7 +8,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::endpoint::rows::{Finding, Question, Snapshot, SpanReader};
+use crate::endpoint::rows::{Finding, Question, Snapshot, SpanReader, filter_check};
 use crate::endpoint::sql::dialect::Dialect as _;
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Table, TableName};
@@ -218,6 +218,12 @@ impl Snapshot for Instant {
 
     fn readers(&self) -> usize {
         self.readers
+    }
+
+    fn check(&self, table: &TableName, filter: &str) -> Result<()> {
+        let sql = filter_check(&Mysql::NAMES.quote_table(table)?, filter);
+        self.with(|session| Ok(session.lines(&sql).map(|_| ())?))
+            .map_err(|error| error.at(table.shown()))
     }
 
     fn split(&self, table: &Table, filter: &str, rows: u64) -> Result<Vec<Range>> {

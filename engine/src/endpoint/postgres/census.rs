@@ -111,8 +111,7 @@ fn condition(server: &Server, column: &Known, name: &str, class: &LossClass) -> 
     Ok(match class {
         LossClass::InfiniteDate if is_day => format!("NOT pg_catalog.isfinite({name})"),
         LossClass::DateOutside { first, end } if is_day => {
-            let (first, end) = (literal(&era(first)), literal(&era(end)));
-            format!("pg_catalog.isfinite({name}) AND ({name} < {first} OR {name} >= {end})")
+            date_outside(name, form == Some(Form::Date), first, end)
         }
         LossClass::TimeOutside if form == Some(Form::Time) => format!("{name} >= '24:00:00'"),
         LossClass::NotFinite if is_number => not_finite(server, form, name),
@@ -162,17 +161,38 @@ fn literal_number(number: i128) -> String {
     format!("({number})")
 }
 
-/// A day as the server reads it: years before the first have an era.
-fn era(day: &str) -> String {
-    let Some(rest) = day.strip_prefix('-') else {
-        return match day.strip_prefix("0000-") {
-            Some(rest) => format!("0001-{rest} BC"),
-            None => day.to_owned(),
-        };
+/// Finite days before the first and from the end on. A bound beyond what the server's own type holds
+/// asks nothing.
+fn date_outside(name: &str, is_date: bool, first: &str, end: &str) -> String {
+    let last_year = if is_date { 5_874_897 } else { 294_276 };
+    let mut outside = Vec::new();
+    for (day, sign) in [(first, "<"), (end, ">=")] {
+        let (year, rest) = year(day);
+        if year > FIRST_YEAR && year <= last_year {
+            let day = match year {
+                1.. => format!("{year:04}-{rest}"),
+                _ => format!("{:04}-{rest} BC", 1 - year),
+            };
+            outside.push(format!("{name} {sign} {}", literal(&day)));
+        }
+    }
+    match outside.is_empty() {
+        true => NEVER.to_owned(),
+        false => format!("pg_catalog.isfinite({name}) AND ({})", outside.join(" OR ")),
+    }
+}
+
+/// The year in which the server's calendar begins, where 0 is the one before the first.
+const FIRST_YEAR: i64 = -4713;
+
+/// The year of a day, and what stands behind it.
+fn year(day: &str) -> (i64, &str) {
+    let (sign, digits) = match day.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, day.strip_prefix('+').unwrap_or(day)),
     };
-    let (year, rest) = rest.split_once('-').unwrap_or((rest, "01-01"));
-    let year = year.parse::<u32>().unwrap_or(0).saturating_add(1);
-    format!("{year:04}-{rest} BC")
+    let (year, rest) = digits.split_once('-').unwrap_or((digits, "01-01"));
+    (sign * year.parse::<i64>().unwrap_or(0), rest)
 }
 
 #[cfg(test)]
@@ -180,14 +200,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn years_before_the_first_have_an_era() {
-        for (day, written) in [
-            ("1970-01-01", "1970-01-01"),
-            ("0000-01-01", "0001-01-01 BC"),
-            ("-0001-12-31", "0002-12-31 BC"),
-            ("-4713-11-24", "4714-11-24 BC"),
-        ] {
-            assert_eq!(era(day), written);
-        }
+    fn bounds_are_written_in_the_servers_calendar() {
+        let asked = |first, end| date_outside("d", true, first, end);
+        assert_eq!(
+            asked("1000-01-01", "+010000-01-01"),
+            "pg_catalog.isfinite(d) AND (d < '1000-01-01' OR d >= '10000-01-01')"
+        );
+        assert_eq!(
+            asked("0000-01-01", "-0001-12-31"),
+            "pg_catalog.isfinite(d) AND (d < '0001-01-01 BC' OR d >= '0002-12-31 BC')"
+        );
+        assert_eq!(asked("-4713-11-24", "5874898-01-01"), NEVER);
     }
 }

@@ -108,3 +108,10 @@ pub(super) fn ask(column: &Known, cell: &Cell) -> Result<Asked> {
 fn is_text(kind: &ColumnType) -> bool {
     kind.arrow() == arrow_schema::DataType::Utf8
 }
+
+/// Whether values of a column are this kind's by themselves. An enum is kept as text elsewhere, and is
+/// read back from there as the enum that it was.
+pub(super) fn is_own(column: &Known, kind: &ColumnType) -> bool {
+    let is_enum = matches!(kind, ColumnType::Enum(_)) && own_form(column) == Some(Form::Text);
+    is_enum || column.base.kind() == *kind
+}

@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
         let (mut asked, mut native) = (Vec::new(), true);
         for cell in &read.cells {
             let column = columns::find(known, &read.table, &cell.name)?;
-            native &= column.base.travels() && column.base.kind() == cell.kind;
+            native &= column.base.travels() && project::is_own(column, &cell.kind);
             asked.push((column, project::ask(column, cell)?));
         }
         let from = source_of(instant, &read.table, *shape, range)?;

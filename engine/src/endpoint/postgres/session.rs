@@ -76,6 +76,17 @@ impl Session {
         Ok(rows)
     }
 
+    /// Lets the server read one statement, which is not run; several are refused.
+    pub(super) fn parse(&mut self, sql: &str) -> Done<()> {
+        if sql.contains('\0') {
+            return Err(EngineError::new(Kind::InvalidField, "a statement holds a NUL").into());
+        }
+        let mut frames = message(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"]);
+        frames.extend_from_slice(&message(b'S', &[]));
+        self.wire.write(&frames)?;
+        self.answer().map(drop)
+    }
+
     /// Sends statements without waiting for their answer.
     pub(super) fn ask(&mut self, sql: &str) -> Done<()> {
         if sql.contains('\0') {
@@ -114,7 +125,7 @@ impl Session {
                     }
                 }
                 b'Z' => break,
-                b'T' | b'I' | b'N' | b'S' | b'A' => {}
+                b'T' | b'I' | b'N' | b'S' | b'A' | b'1' => {}
                 // The end of a COPY whose beginning was refused, or that was given up.
                 b'c' | b'd' if refused.is_some() => {}
                 _ => return Err(garbled("an unexpected message in an answer")),

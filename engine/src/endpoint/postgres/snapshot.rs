@@ -8,7 +8,7 @@ use crate::endpoint::postgres::error::{Done, Fault};
 use crate::endpoint::postgres::reader::Reader;
 use crate::endpoint::postgres::session::Session;
 use crate::endpoint::postgres::{census, columns, source, split};
-use crate::endpoint::rows::{Finding, Question, Snapshot, SpanReader};
+use crate::endpoint::rows::{Finding, Question, Snapshot, SpanReader, filter_check};
 use crate::endpoint::sql::dialect::Dialect as _;
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Table, TableName};
@@ -139,6 +139,13 @@ impl Snapshot for Instant {
 
     fn readers(&self) -> usize {
         self.readers
+    }
+
+    fn check(&self, table: &TableName, filter: &str) -> Result<()> {
+        let from = self.from(table, true)?;
+        self.with("failed to read the filter", |session| {
+            session.parse(&filter_check(&from, filter))
+        })
     }
 
     fn split(&self, table: &Table, filter: &str, rows: u64) -> Result<Vec<Range>> {

@@ -54,28 +54,32 @@ fn by_key(
     let from = instant.from(&table.name, table.partitioned)?;
     let filter = filtered(filter);
     let and = if filter.is_empty() { " WHERE" } else { " AND" };
+    let least = format!("SELECT {name} FROM {from}{filter} ORDER BY 1 LIMIT 1");
+    let Some(mut last) = session.query(&least)?.first().map(|row| literal(&row.text(0))) else {
+        return Ok(vec![Range::Whole]);
+    };
     let mut ends: Vec<String> = Vec::new();
     while ends.len() < RANGES_MAX {
-        let last = ends.last().map(|last| literal(last));
-        let behind = last.as_ref().map(|l| format!("{and} {name} >= {l}")).unwrap_or_default();
         let walk = format!(
-            "SELECT {name}, {is_last} FROM {from}{filter}{behind} ORDER BY 1 OFFSET {rows} LIMIT 1",
-            is_last = last.as_ref().map_or("false".to_owned(), |l| format!("{name} = {l}")),
+            "SELECT {name}, {name} = {last} FROM {from}{filter}{and} {name} >= {last} \
+             ORDER BY 1 OFFSET {rows} LIMIT 1"
         );
         let found = session.query(&walk)?;
         let Some(row) = found.first() else { break };
-        let next = match &last {
-            // More rows than a range has share this value: the next one begins behind them.
-            Some(last) if row.is(1) => {
-                let jump = format!(
-                    "SELECT {name} FROM {from}{filter}{and} {name} > {last} ORDER BY 1 LIMIT 1"
-                );
-                session.query(&jump)?.first().map(|row| row.text(0))
-            }
-            _ => Some(row.text(0)),
+        // Where more rows than a range has share a value, the next one begins behind them.
+        let next = if row.is(1) {
+            let jump = format!(
+                "SELECT {name} FROM {from}{filter}{and} {name} > {last} ORDER BY 1 LIMIT 1"
+            );
+            session.query(&jump)?.first().map(|row| row.text(0))
+        } else {
+            Some(row.text(0))
         };
         match next {
-            Some(next) => ends.push(next),
+            Some(next) => {
+                last = literal(&next);
+                ends.push(next);
+            }
             None => break,
         }
     }

@@ -89,6 +89,10 @@ fn round_trip(setup: &str, native: bool) {
     let mut back = read.clone();
     back.table = copy.name.clone();
     assert_eq!(batches(snapshot.as_ref(), &read), batches(after.as_ref(), &back));
+    if native {
+        let again = all(after.as_ref(), &back, &Range::Whole, true);
+        assert_eq!(count(&again), count(&rows));
+    }
 }
 
 #[test]
