@@ -131,7 +131,9 @@ class RejectOptions(TypedDict, total=False):
 class TablesOptions(SelectionOptions, total=False):
     """Of ``tables``.
 
-    ``mode``: ``create append replace merge``. ``columns`` and ``where`` go by the name of a table.
+    ``mode``: ``create append replace merge``. ``columns`` and ``where`` go by the name of a table,
+    ``rename`` by that or by ``table.column``, ``mask`` by ``table.column``: ``redact``, ``hash``, or
+    ``{"constant": text}``.
     ``policy``: by kind of loss, or ``default``, one of ``fail null clamp text reject``.
     ``verify``: ``stream`` or ``readback``.
     """
@@ -139,6 +141,8 @@ class TablesOptions(SelectionOptions, total=False):
     mode: str
     columns: Dict[str, Sequence[str]]
     where: Dict[str, str]
+    rename: Dict[str, str]
+    mask: Dict[str, Union[str, Dict[str, str]]]
     policy: Dict[str, str]
     rejects: RejectOptions
     span_rows: int
