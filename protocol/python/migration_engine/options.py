@@ -132,9 +132,9 @@ class TablesOptions(SelectionOptions, total=False):
     """Of ``tables``.
 
     ``mode``: ``create append replace merge``. ``columns`` and ``where`` go by the name of a table,
-    ``rename`` by that or by ``table.column``, ``mask`` by ``table.column``: ``redact``, ``hash``, or
-    ``{"constant": text}``.
-    ``policy``: by kind of loss, or ``default``, one of ``fail null clamp text reject``.
+    ``rename`` by that or by ``table.column``, ``mask`` by ``table.column``: ``redact``,
+    ``hash``, or ``{"constant": text}``. ``policy``: by kind of loss, or ``default``, one of
+    ``fail null clamp text reject``.
     ``verify``: ``stream`` or ``readback``.
     """
 
