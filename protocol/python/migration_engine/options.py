@@ -131,14 +131,18 @@ class RejectOptions(TypedDict, total=False):
 class TablesOptions(SelectionOptions, total=False):
     """Of ``tables``.
 
-    ``mode``: ``create append replace merge``. ``columns`` and ``where`` go by the name of a table.
-    ``policy``: by kind of loss, or ``default``, one of ``fail null clamp text reject``.
+    ``mode``: ``create append replace merge``. ``columns`` and ``where`` go by the name of a table,
+    ``rename`` by that or by ``table.column``, ``mask`` by ``table.column``: ``redact``,
+    ``hash``, or ``{"constant": text}``. ``policy``: by kind of loss, or ``default``, one of
+    ``fail null clamp text reject``.
     ``verify``: ``stream`` or ``readback``.
     """
 
     mode: str
     columns: Dict[str, Sequence[str]]
     where: Dict[str, str]
+    rename: Dict[str, str]
+    mask: Dict[str, Union[str, Dict[str, str]]]
     policy: Dict[str, str]
     rejects: RejectOptions
     span_rows: int

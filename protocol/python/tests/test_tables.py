@@ -256,6 +256,8 @@ def test_databases_are_compared(make_host: MakeHost, tmp_path: Path) -> None:
     ]
     counted = ask(host, {**verify, "id": "count", "level": "size", "include": ["customer"]})
     assert counted["status"] == "ok" and counted["data"]["level"] == "count"
+    gone = ask(host, {**verify, "id": "gone", "dst": "sqlite://none.db"})
+    assert code(gone) == "DATABASE_NOT_FOUND" and not (tmp_path / "none.db").exists()
     mixed = ask(host, {"op": "verify", "id": "mixed", "src": "sqlite://a.db", "dst": "b.db"})
     assert code(mixed) == "UNSUPPORTED" and mixed["error"]["at"] == {"field": "dst"}
 
@@ -310,6 +312,24 @@ def test_what_did_not_change_is_kept(backend: str, tmp_path: Path) -> None:
     assert {"mig_ledger_jobs", "mig_ledger_spans"}.isdisjoint(shops.tables(tmp_path / "b.db"))
     again = once(backend, tmp_path, command)
     assert again["replayed"] is True and again["data"] == result["data"]
+
+
+@pytest.mark.parametrize("second", BACKENDS)
+def test_a_killed_copy_goes_on(backend: str, second: str, tmp_path: Path) -> None:
+    numbers(tmp_path / "a.db", 300, 200)
+    host = Host(argv_of(backend), cwd=tmp_path, env=environment(tmp_path / "killed"))
+    slow = {"limits": {"bytes_per_s": 5000}}
+    host.send(tables(key="k", span_rows=20, parallel_spans=1, **slow))
+    host.wait_for(lambda line: line["type"] == "checkpoint")
+    host.kill()
+    rows = shops.count(tmp_path / "b.db", "n")
+    assert 0 < rows < 300 and rows % 20 == 0
+    # The ledger goes by key, source and target, and not by what else the command says.
+    result = once(second, tmp_path, tables(key="k", verify="readback"))
+    assert result["status"] == "ok", result
+    table = result["data"]["tables"][0]
+    assert (table["spans"], table["spans_kept"], table["spans_redone"]) == (15, rows // 20, 0)
+    assert shops.content(tmp_path / "b.db") == shops.content(tmp_path / "a.db")
 
 
 def test_rows_added_to_others_cannot_be_taken_back(backend: str, tmp_path: Path) -> None:
