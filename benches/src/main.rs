@@ -52,6 +52,9 @@ struct Arguments {
     s3: suite::s3::Sizes,
     #[command(flatten)]
     rows: suite::tables::Sizes,
+    /// Only write the rows of the suites of tables to this file.
+    #[arg(long, hide = true)]
+    make_rows: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -76,6 +79,10 @@ enum Suite {
 
 fn main() -> io::Result<ExitCode> {
     let arguments = Arguments::parse();
+    if let Some(file) = arguments.make_rows {
+        suite::tables::make_rows(&arguments.rows, &file)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let parent = arguments.scratch.unwrap_or_else(std::env::temp_dir);
     let scratch = tempfile::Builder::new().prefix("migration-benches-").tempdir_in(parent)?;
     let setting = Setting {

@@ -82,7 +82,9 @@ fn tail(file: &mut File) -> io::Result<String> {
     file.rewind()?;
     file.take(64 << 10).read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text);
-    Ok(text.lines().next_back().unwrap_or_default().to_owned())
+    let said = || text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let is_error = |line: &&str| line.to_ascii_lowercase().contains("error");
+    Ok(said().find(is_error).or_else(|| said().next()).unwrap_or_default().to_owned())
 }
 
 /// The value in bytes of a line such as `VmRSS` in the status of process `pid`.

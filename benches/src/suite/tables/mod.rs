@@ -12,7 +12,9 @@ mod peers;
 mod server;
 mod shape;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use self::data::Data;
 use self::ground::Between;
@@ -53,6 +55,20 @@ impl Default for Sizes {
     fn default() -> Self {
         Self { rows: 1, wide: false, wide_rows: 1 }
     }
+}
+
+/// Writes the rows of the table that is raced, in the text form of COPY.
+///
+/// # Errors
+/// What the system answers.
+pub fn make_rows(sizes: &Sizes, file: &Path) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(file)?);
+    let shape = match sizes.wide {
+        true => Shape::wide(sizes.wide_rows),
+        false => Shape::narrow(sizes.rows),
+    };
+    shape.write(&mut out)?;
+    out.flush()
 }
 
 /// Races copies of one table.
