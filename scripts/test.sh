@@ -69,6 +69,7 @@ step build cargo build --locked --package migration-engine
 export MIGRATION_ENGINE_BIN="$CARGO_TARGET_DIR/debug/migration-engine"
 step crash scripts/crash.sh 40 --types files
 step crash-objects scripts/crash.sh 30 --types stores --server-kills 2
+step crash-tables scripts/crash.sh 30 --types tables --server-kills 2
 step points scripts/points.sh 12
 step faults scripts/faults.sh 12
 step changing scripts/changing.sh 200
@@ -89,11 +90,11 @@ say "summary"
 printf 'nextest: %s\n' "$(last_line nextest '(Summary|error)')"
 printf 'pytest: %s\n' "$(last_line pytest '(passed|failed|error)')"
 { grep ABSENT "$scratch/services.log" || echo 'services: all there'; } | sort -u
-for campaign in crash crash-objects points faults changing room growth pairs; do
+for campaign in crash crash-objects crash-tables points faults changing room growth pairs; do
   last_line "$campaign" "^${campaign%-*}:"
 done
 if ((${#failed[@]})); then
   printf 'test.sh: FAILED: %s\n' "${failed[*]}"
   exit 1
 fi
-printf 'test.sh: all passed: services servers check nextest doctests build crash crash-objects points faults changing room growth pairs pytest mypy mypy-campaign ruff with-cargo without-cargo\n'
+printf 'test.sh: all passed: services servers check nextest doctests build crash crash-objects crash-tables points faults changing room growth pairs pytest mypy mypy-campaign ruff with-cargo without-cargo\n'

@@ -79,7 +79,8 @@ fn versions(setting: &Setting) -> Vec<String> {
 }
 
 /// The first line that a program prints, or nothing.
-fn output(program: &str, arguments: &[&str]) -> String {
+#[must_use]
+pub fn output(program: &str, arguments: &[&str]) -> String {
     let printed = Command::new(program).args(arguments).output().map(|ran| ran.stdout);
     let text = String::from_utf8_lossy(&printed.unwrap_or_default()).into_owned();
     text.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")

@@ -22,6 +22,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::cache::Cache;
 use crate::suite::Setting;
+use crate::suite::tables::Engine;
 use crate::tool::Tools;
 
 /// Races migration-engine against its peers and prints Markdown tables.
@@ -49,6 +50,8 @@ struct Arguments {
     peers: Option<PathBuf>,
     #[command(flatten)]
     s3: suite::s3::Sizes,
+    #[command(flatten)]
+    rows: suite::tables::Sizes,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -64,6 +67,11 @@ enum Suite {
     S3Medium,
     S3Large,
     S3List,
+    TablesPgPg,
+    TablesMysqlPg,
+    TablesSqlitePg,
+    TablesPgMysql,
+    TablesMysqlMysql,
 }
 
 fn main() -> io::Result<ExitCode> {
@@ -77,6 +85,7 @@ fn main() -> io::Result<ExitCode> {
         cache: if arguments.cold { Cache::Cold } else { Cache::Warm },
         scale: arguments.scale,
         s3: arguments.s3,
+        rows: arguments.rows,
     };
     let suites = match arguments.suites.as_slice() {
         [] => Suite::value_variants(),
@@ -97,6 +106,13 @@ fn main() -> io::Result<ExitCode> {
             Suite::S3Medium => suite::s3::medium(&setting)?,
             Suite::S3Large => suite::s3::large(&setting)?,
             Suite::S3List => suite::s3::list(&setting)?,
+            Suite::TablesPgPg => suite::tables::run(&setting, Engine::Postgres, Engine::Postgres)?,
+            Suite::TablesMysqlPg => suite::tables::run(&setting, Engine::Maria, Engine::Postgres)?,
+            Suite::TablesSqlitePg => {
+                suite::tables::run(&setting, Engine::Sqlite, Engine::Postgres)?
+            }
+            Suite::TablesPgMysql => suite::tables::run(&setting, Engine::Postgres, Engine::Maria)?,
+            Suite::TablesMysqlMysql => suite::tables::run(&setting, Engine::Maria, Engine::Maria)?,
         };
         write!(out, "\n{}", report.markdown)?;
         out.flush()?;

@@ -22,6 +22,17 @@ pub struct Sample {
     pub cpu: Duration,
     /// Peak resident memory in bytes of the largest of these processes.
     pub rss_bytes: u64,
+    /// What others did meanwhile; absent where nobody looked.
+    pub around: Option<Around>,
+}
+
+/// Processor time beside that of the process measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Around {
+    /// Of the servers it talked to.
+    pub servers: Duration,
+    /// Of everybody else on this machine.
+    pub others: Duration,
 }
 
 /// Runs `command` to its end, its standard output thrown away. The state directory of the engine
@@ -46,6 +57,7 @@ pub fn run(command: &[OsString], scratch: &Path) -> io::Result<Sample> {
         made_bytes: None,
         cpu: used.utime + used.stime,
         rss_bytes: used.maxrss,
+        around: None,
     })
 }
 

@@ -255,6 +255,7 @@ mod tests {
             made_bytes: None,
             cpu: Duration::ZERO,
             rss_bytes: 0,
+            around: None,
         }
     }
 
@@ -275,6 +276,7 @@ mod tests {
             cache: Cache::Warm,
             scale: 1.0,
             s3: crate::suite::s3::Sizes::default(),
+            rows: crate::suite::tables::Sizes::default(),
         };
         std::fs::write(&course.source, "abc").unwrap();
         std::fs::write(&course.target, "abc").unwrap();

@@ -81,6 +81,46 @@ pub fn objects(rows: &[Row], bytes: u64, count: u64) -> String {
     table
 }
 
+/// A table of rows copied from one database to another: what each contender's own processes cost,
+/// and how busy the servers and others were meanwhile.
+#[must_use]
+pub fn rows(rows: &[Row], count: u64) -> String {
+    let best = best_peer(rows, |sample| sample.wall);
+    let best_cpu = best_peer(rows, |sample| sample.cpu);
+    let mut table = String::from(
+        "| | wall s | min to max | 1,000 rows/s | to best peer | CPU s | to best peer | \
+         CPU us a row | peak RSS MiB | servers CPU s | others CPU s |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for row in rows {
+        let cells = match &row.outcome {
+            Err(why) => format!("{}{}", escaped(why), " | ".repeat(9)),
+            Ok(samples) => {
+                let wall = row.median(|sample| sample.wall);
+                let walls = || samples.iter().map(|sample| sample.wall);
+                let cpu = row.median(|sample| sample.cpu);
+                let rate = wall.map(|wall| count as f64 / 1e3 / wall.as_secs_f64());
+                let each = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / count as f64);
+                [
+                    seconds(wall),
+                    format!("{} to {}", seconds(walls().min()), seconds(walls().max())),
+                    rate.map(|rate| format!("{rate:.0}")).unwrap_or_default(),
+                    ratio(wall, best),
+                    seconds(cpu),
+                    ratio(cpu, best_cpu),
+                    each.map(|each| format!("{each:.3}")).unwrap_or_default(),
+                    row.median(|sample| sample.rss_bytes).map(memory).unwrap_or_default(),
+                    seconds(row.median(|sample| sample.around.map(|a| a.servers)).flatten()),
+                    seconds(row.median(|sample| sample.around.map(|a| a.others)).flatten()),
+                ]
+                .join(" | ")
+            }
+        };
+        let _ = writeln!(table, "| {} | {cells} |", name(row));
+    }
+    table
+}
+
 /// A table of files made from one: as of files copied, with the size of what was made.
 #[must_use]
 pub fn packed(rows: &[Row], bytes: u64) -> String {
@@ -207,6 +247,7 @@ mod tests {
             made_bytes: None,
             cpu: Duration::from_millis(5),
             rss_bytes: 64 << 30,
+            around: None,
         };
         let outcome = Ok(walls_ms.iter().map(sample).collect());
         Row { name: name.to_owned(), ours, copies: true, outcome }

@@ -78,6 +78,7 @@ pub enum Kind {
     SchemaMismatch,
     TableNotFound,
     Deadlock,
+    CopyDeclined,
 }
 
 /// A failure. Cheap to move; its parts are read by `wire` alone.

@@ -284,9 +284,14 @@ impl Job {
         self.keeps_parts.store(true, Ordering::Release);
     }
 
-    /// Forgets the record of an attempt that is over, unless it left something for the next one:
-    /// `cleanup` finds it by the record then.
+    /// Forgets the record of an attempt that is over, unless it left something for the next one,
+    /// or could not clear something away: `cleanup` finds it by the record then.
     pub fn end_attempt(&self, attempt: Option<Attempt>) {
+        let (stays, why) = self.ties.left.take();
+        if stays {
+            self.keep_parts();
+        }
+        why.iter().for_each(|why| self.warn(why));
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(attempt) = attempt.filter(|_| !self.keeps_parts.load(Ordering::Acquire)) {
             attempt.end();

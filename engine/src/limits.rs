@@ -176,6 +176,22 @@ pub const REMOTE_REFUSAL_BYTES: usize = 64 << 10;
 /// Longest wait for anything, and time for all attempts, when a job's leavings are cleared away,
 /// milliseconds: a cancel is still answered soon.
 pub const REMOTE_PARTING_MS: u64 = 10_000;
+/// Bytes of a batch of rows after which it is full.
+pub const BATCH_ROWS_BYTES: usize = 1 << 20;
+/// How often a batch stands in memory: as read, as arrays, as written, and one of these growing.
+pub const BATCH_COPIES: u64 = 4;
+/// Rows of a batch where the command does not say.
+pub const BATCH_ROWS: usize = 10_000;
+/// Rows of a span where the command does not say.
+pub const SPAN_ROWS: u64 = 250_000;
+/// Spans in hand at once where the command does not say, and at most.
+pub const PARALLEL_SPANS: (usize, usize) = (4, 64);
+/// Rows whose keys are held on both sides while the ones that differ are looked for.
+pub const COMPARED_ROWS: u64 = 20_000;
+/// Rows that are named where two tables differ.
+pub const DIFFERENCES_SHOWN: usize = 20;
+/// Attempts at a span whose transaction is lost, by deadlock or with its session.
+pub const SPAN_ATTEMPTS: u32 = 6;
 /// When a connection that says nothing is asked whether it lives: first, and then each time, in
 /// seconds; and how often in vain until it counts as broken.
 pub const SOCKET_KEEPALIVE_S: (u64, u64, u32) = (60, 10, 6);
@@ -242,3 +258,23 @@ pub const CREDENTIALS_FAILED_MS: u64 = 5_000;
 pub const CREDENTIALS_YOUNG_MS: u64 = 10_000;
 /// Profiles that name each other as their source, in a row.
 pub const PROFILES_CHAINED_MAX: usize = 8;
+/// Bytes that a database session reads ahead.
+pub const DATABASE_READ_BYTES: usize = 512 << 10;
+/// How long a database may say nothing, milliseconds: it may sort, build or wait for a lock before
+/// its first row. A peer that is gone is found by keep-alive ([`SOCKET_KEEPALIVE_S`]).
+pub const DATABASE_SILENCE_MS: u64 = 86_400_000;
+/// Bytes of all rows of an answer that is no `COPY`: catalogues.
+pub const DATABASE_ANSWER_BYTES_MAX: usize = 256 << 20;
+/// Longest message of an answer that is no `COPY`, bytes.
+pub const DATABASE_MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Longest message before a session is ready, bytes.
+pub const DATABASE_GREETING_BYTES_MAX: usize = 64 << 10;
+/// Messages before a session is ready at most.
+pub const DATABASE_GREETINGS_MAX: usize = 1024;
+/// How long it is waited for what became of a commit whose answer was lost, milliseconds.
+pub const DATABASE_PROBE_MS: u64 = 60_000;
+/// How long a statement of MySQL may take until its next byte, milliseconds: an index may be built. A
+/// peer that is gone is found by [`SOCKET_KEEPALIVE_S`].
+pub const MYSQL_ANSWER_MS: u64 = 86_400_000;
+/// Bytes of a result that is held whole: a catalogue, the ends of ranges.
+pub const MYSQL_RESULT_BYTES_MAX: usize = 64 << 20;

@@ -48,6 +48,10 @@ pub struct Progress {
     pub bytes_skipped: AtomicU64,
     /// Items written where nothing stood.
     pub items_new: AtomicU64,
+    /// Rows committed.
+    pub rows: AtomicU64,
+    /// Rows rejected.
+    pub rows_rejected: AtomicU64,
     /// Attempts repeated.
     pub retries: AtomicU64,
     /// Whether totals are final.

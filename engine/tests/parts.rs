@@ -290,7 +290,7 @@ fn item(size: u64) -> Item {
         kind: ItemKind::File,
         size,
         attributes: Attributes::default(),
-        identity: Identity::default(),
+        identity: Identity { ino: 7, ..Identity::default() },
         link: None,
         special: None,
         handle: Handle::default(),
@@ -325,6 +325,10 @@ fn parts_of_an_earlier_attempt_are_read_back_and_not_written_again() {
         let (again, earlier) = known.begun(b"f").unwrap().unwrap();
         assert!(again.fits(&item(len), algorithm, PART_BYTES) && earlier == parts);
         assert!(!again.fits(&item(len + 1), algorithm, PART_BYTES));
+        // Of what nothing but a size tells, nobody knows whether it is the same.
+        let unknown = Item { identity: Identity::default(), ..item(len) };
+        let nameless = Begun::new(&unknown, b"t", Mark::default(), algorithm, PART_BYTES);
+        assert!(!nameless.fits(&unknown, algorithm, PART_BYTES));
         // Somebody wrote into one of them since.
         intake.bytes.lock().unwrap()[2 * PART_BYTES as usize + 9] ^= 1;
         intake.written.store(0, Ordering::Relaxed);

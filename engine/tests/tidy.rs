@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "command",
         &[
             "archive", "codec", "endpoint", "error", "job", "journal", "limits", "model",
-            "pipeline", "plan", "platform", "progress", "resource", "wire",
+            "pipeline", "plan", "platform", "progress", "resource", "table", "wire",
         ],
     ),
     ("endpoint", &["error", "limits", "model", "platform", "remote"]),
@@ -53,6 +53,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("settings", &["limits"]),
+    ("table", &["endpoint", "error", "job", "limits", "model", "platform", "progress"]),
     ("wire", &["error", "job", "model", "platform", "progress"]),
 ];
 

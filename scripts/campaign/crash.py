@@ -31,6 +31,15 @@ from campaign.objects import (
     World,
 )
 from campaign.run import Run, Source, Verdict, outcome
+from campaign.table_runs import TableRun, TableServerRun
+from campaign.tables import (
+    TABLE_SERVER_TYPES,
+    TABLE_TYPES,
+    TableSource,
+    TableType,
+    TableWorld,
+    table_source,
+)
 
 
 @dataclass
@@ -40,6 +49,7 @@ class Campaign:
     seed: str
     folder: Path
     world: Optional[World] = None
+    tables: Optional[TableWorld] = None
     sources: Dict[str, Source] = field(default_factory=dict)
 
     def prepare(self, kinds: Sequence[JobType]) -> List[Verdict]:
@@ -47,6 +57,7 @@ class Campaign:
         at = {name for kind in kinds if isinstance(kind, ObjectType)
               for name in (kind.src_at, kind.dst_at)}
         self.world = World(sorted(at - {""}))
+        self.tables = TableWorld(self.folder)
         broken = []
         for kind in kinds:
             try:
@@ -60,6 +71,8 @@ class Campaign:
         path = self.folder / f"source-{kind.name}"
         if isinstance(kind, ObjectType) and self.world:
             source: Source = self.world.source(kind, path)
+        elif isinstance(kind, TableType):
+            source = table_source(kind, path)
         else:
             kind.build(path, False)
             source = Source(path, auditor.look(path), kind.expect(path))
@@ -72,6 +85,8 @@ class Campaign:
         source.seconds = time.monotonic() - begun
         if isinstance(run, ObjectRun):
             run.source.requests = [run.proxies[name].counts() for name in sorted(run.proxies)]
+        if isinstance(run, TableRun):
+            run.source.messages = {side: wire.counts for side, wire in run.wires.items()}
         run.close()
         shutil.rmtree(place)
         if result["status"] != "ok":
@@ -83,6 +98,9 @@ class Campaign:
         if isinstance(kind, ObjectType) and isinstance(source, ObjectSource) and self.world:
             of = ServerRun if kind.server_dies else ObjectRun
             return of(number, self.seed, kind, source, place, self.world)
+        if isinstance(kind, TableType) and isinstance(source, TableSource) and self.tables:
+            one = TableServerRun if kind.server_dies else TableRun
+            return one(number, self.seed, kind, source, place, self.tables)
         return Run(number, self.seed, kind, source, place)
 
     def play(self, number: int, kind: JobType) -> Verdict:
@@ -113,20 +131,27 @@ class Campaign:
 def chosen(names: str) -> List[JobType]:
     """The types of these names, separated by commas; all that can be run, for none.
 
-    `files`, `objects` and `second` are names for all of a kind, `stores` for objects with a second
-    server where there is one.
+    `files`, `objects`, `second` and `tables` are names for all of a kind, `stores` for objects with
+    a second server where there is one.
 
     Raises `KeyError` for a name that is not one.
     """
     second = SECOND_TYPES if bucket.server("RGW") else []
     known: Dict[str, List[JobType]] = {
         "files": [*TYPES], "objects": [*OBJECT_TYPES], "second": [*SECOND_TYPES],
-        "stores": [*OBJECT_TYPES, *second],
-        **{kind.name: [kind] for kind in [*TYPES, *OBJECT_TYPES, *SECOND_TYPES]},
+        "stores": [*OBJECT_TYPES, *second], "tables": [*TABLE_TYPES],
+        **{kind.name: [kind] for kind in [*TYPES, *OBJECT_TYPES, *SECOND_TYPES, *TABLE_TYPES]},
     }
     if not names:
-        return [*TYPES, *OBJECT_TYPES, *second]
+        return [*TYPES, *OBJECT_TYPES, *second, *TABLE_TYPES]
     return [kind for name in names.split(",") for kind in known[name]]
+
+
+def dying(kinds: Sequence[JobType]) -> List[JobType]:
+    """The types whose server dies, of those kinds that are played at all."""
+    tables = [kind for kind in kinds if isinstance(kind, TableType)]
+    objects: List[JobType] = [*SERVER_TYPES] if len(tables) < len(kinds) else []
+    return [*objects, *(TABLE_SERVER_TYPES if tables else [])]
 
 
 def report(verdicts: List[Verdict], command: str, name: str, runs: int) -> bool:
@@ -170,7 +195,7 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="leave failed places where they are")
     parser.add_argument(
         "--server-kills", type=int, default=0, metavar="RUNS",
-        help="further runs, in which SeaweedFS of TEST_SERVICES_DIR is killed",
+        help="further runs, in which a server of TEST_SERVICES_DIR is killed",
     )
     return parser.parse_args()
 
@@ -182,12 +207,13 @@ def main() -> None:
     print(f"seed {options.seed}")
     campaign = Campaign(options.seed, Path(tempfile.mkdtemp(prefix="crash-")))
     all_runs = {n: kinds[n % len(kinds)] for n in range(options.runs)}
+    mortal = dying(kinds)
     for n in range(options.server_kills):
-        all_runs[options.runs + n] = SERVER_TYPES[n % len(SERVER_TYPES)]
+        all_runs[options.runs + n] = mortal[n % len(mortal)]
     picked = {n: kind for n, kind in all_runs.items() if options.only in (None, n)}
     verdicts = campaign.prepare(list({kind.name: kind for kind in picked.values()}.values()))
     picked = {n: kind for n, kind in picked.items() if kind.name in campaign.sources}
-    alone = {n for n, kind in picked.items() if kind in SERVER_TYPES}
+    alone = {n for n, kind in picked.items() if kind in mortal}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         playing = [
             pool.submit(campaign.play, n, kind) for n, kind in picked.items() if n not in alone
@@ -200,8 +226,9 @@ def main() -> None:
     command = f"crash.sh {options.runs} {options.seed}{types}{kills}"
     well = report(verdicts, command, "crash", len(picked))
     if not (options.keep and not well):
-        if campaign.world:
-            campaign.world.close()
+        for world in (campaign.world, campaign.tables):
+            if world:
+                world.close()
         auditor.run("rm", "-rf", campaign.folder)
     else:
         print(f"places: {campaign.folder}")

@@ -73,5 +73,6 @@ fn hello(command: &[OsString], setting: &Setting) -> io::Result<Sample> {
         made_bytes: None,
         cpu: used.utime + used.stime,
         rss_bytes: used.maxrss,
+        around: None,
     })
 }

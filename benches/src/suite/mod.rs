@@ -9,5 +9,6 @@ pub mod s3;
 pub mod serve;
 mod setting;
 pub mod small_files;
+pub mod tables;
 
 pub use setting::Setting;

@@ -21,6 +21,8 @@ pub struct Setting {
     pub scale: f64,
     /// What the S3 suites measure.
     pub s3: Sizes,
+    /// What the suites of tables measure.
+    pub rows: super::tables::Sizes,
 }
 
 impl Setting {

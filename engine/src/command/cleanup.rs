@@ -11,6 +11,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::attempt::{Dead, attempts, is_live, live_sessions};
 use crate::journal::keyed;
+use crate::model::item::Timestamp;
 use crate::model::leftover::{Owner, Root, Swept};
 use crate::pipeline::leftovers::{Search, sweep, tag};
 use crate::wire;
@@ -70,7 +71,7 @@ impl Work for Cleanup {
         let mut found = Swept::default();
         for dead in &chosen {
             let owner = Owner::Job(tag(&dead.job));
-            let places = Search { roots: &dead.roots, begun: &dead.begun };
+            let places = Search { roots: &dead.roots, begun: &dead.begun, since: dead.began };
             sweep(job, places, &owner, self.dry_run, &mut found)?;
         }
         let is_at_work = |tag: &str| {
@@ -78,7 +79,7 @@ impl Work for Cleanup {
                 || live_sessions(&state.python_sessions()).contains(&tag.to_owned())
         };
         let others = Owner::Dead(&is_at_work);
-        let places = Search { roots: &self.roots, begun: &[] };
+        let places = Search { roots: &self.roots, begun: &[], since: Timestamp::default() };
         sweep(job, places, &others, self.dry_run, &mut found)?;
         let jobs = chosen.len();
         if !self.dry_run && found.left.is_empty() {

@@ -277,6 +277,12 @@ impl Copy {
             ledger.hold_to("source", root.identity.ino, root.identity.born)?;
         }
         let (kind, size) = root.map_or((ItemKind::Directory, 0), |root| (root.kind, root.size));
+        // Who may not list is not told.
+        if kind == ItemKind::File && source.hides_others().unwrap_or(false) {
+            let message = "only the object of this key is copied, not those beneath it";
+            let warning = EngineError::new(Kind::InvalidField, message).field("src");
+            job.warn(&warning.at(self.src.shown()));
+        }
         if endpoint::overlap(&self.src, &self.dst)? {
             let message = "source and destination are the same or lie inside each other";
             return Err(EngineError::new(Kind::Overlap, message).at(self.dst.shown()));

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::command::forecast::{ONLY_READS, survey_totals};
+use crate::command::inspect_tables::InspectTables;
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
 use crate::endpoint::contract::{Caps, Descend, Visitor};
@@ -53,11 +54,16 @@ fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
     fields::check_limits(&params.limits)?;
     let work = (|| {
         let src = wire::location(&params.src, "src")?;
+        let selection = Selection::new(&params.include, &params.exclude)?;
+        if endpoint::is_database(&src) {
+            endpoint::database(&src).map_err(|error| error.field("src"))?;
+            return Ok(Box::new(InspectTables { src, selection }) as Box<dyn Work>);
+        }
         endpoint::scheme(&src).map_err(|error| error.field("src"))?;
-        Ok(Inspect { src, selection: Selection::new(&params.include, &params.exclude)? })
+        Ok(Box::new(Inspect { src, selection }) as Box<dyn Work>)
     })();
     let work = work.map_err(|error: EngineError| wire::fault(&error))?;
-    Ok(Prepared { limits: params.limits, work: Box::new(work) })
+    Ok(Prepared { limits: params.limits, work })
 }
 
 struct Inspect {

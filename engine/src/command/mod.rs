@@ -10,12 +10,16 @@ pub mod fields;
 pub mod forecast;
 pub mod forms;
 pub mod inspect;
+pub mod inspect_tables;
 pub mod locking;
 pub mod lost;
 pub mod mirror;
 pub mod monitor;
 pub mod plan;
+pub mod table_forms;
+pub mod tables;
 pub mod verify;
+pub mod verify_tables;
 
 use migration_protocol::event::Verified;
 use migration_protocol::fault::Fault;
@@ -49,11 +53,9 @@ pub static COMMANDS: &[Command] = &[
     inspect::COMMAND,
     monitor::COMMAND,
     plan::COMMAND,
+    tables::COMMAND,
     verify::COMMAND,
 ];
-
-/// Ops that the design names and that are not built yet.
-pub const PLANNED: [&str; 1] = ["tables"];
 
 /// The command of this op.
 #[must_use]

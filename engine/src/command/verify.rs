@@ -1,4 +1,4 @@
-//! `verify`: whether two files or trees are equal, by reading both. Shares no reading code with
+//! `verify`: whether two files, trees or databases are equal, by reading both. Shares no reading code with
 //! the pipeline that copies.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::command::forecast::{ONLY_READS, survey_totals};
+use crate::command::verify_tables::VerifyTables;
 use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
 use crate::endpoint;
 use crate::endpoint::contract::{Descend, ObjectSource, Reader, Visitor};
@@ -31,10 +32,10 @@ use crate::wire;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CompareLevel {
-    /// Byte by byte.
+    /// Byte by byte; of tables, every row.
     #[default]
     Content,
-    /// Sizes only.
+    /// Sizes only; of tables, the number of rows.
     Size,
 }
 
@@ -74,13 +75,19 @@ fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
     let work = (|| {
         let src = wire::location(&params.src, "src")?;
         let dst = wire::location(&params.dst, "dst")?;
+        let selection = Selection::new(&params.include, &params.exclude)?;
+        if endpoint::is_database(&src) {
+            endpoint::database(&dst).map_err(|error| error.field("dst"))?;
+            let counts_only = params.level == CompareLevel::Size;
+            let work = VerifyTables { src, dst, selection, counts_only };
+            return Ok(Box::new(work) as Box<dyn Work>);
+        }
         endpoint::scheme(&src).map_err(|error| error.field("src"))?;
         endpoint::scheme(&dst).map_err(|error| error.field("dst"))?;
-        let selection = Selection::new(&params.include, &params.exclude)?;
-        Ok(Verify { src, dst, level: params.level, selection })
+        Ok(Box::new(Verify { src, dst, level: params.level, selection }) as Box<dyn Work>)
     })();
     let work = work.map_err(|error: EngineError| wire::fault(&error))?;
-    Ok(Prepared { limits: params.limits, work: Box::new(work) })
+    Ok(Prepared { limits: params.limits, work })
 }
 
 struct Verify {

@@ -121,6 +121,14 @@ pub trait ObjectSource: Send + Sync {
     /// What keeps it from being looked at.
     fn find(&self, path: &ItemPath) -> Result<Option<Item>>;
 
+    /// Whether the root is one item and there are others beneath its name, which a survey leaves out.
+    ///
+    /// # Errors
+    /// What keeps it from being told.
+    fn hides_others(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// What kind of thing a survey that treats links so meets at this name; a link that leads
     /// nowhere is one.
     ///
@@ -262,6 +270,9 @@ pub struct Shape {
     pub unnamed: bool,
     /// Permission bits it will get, as far as they are known.
     pub mode: u32,
+    /// Whether the next attempt goes on with what was written where it is not published for a
+    /// reason that passes: it is not removed then.
+    pub resumes: bool,
 }
 
 impl Shape {
@@ -413,6 +424,15 @@ pub trait ObjectSink: Send + Sync {
     /// `DestinationType` when another kind of thing has that name.
     fn enter(&self, place: &Place, name: &[u8]) -> Result<Place>;
 
+    /// As [`ObjectSink::enter`], for a source whose directories are only what names of items begin
+    /// with: where that is so here too, a thing of that name stands beside what begins so.
+    ///
+    /// # Errors
+    /// As [`ObjectSink::enter`].
+    fn enter_prefix(&self, place: &Place, name: &[u8]) -> Result<Place> {
+        self.enter(place, name)
+    }
+
     /// What stands at `name`; `None` for nothing.
     ///
     /// # Errors
@@ -431,7 +451,8 @@ pub trait ObjectSink: Send + Sync {
         becoming: Becoming<'_>,
     ) -> Result<Box<dyn Intake>>;
 
-    /// Whether it can copy by itself from where a source's items are ([`ObjectSource::home`]).
+    /// Whether it can copy by itself from where a source's items are ([`ObjectSource::home`]). An
+    /// item that it declines when it is published (`CopyDeclined`) is to be read and written.
     fn copies(&self, _from: &Handle) -> bool {
         false
     }
@@ -510,7 +531,7 @@ pub trait ObjectSink: Send + Sync {
 
     /// Makes a batch visible, each under its name, and as durable as asked; one answer for each,
     /// in order. Data is durable before its name, names before the answer. What is refused is
-    /// removed.
+    /// removed, but for what [`Shape::resumes`] keeps.
     fn publish(&self, batch: Vec<Staged>, durable: Durable) -> Vec<Result<()>>;
 
     /// Removes what will not be published. Best effort: what stays is found by its name.
@@ -654,6 +675,7 @@ pub trait Intake: Send + Sync {
     /// and nothing is changed then.
     ///
     /// # Errors
+    /// `CopyDeclined` where no range can be had by [`Intake::offload`] either,
     /// `DestinationWrite`, `DestinationNoSpace`.
     fn share(&self, from: &Handle) -> Result<bool>;
 

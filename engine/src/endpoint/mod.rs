@@ -16,6 +16,7 @@ pub mod sqlite;
 pub mod store;
 
 use crate::error::{EngineError, Kind, Result};
+use crate::model::item::Timestamp;
 use crate::model::leftover::{Owner, Root, Swept};
 use crate::model::location::Location;
 use crate::remote::ties::Ties;
@@ -53,6 +54,8 @@ pub struct Sweep<'a> {
     /// Names by which things of the owner's were begun that bear no temporary name
     /// ([`contract::Intake::token`]).
     pub begun: &'a [Vec<u8>],
+    /// When the job began of which that is told, by this machine's clock; 0 where nobody knows.
+    pub since: Timestamp,
     /// The job that searches.
     pub ties: &'a Ties,
     /// Asked now and then; an error ends the search.
@@ -88,6 +91,12 @@ pub static DATABASES: &[Database] =
 
 /// Schemes that the design names and that are not built.
 const PLANNED: [&str; 3] = ["sftp", "mongodb", "mongodb+srv"];
+
+/// Whether a location is a database's.
+#[must_use]
+pub fn is_database(location: &Location) -> bool {
+    DATABASES.iter().any(|database| database.schemes.contains(&location.scheme.as_str()))
+}
 
 /// The database of a location.
 ///

@@ -46,6 +46,13 @@ pub trait Snapshot: Send + Sync {
     /// more.
     fn readers(&self) -> usize;
 
+    /// Makes sure that a filter is one expression: it stands in brackets beside other conditions, and
+    /// must not close them. [`filter_check`] is the statement to prepare.
+    ///
+    /// # Errors
+    /// The engine's own about what it does not understand.
+    fn check(&self, table: &TableName, filter: &str) -> Result<()>;
+
     /// Cuts a table into ranges of about `rows` rows each, the same for the same content. A table
     /// that cannot be cut is one [`Range::Whole`].
     ///
@@ -70,6 +77,13 @@ pub trait Snapshot: Send + Sync {
     /// # Errors
     /// `SnapshotLost` where the instant is gone.
     fn reader(&self) -> Result<Box<dyn SpanReader + '_>>;
+}
+
+/// A statement that an engine understands only with a filter that is one expression: what closes the
+/// brackets that it stands in elsewhere closes none here. `from` is quoted.
+#[must_use]
+pub fn filter_check(from: &str, filter: &str) -> String {
+    format!("SELECT CASE WHEN {filter}\n THEN 1 END FROM {from} LIMIT 0")
 }
 
 /// What a census asks of a column.
@@ -287,15 +301,24 @@ pub struct NameRules {
     pub indexes_share: bool,
 }
 
+/// A statement that makes a thing of a name: on resume, what is there is not made again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The thing's name.
+    pub name: String,
+    /// The statement.
+    pub sql: String,
+}
+
 /// The statements for a table, in the order in which they are run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statements {
     /// The table with its primary key, before rows.
     pub create: Vec<String>,
     /// Indexes, after rows: each may run beside others.
-    pub indexes: Vec<String>,
+    pub indexes: Vec<Named>,
     /// Foreign keys and checks, after all indexes of all tables.
-    pub constraints: Vec<String>,
+    pub constraints: Vec<Named>,
     /// Identities set past the greatest value, comments, statistics: last.
     pub finish: Vec<String>,
     /// What removes the table.
@@ -337,6 +360,8 @@ pub struct SpanReceipt {
     pub rejected: u64,
     /// Whether this only says what the span is: nothing of it was written yet.
     pub planned: bool,
+    /// Of a span that is planned: whether its table is one that the job makes.
+    pub makes: bool,
 }
 
 /// How rows meet those that are there.

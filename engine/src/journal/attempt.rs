@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::journal::state::{lock, lock_own, unusable};
+use crate::model::item::Timestamp;
 use crate::model::leftover::Root;
 use crate::model::location::Location;
 use crate::model::secret::SecretSource;
 use crate::model::store::StoreOptions;
-use crate::platform::operator;
+use crate::platform::{clock, operator};
 
 /// Longest record, bytes.
 const RECORD_BYTES_MAX: u64 = 64 << 20;
@@ -25,6 +26,9 @@ const RECORD_BYTES_MAX: u64 = 64 << 20;
 struct Record {
     job: String,
     pid: u32,
+    /// When it began, milliseconds since 1970.
+    #[serde(default)]
+    began_ms: i64,
     roots: Vec<RootRecord>,
 }
 
@@ -72,6 +76,8 @@ impl Notes {
 pub struct Dead {
     /// The job.
     pub job: String,
+    /// When it began; 0 where that is not recorded.
+    pub began: Timestamp,
     /// Where it wrote.
     pub roots: Vec<Root>,
     /// Names of what it began that bears no temporary name.
@@ -91,6 +97,7 @@ impl Attempt {
         let record = Record {
             job: job.to_owned(),
             pid: std::process::id(),
+            began_ms: (clock::now().0 / 1_000_000) as i64,
             roots: roots
                 .iter()
                 .map(|root| RootRecord {
@@ -141,13 +148,15 @@ pub fn attempts(folder: &Path) -> Result<Vec<Dead>> {
         let path = folder.join(&name);
         match hold(&path) {
             Ok(Some((file, record, begun))) => {
+                let began = Timestamp(i128::from(record.began_ms) * 1_000_000);
                 let roots = record.roots.into_iter().filter_map(|root| {
                     let RootRecord { scheme, path, tree, auth, store } = root;
                     let path = BASE64.decode(&path).ok()?;
                     Some(Root { location: Location { scheme, path, auth, store }, tree })
                 });
                 let attempt = Attempt { path, file: Arc::new(file) };
-                all.push(Dead { job: job.to_owned(), roots: roots.collect(), begun, attempt });
+                let roots = roots.collect();
+                all.push(Dead { job: job.to_owned(), began, roots, begun, attempt });
             }
             Ok(None) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -192,7 +201,7 @@ fn hold(path: &Path) -> std::io::Result<Option<Held>> {
     }
     let mut text = Vec::new();
     (&file).take(RECORD_BYTES_MAX).read_to_end(&mut text)?;
-    let empty = Record { job: String::new(), pid: 0, roots: Vec::new() };
+    let empty = Record { job: String::new(), pid: 0, began_ms: 0, roots: Vec::new() };
     let mut lines = text.split(|byte| *byte == b'\n');
     let record = serde_json::from_slice(lines.next().unwrap_or_default()).unwrap_or(empty);
     let begun = lines.filter_map(|line| BASE64.decode(line).ok()).collect();

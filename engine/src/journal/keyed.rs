@@ -67,6 +67,12 @@ impl Source {
             version: item.identity.version.as_str().to_owned(),
         }
     }
+
+    /// Whether it holds anything beside the size that another state would not have.
+    pub(super) fn tells_states(&self) -> bool {
+        let times = [self.mtime_ns, self.ctime_ns, self.born_ns];
+        times.iter().any(|time| *time != 0) || self.ino != 0 || !self.version.is_empty()
+    }
 }
 
 /// Proof that an item was written, and of which state of its source.
@@ -161,6 +167,9 @@ struct Facts {
     /// is none of it: it may be another one after the next start of the machine.
     #[serde(default)]
     roots: BTreeMap<String, (u64, i128)>,
+    /// What will be the result's own part, once everything is done but for what is removed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settled: Option<serde_json::Value>,
     /// The result, once it is `ok`.
     result: Option<serde_json::Value>,
 }
@@ -281,6 +290,7 @@ pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) ->
             jobs: vec![job.to_owned()],
             begun_ns: ledger.begun.0,
             roots: BTreeMap::new(),
+            settled: None,
             result: None,
         },
     };
@@ -496,6 +506,24 @@ impl Ledger {
 
     pub(super) fn broken(&self, error: &redb::Error) -> EngineError {
         unread(&self.path, error)
+    }
+
+    /// Notes that everything is done but for what is removed last, which a resume that finds this
+    /// does and nothing else: what it would tell by is about to go.
+    ///
+    /// # Errors
+    /// `StateDir` when it cannot be written.
+    pub fn settle(&self, answer: serde_json::Value) -> Result<()> {
+        let facts = self.facts()?.map(|facts| Facts { settled: Some(answer), ..facts });
+        facts.map_or(Ok(()), |facts| self.write_facts(&facts))
+    }
+
+    /// What [`Ledger::settle`] noted in an earlier attempt.
+    ///
+    /// # Errors
+    /// `StateDir`, `JournalCorrupt`.
+    pub fn settled(&self) -> Result<Option<serde_json::Value>> {
+        Ok(self.facts()?.and_then(|facts| facts.settled))
     }
 
     /// Stores the result of a command that ended with `ok`.

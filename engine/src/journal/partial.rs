@@ -63,10 +63,12 @@ impl Begun {
         }
     }
 
-    /// Whether it speaks of the source item as it is now, cut and digested in the same way.
+    /// Whether it speaks of the source item as it is now, cut and digested in the same way. Of an
+    /// item that nothing but its size tells from another state nobody knows.
     #[must_use]
     pub fn fits(&self, item: &Item, algorithm: Option<Algorithm>, part_bytes: u64) -> bool {
         self.source == Source::of(item)
+            && self.source.tells_states()
             && self.algorithm.as_deref() == algorithm.map(Algorithm::name)
             && self.part_bytes == part_bytes
     }

@@ -58,6 +58,12 @@ impl StateDir {
         Report::new(self.0.join("reports").join(format!("{job}.jsonl")))
     }
 
+    /// Where rejected rows of a job go, unless its command says.
+    #[must_use]
+    pub fn rejects_path(&self, job: &str) -> PathBuf {
+        self.0.join("reports").join(format!("{job}-rejects.jsonl"))
+    }
+
     /// A file without a name, in the state directory or, where there is none, where temporary files
     /// go.
     ///

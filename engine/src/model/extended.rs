@@ -23,6 +23,10 @@ pub struct Extended {
     pub default: Option<Vec<u8>>,
     /// Its content type, where its store knows one. Between stores alone: files have none.
     pub content_type: Option<String>,
+    /// Header fields that tell how its content is meant, names in lower case. Between stores alone.
+    pub fields: Vec<(String, String)>,
+    /// Whether it has tags, which only its store itself carries over.
+    pub tagged: bool,
     /// Whether there is more that could not be read.
     pub cut: bool,
 }

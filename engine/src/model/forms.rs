@@ -119,6 +119,17 @@ pub fn read_date(text: &str) -> Option<i32> {
     }
 }
 
+/// The day of a bound: `[-]YEAR-MM-DD` with as many digits of the year as there are.
+#[must_use]
+pub fn bound(text: &str) -> Option<i64> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+    let (year, rest) = digits.split_once('-')?;
+    let (month, rest) = two(rest)?;
+    let (day, rest) = two(rest.strip_prefix('-')?)?;
+    rest.is_empty().then_some(())?;
+    days(number(year)? * sign, month, day)
+}
+
 /// A day, and what stands behind it.
 fn read_day(text: &str) -> Option<(i64, &str)> {
     let (sign, digits) = match text.as_bytes().first()? {

@@ -32,9 +32,16 @@ impl Owner<'_> {
     #[must_use]
     pub fn owns(&self, name: &[u8]) -> bool {
         let tag = temp_tag(name).and_then(|tag| std::str::from_utf8(tag).ok());
-        let is_kept =
-            || matches!(self, Self::Earlier { kept, .. } if kept.iter().any(|k| k == name));
-        tag.is_some_and(|tag| self.owns_tag(tag)) && !is_kept()
+        tag.is_some_and(|tag| self.owns_tag(tag)) && !self.keeps().iter().any(|k| k == name)
+    }
+
+    /// Names of theirs that stay.
+    #[must_use]
+    pub fn keeps(&self) -> &[Vec<u8>] {
+        match self {
+            Self::Earlier { kept, .. } => kept,
+            Self::Job(_) | Self::Dead(_) => &[],
+        }
     }
 
     /// Whether a job of this name is theirs.

@@ -19,7 +19,9 @@ pub struct Cell {
 }
 
 /// What becomes of a value that cannot be carried as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// In the order of what counts where one column has several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Misfit {
     /// The job ends.
     #[default]

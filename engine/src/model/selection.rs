@@ -39,6 +39,13 @@ impl Selection {
         self.include.as_ref().is_none_or(|set| matches_upward(set, path)) && !self.excludes(path)
     }
 
+    /// Whether a thing that goes by these names, as a table with and without its schema, is taken.
+    #[must_use]
+    pub fn takes_named(&self, names: &[&str]) -> bool {
+        let any = |set: &GlobSet| names.iter().any(|name| set.is_match(Path::new(name)));
+        self.include.as_ref().is_none_or(any) && !self.exclude.as_ref().is_some_and(any)
+    }
+
     /// Whether a directory of this name, and with it everything below, is left out.
     #[must_use]
     pub fn excludes(&self, path: &ItemPath) -> bool {

@@ -1,6 +1,7 @@
 //! Copies what a source has into a sink: content digested as it passes, checked against a source
 //! that changes, published whole.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +14,7 @@ use crate::model::digest::{Algorithm, Digest};
 use crate::model::found::Found;
 use crate::model::item::{Attributes, Item, ItemKind, Timestamp};
 use crate::model::parts::PartDigest;
-use crate::model::path::{is_kept, temp_name};
+use crate::model::path::{ItemPath, is_kept, temp_name};
 use crate::model::selection::Selection;
 use crate::pipeline::compare::{Standing, There, same_content};
 use crate::pipeline::confirm::Confirm;
@@ -23,13 +24,16 @@ use crate::pipeline::join::{Kept, Spot};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::links::Names;
 use crate::pipeline::manifest::{Listed, ManifestWriter};
-use crate::pipeline::publish::{Publisher, Ready};
+use crate::pipeline::publish::{Declined, Publisher, Ready};
 use crate::pipeline::recode::{Recode, Way};
 use crate::pipeline::transfer::Transfer;
 use crate::plan::conflict::{Decision, Rule};
 use crate::platform::clock;
 use crate::progress::{Spent, add};
 use crate::resource::budget::Permit;
+
+/// Files that a store may decline to copy before it is asked no more.
+const DECLINES_MAX: u64 = 16;
 
 /// A copy, resolved from its command.
 #[derive(Clone, Debug)]
@@ -82,6 +86,10 @@ pub struct Tally {
     pub served: AtomicU64,
     /// Set once storage could not be shared.
     unshared: AtomicBool,
+    /// Files that an object store would not copy.
+    declined: AtomicU64,
+    /// Those of them that are being written anew.
+    anew: Mutex<BTreeSet<ItemPath>>,
 }
 
 impl Tally {
@@ -98,6 +106,35 @@ impl Tally {
         } else {
             self.unshared.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a store is worth asking to copy a file by itself: not one that it declined, and none
+    /// any more once it declined many and copied none.
+    #[must_use]
+    pub fn may_serve(&self, path: &ItemPath) -> bool {
+        let declines = self.declined.load(Ordering::Relaxed) >= DECLINES_MAX;
+        let hopeless = declines && self.served.load(Ordering::Relaxed) == 0;
+        !hopeless && !self.is_anew(path)
+    }
+
+    /// Notes that a store would not copy a file.
+    pub fn count_decline(&self) {
+        add(&self.declined, 1);
+    }
+
+    fn is_anew(&self, path: &ItemPath) -> bool {
+        self.anew.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+    }
+
+    /// A file that was published as served is written anew, until `write` returns.
+    fn anew<T>(&self, path: &ItemPath, write: impl FnOnce() -> T) -> T {
+        self.served.fetch_sub(1, Ordering::Relaxed);
+        self.count_decline();
+        let anew = || self.anew.lock().unwrap_or_else(PoisonError::into_inner);
+        anew().insert(path.clone());
+        let written = write();
+        anew().remove(path);
+        written
     }
 }
 
@@ -175,6 +212,8 @@ pub struct Directory {
     above: Option<Scope>,
     /// Its name in the one above; for a single item the item's name in it.
     name: Vec<u8>,
+    /// Whether it is only what names of items begin with.
+    is_prefix: bool,
     /// Opened with the first item that needs it, so that `include` makes no empty directories.
     place: Mutex<Option<Place>>,
 }
@@ -183,8 +222,8 @@ pub struct Directory {
 pub type Scope = Arc<Directory>;
 
 impl Directory {
-    fn new(above: Option<Scope>, name: &[u8], place: Option<Place>) -> Scope {
-        Arc::new(Self { above, name: name.to_vec(), place: Mutex::new(place) })
+    fn new(above: Option<Scope>, name: &[u8], is_prefix: bool, place: Option<Place>) -> Scope {
+        Arc::new(Self { above, name: name.to_vec(), is_prefix, place: Mutex::new(place) })
     }
 
     fn opened(&self) -> Option<Place> {
@@ -199,6 +238,9 @@ impl Directory {
         }
         let made = match &self.above {
             None => root(job, sink)?,
+            Some(above) if self.is_prefix => {
+                sink.enter_prefix(&above.place(job, sink)?, &self.name)?
+            }
             Some(above) => sink.enter(&above.place(job, sink)?, &self.name)?,
         };
         Ok(place.insert(made).clone())
@@ -239,7 +281,8 @@ impl Handler for Copier<'_> {
     }
 
     fn enter(&self, above: Option<&Scope>, directory: &Item) -> Result<Scope> {
-        let scope = Directory::new(above.cloned(), directory.path.name(), None);
+        let is_prefix = !self.source.caps().directories;
+        let scope = Directory::new(above.cloned(), directory.path.name(), is_prefix, None);
         if above.is_none() || self.options.selection.keeps_directories() {
             let open = || scope.place(self.job, self.sink);
             self.job.progress.timed(Spent::DestinationWrite, open)?;
@@ -249,69 +292,18 @@ impl Handler for Copier<'_> {
 
     fn alone(&self, _item: &Item) -> Result<Scope> {
         let (place, name) = self.sink.root_place()?;
-        Ok(Directory::new(None, &name, Some(place)))
+        Ok(Directory::new(None, &name, false, Some(place)))
     }
 
     fn take(&self, hand: &mut Self::Hand, item: Item, ticket: Ticket<Scope>) -> Result<()> {
         self.job.take_op()?;
-        match self.item(&mut hand.0, &item, ticket.scope()) {
-            Ok(Made::Ready { bytes, digests, pieces, stored, attributes, staged }) => {
-                let size = bytes;
-                let ready = Ready {
-                    item,
-                    size,
-                    bytes,
-                    digests,
-                    pieces,
-                    stored,
-                    attributes,
-                    staged,
-                    ticket,
-                };
-                return self.publisher.add(ready, |ticket| ticket.end(self));
-            }
-            Ok(Made::Again { digests, staged }) => {
-                let (size, pieces, stored) = (item.size, Vec::new(), None);
-                let bytes = 0;
-                let attributes = None;
-                let ready = Ready {
-                    item,
-                    size,
-                    bytes,
-                    digests,
-                    pieces,
-                    stored,
-                    attributes,
-                    staged,
-                    ticket,
-                };
-                return self.publisher.add(ready, |ticket| ticket.end(self));
-            }
-            Ok(Made::Before { bytes, digests }) => {
-                add(&self.job.progress.bytes_done, item.size);
-                self.job.done(item.path.as_bytes(), bytes, &digests);
-                let listed = Listed { bytes: item.size, digests, ..Listed::default() };
-                self.publisher.list(&item, &listed)?;
-            }
-            Ok(Made::Same(standing)) => {
-                let Standing { item: there, bytes, digests, stored } = *standing;
-                self.job.skip(item.path.as_bytes(), item.size);
-                let there = Item { path: item.path, ..there };
-                let listed = Listed { bytes, digests, stored, ..Listed::default() };
-                self.publisher.list(&there, &listed)?;
-            }
-            Ok(Made::Skipped) => self.job.skip(item.path.as_bytes(), item.size),
-            Err(error) => {
-                let ends = ends_job(error.kind()).then(|| error.clone());
-                if error.kind() != Kind::Cancelled {
-                    self.job.fail(item.path.as_bytes(), error);
-                }
-                if let Some(error) = ends {
-                    return Err(error);
-                }
-            }
+        let mut declined = self.made(&mut hand.0, item, ticket)?;
+        while let Some((item, ticket)) = declined.pop() {
+            add(&self.job.progress.bytes_redone, item.size);
+            let path = item.path.clone();
+            let write = || self.made(&mut hand.0, item, ticket);
+            declined.extend(self.tally.anew(&path, write)?);
         }
-        ticket.end(self);
         Ok(())
     }
 
@@ -373,6 +365,74 @@ pub enum Made {
 }
 
 impl Copier<'_> {
+    /// Makes an item and publishes it; gives back one that the destination would not copy by itself.
+    fn made(
+        &self,
+        buffer: &mut ChunkBuffer,
+        item: Item,
+        ticket: Ticket<Scope>,
+    ) -> Result<Declined<Scope>> {
+        match self.item(buffer, &item, ticket.scope()) {
+            Ok(Made::Ready { bytes, digests, pieces, stored, attributes, staged }) => {
+                let size = bytes;
+                let ready = Ready {
+                    item,
+                    size,
+                    bytes,
+                    digests,
+                    pieces,
+                    stored,
+                    attributes,
+                    staged,
+                    ticket,
+                };
+                return self.publisher.add(ready, |ticket| ticket.end(self));
+            }
+            Ok(Made::Again { digests, staged }) => {
+                let (size, pieces, stored) = (item.size, Vec::new(), None);
+                let bytes = 0;
+                let attributes = None;
+                let ready = Ready {
+                    item,
+                    size,
+                    bytes,
+                    digests,
+                    pieces,
+                    stored,
+                    attributes,
+                    staged,
+                    ticket,
+                };
+                return self.publisher.add(ready, |ticket| ticket.end(self));
+            }
+            Ok(Made::Before { bytes, digests }) => {
+                add(&self.job.progress.bytes_done, item.size);
+                self.job.done(item.path.as_bytes(), bytes, &digests);
+                let listed = Listed { bytes: item.size, digests, ..Listed::default() };
+                self.publisher.list(&item, &listed)?;
+            }
+            Ok(Made::Same(standing)) => {
+                let Standing { item: there, bytes, digests, stored } = *standing;
+                self.job.skip(item.path.as_bytes(), item.size);
+                let there = Item { path: item.path, ..there };
+                let listed = Listed { bytes, digests, stored, ..Listed::default() };
+                self.publisher.list(&there, &listed)?;
+            }
+            Ok(Made::Skipped) => self.job.skip(item.path.as_bytes(), item.size),
+            Err(error) => {
+                let ends = ends_job(error.kind()).then(|| error.clone());
+                if error.kind() != Kind::Cancelled {
+                    self.job.fail(item.path.as_bytes(), error);
+                }
+                if let Some(error) = ends {
+                    return Err(error);
+                }
+            }
+        }
+        ticket.end(self);
+        Ok(Vec::new())
+    }
+
     /// Whether a directory gets its attributes: those of somebody else stay, unless what they hold
     /// may be replaced too.
     fn dresses(&self, place: &Place) -> bool {
@@ -446,7 +506,8 @@ impl Copier<'_> {
                 {
                     return Ok(Fate::standing(same));
                 }
-                add(&self.job.progress.items_new, u64::from(found.is_none()));
+                let is_new = found.is_none() && !self.tally.is_anew(&item.path);
+                add(&self.job.progress.items_new, u64::from(is_new));
                 Ok(Fate::Written(consent))
             }
             (Decision::Conflict(kind), _, _) => {

@@ -4,6 +4,7 @@ use crate::endpoint::{self, Sweep};
 use crate::error::Result;
 use crate::job::Job;
 use crate::journal::attempt::{Dead, attempts};
+use crate::model::item::Timestamp;
 use crate::model::leftover::{Owner, Root, Swept};
 use crate::model::location::Location;
 use crate::model::path::JOB_TAG_DIGITS;
@@ -51,6 +52,8 @@ pub struct Search<'a> {
     pub roots: &'a [Root],
     /// Names of things begun that bear no temporary name.
     pub begun: &'a [Vec<u8>],
+    /// When the job began that recorded them.
+    pub since: Timestamp,
 }
 
 /// Searches for what `owner` left, adding to `found`.
@@ -65,8 +68,8 @@ pub fn sweep(
     found: &mut Swept,
 ) -> Result<()> {
     for root in places.roots {
-        let (begun, pass) = (places.begun, &|| job.pass());
-        let search = Sweep { root, owner, dry_run, begun, ties: &job.ties, pass };
+        let (begun, since, pass) = (places.begun, places.since, &|| job.pass());
+        let search = Sweep { root, owner, dry_run, begun, since, ties: &job.ties, pass };
         let swept = (endpoint::scheme(&root.location)?.sweep)(&search)?;
         found.removed += swept.removed;
         found.bytes += swept.bytes;
@@ -103,9 +106,7 @@ impl Earlier {
     fn sweep(&self, job: &Job, kept: &[Vec<u8>]) -> Result<()> {
         for dead in &self.0 {
             let owner = Owner::Earlier { tag: tag(&dead.job), kept };
-            let left = dead.begun.iter().filter(|token| !kept.contains(*token));
-            let begun: Vec<Vec<u8>> = left.cloned().collect();
-            let places = Search { roots: &dead.roots, begun: &begun };
+            let places = Search { roots: &dead.roots, begun: &dead.begun, since: dead.began };
             sweep(job, places, &owner, false, &mut Swept::default())?;
         }
         Ok(())

@@ -619,6 +619,10 @@ impl<'a> Work<'a> {
             }
             return Err(error);
         }
+        if self.sent {
+            // Parts stand by themselves: they serve the next attempt even if nothing comes of this.
+            self.record(true)?;
+        }
         let sums_stored = self.sums_stored();
         let parts = self.parts.into_inner().unwrap_or_else(PoisonError::into_inner);
         let bytes = parts.iter().map(|part| part.bytes).sum();

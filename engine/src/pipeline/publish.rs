@@ -43,6 +43,9 @@ pub struct Ready<S> {
     pub ticket: Ticket<S>,
 }
 
+/// Items that the destination would not copy by itself after all: not ended, to be written anew.
+pub type Declined<S> = Vec<(Item, Ticket<S>)>;
+
 /// Gathers ready items and publishes them in batches.
 pub struct Publisher<'a, S> {
     job: &'a Job,
@@ -103,7 +106,7 @@ impl<'a, S> Publisher<'a, S> {
     ///
     /// # Errors
     /// What ends the job. The batch is ended all the same.
-    pub fn add(&self, ready: Ready<S>, end: impl Fn(Ticket<S>)) -> Result<()> {
+    pub fn add(&self, ready: Ready<S>, end: impl Fn(Ticket<S>)) -> Result<Declined<S>> {
         let gathers = (self.durable == Durable::PowerLoss || self.job.ledger().is_some())
             && self.sink.caps().gathers;
         let batch = {
@@ -112,7 +115,7 @@ impl<'a, S> Publisher<'a, S> {
             waiting.0.push(ready);
             let full = waiting.0.len() >= self.items_max || waiting.1 >= SYNC_BYTES || !gathers;
             if !full {
-                return Ok(());
+                return Ok(Vec::new());
             }
             std::mem::take(&mut *waiting).0
         };
@@ -127,7 +130,8 @@ impl<'a, S> Publisher<'a, S> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let batch = std::mem::take(&mut *waiting).0;
         drop(waiting);
-        if batch.is_empty() { Ok(()) } else { self.publish(batch, end) }
+        // What gathers copies nothing by itself.
+        if batch.is_empty() { Ok(()) } else { self.publish(batch, end).map(drop) }
     }
 
     /// Removes what is waiting: the job ends early.
@@ -147,7 +151,7 @@ impl<'a, S> Publisher<'a, S> {
         self.manifest.map_or(Ok(()), |manifest| manifest.add(item, name, done))
     }
 
-    fn publish(&self, batch: Vec<Ready<S>>, end: impl Fn(Ticket<S>)) -> Result<()> {
+    fn publish(&self, batch: Vec<Ready<S>>, end: impl Fn(Ticket<S>)) -> Result<Declined<S>> {
         let promised =
             self.promise(&batch).and_then(|()| self.lease.map(Lease::commit).transpose());
         let held = match promised {
@@ -176,10 +180,14 @@ impl<'a, S> Publisher<'a, S> {
         };
         let outcomes = self.job.progress.timed(spent, || self.sink.publish(staged, self.durable));
         drop(held);
-        let mut ended = Ok(());
+        let (mut ended, mut declined) = (Ok(()), Vec::new());
         for ((item, bytes, done, lost, (attributes, ticket)), outcome) in
             rest.into_iter().zip(outcomes)
         {
+            if outcome.as_ref().is_err_and(|error| error.kind() == Kind::CopyDeclined) {
+                declined.push((item, ticket));
+                continue;
+            }
             let confirm = |()| match self.confirm {
                 Some(confirm) => confirm.stands(self.job, &item, &done),
                 None => Ok(()),
@@ -196,7 +204,7 @@ impl<'a, S> Publisher<'a, S> {
         if self.job.ledger().is_some() {
             self.job.checkpoint(self.durable == Durable::PowerLoss);
         }
-        ended
+        ended.map(|()| declined)
     }
 
     /// Commits what is about to be published.

@@ -83,6 +83,9 @@ impl Transfer<'_> {
         if self.way.is_some() || !self.sink.copies(&self.source.home()) {
             return Ok(None);
         }
+        if !self.tally.may_serve(&self.item.path) {
+            return Ok(None);
+        }
         let progress = &self.job.progress;
         let Some(offer) = progress.timed(Spent::SourceRead, || self.source.offer(self.item))?
         else {
@@ -104,13 +107,14 @@ impl Transfer<'_> {
         let copy = || self.copy_there(&*intake, &offer.handle, size);
         match progress.timed(Spent::DestinationWrite, copy) {
             Ok(true) => {}
-            Ok(false) => {
-                intake.abort();
-                return Ok(None);
-            }
-            Err(error) => {
+            Err(error) if error.kind() != Kind::CopyDeclined => {
                 intake.abort();
                 return Err(error);
+            }
+            Ok(false) | Err(_) => {
+                self.tally.count_decline();
+                intake.abort();
+                return Ok(None);
             }
         }
         let staged = intake.seal(size, attributes, &target)?;
@@ -145,7 +149,12 @@ impl Transfer<'_> {
         let progress = &self.job.progress;
         let reader = progress.timed(Spent::SourceRead, || self.source.open(self.item))?;
         let (size, attributes) = reader.facts();
-        let target = self.target.with(reader.extended(self.target.carry)?);
+        let mut extended = reader.extended(self.target.carry)?;
+        if self.way.is_some() {
+            // What is recoded on its way is not coded as it was.
+            extended.fields.retain(|(name, _)| name != "content-encoding");
+        }
+        let target = self.target.with(extended);
         let sparse = self.options.carry.holes && attributes.allocated < size && self.way.is_none();
         let durable = self.options.durable == Durable::PowerLoss;
         let mode = if self.options.carry.mode { attributes.mode & 0o777 } else { 0o666 };
@@ -154,7 +163,7 @@ impl Transfer<'_> {
         let unnamed = self.target.consent == Consent::New && !named;
         // What is read in one goes as a stream, whatever its size.
         let told = if reader.in_one() { 0 } else { size };
-        let shape = Shape { bytes: told, sparse, durable, unnamed, mode };
+        let shape = Shape { bytes: told, sparse, durable, unnamed, mode, resumes: false };
         let becoming = Becoming { target: &target, attributes: &attributes };
         // What is recorded of it is the state that is read, whatever the survey saw.
         let opened = Item { size, attributes, identity: reader.identity(), ..self.item.clone() };
@@ -218,6 +227,7 @@ impl Transfer<'_> {
             };
             return Ok(Draft { intake, receipts: None });
         };
+        let shape = Shape { resumes: true, ..shape };
         let algorithm = self.options.algorithm;
         let path = self.item.path.as_bytes();
         let part_bytes = sink.part_bytes(item.size).unwrap_or_else(|| part_bytes(item.size));

@@ -52,6 +52,12 @@ pub fn absolute(bytes: &[u8]) -> Vec<u8> {
     absolute.map_or_else(|_| bytes.to_vec(), std::ffi::OsString::into_encoded_bytes)
 }
 
+/// Whether anything stands there, links that lead nowhere included. Nothing is opened.
+#[must_use]
+pub fn stands(bytes: &[u8]) -> bool {
+    std::fs::symlink_metadata(path(bytes)).is_ok()
+}
+
 /// Makes a directory of this mode, and its parents with the usual one, less the umask. Returns the
 /// directories it made, outermost first.
 ///
@@ -116,6 +122,14 @@ pub fn open_private(path: &Path) -> io::Result<std::fs::File> {
 /// Whatever the system says; `AlreadyExists` when it is there.
 pub fn create_private(path: &Path) -> io::Result<std::fs::File> {
     std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Opens a file for its owner alone, to add to its end; makes it where it is not there.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn append_private(path: &Path) -> io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 /// Makes a file without a name in a directory: it goes with its last handle.

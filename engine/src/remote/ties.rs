@@ -1,8 +1,9 @@
 //! What ties an endpoint's requests to the job they are made for.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::error::EngineError;
 use crate::remote::settings::{Tries, Waits};
 use crate::resource::cancel::Switch;
 
@@ -15,6 +16,8 @@ pub struct Ties {
     pub switch: Switch,
     /// What they cost.
     pub meter: Arc<Meter>,
+    /// What they could not clear away.
+    pub left: Arc<Left>,
     /// Memory for data in flight, bytes; 0 where that is not known.
     pub memory_bytes: u64,
     /// Whether secrets may come from a program.
@@ -50,4 +53,43 @@ pub struct Meter {
     pub cache_hits: AtomicU64,
     /// Answers that no cache had.
     pub cache_misses: AtomicU64,
+}
+
+/// What a job began in a service and did not clear away: its record must outlive it.
+#[derive(Debug, Default)]
+pub struct Left(Mutex<LeftState>);
+
+#[derive(Debug, Default)]
+struct LeftState {
+    stays: bool,
+    why: Vec<EngineError>,
+}
+
+impl Left {
+    /// Failures that are kept to be told.
+    const TOLD_MAX: usize = 16;
+
+    /// Something stays for the next attempt.
+    pub fn keep(&self) {
+        self.state().stays = true;
+    }
+
+    /// Something stays that could not be cleared away, for this reason.
+    pub fn add(&self, why: EngineError) {
+        let mut state = self.state();
+        state.stays = true;
+        if state.why.len() < Self::TOLD_MAX {
+            state.why.push(why);
+        }
+    }
+
+    /// Whether anything stays, and the first reasons that are to be told.
+    pub fn take(&self) -> (bool, Vec<EngineError>) {
+        let LeftState { stays, why } = std::mem::take(&mut *self.state());
+        (stays, why)
+    }
+
+    fn state(&self) -> MutexGuard<'_, LeftState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -65,13 +65,10 @@ pub fn ops() -> Vec<&'static str> {
     ops
 }
 
-/// The fault of an op that is not built: planned, or nothing at all.
+/// The fault of an op that is not known.
 #[must_use]
 pub fn unknown_op(op: &str) -> Fault {
     let shown = printable(op);
-    if command::PLANNED.contains(&op) {
-        return Fault::new(Code::Unsupported, format!("{shown} is not built in this version"));
-    }
     let fault = Fault::new(Code::UnknownOp, format!("the op {shown} is not known")).at_field("op");
     match fields::nearest(op, ops().into_iter()) {
         Some(near) => fault.hint(format!("did you mean {near}?")),

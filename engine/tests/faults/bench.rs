@@ -233,6 +233,11 @@ impl Bench {
         (self.opening())(&self.location("bucket"), side, ties).unwrap().0
     }
 
+    /// As [`Bench::store`], another bucket to be read.
+    pub fn elsewhere(&self, bucket: &str) -> Arc<dyn Store> {
+        (self.opening())(&self.location(bucket), Side::Source, &Ties::default()).unwrap().0
+    }
+
     /// A key as the library's source of items.
     pub fn source(&self, key: &str, ties: &Ties) -> Box<dyn ObjectSource> {
         Bucket::source(self.opening(), &self.location(&format!("bucket/{key}")), ties).unwrap()
@@ -246,7 +251,7 @@ impl Bench {
         }
     }
 
-    fn location(&self, path: &str) -> Location {
+    pub fn location(&self, path: &str) -> Location {
         let auth = self.secrets().into_iter().map(|(name, file)| {
             let path = self.place.path(file).into_os_string().into_encoded_bytes();
             (name.to_owned(), SecretSource::File(path))
@@ -370,7 +375,7 @@ pub fn hasty() -> Ties {
 /// A write of this nonce.
 pub fn nonce(number: u64, condition: Condition) -> Put {
     let metadata = vec![("mig-write".to_owned(), format!("{number:016x}"))];
-    Put { condition, metadata, content_type: None, digest: None }
+    Put { condition, metadata, content_type: None, fields: Vec::new(), digest: None }
 }
 
 /// All bytes of what is being read.

@@ -45,7 +45,7 @@ fn lines() -> Vec<(Vec<u8>, &'static str)> {
     for op in ["", "coppy", "COPY", "rm -rf", "\\u0000", "💥", "__proto__"] {
         add(&format!("{{\"op\":\"{op}\"}}"), "UNKNOWN_OP");
     }
-    add(r#"{"op":"tables"}"#, "UNSUPPORTED");
+    add(r#"{"op":"tables"}"#, "MISSING_FIELD");
     for op in ["7", "null", "[]", "{}", "true"] {
         add(&format!("{{\"op\":{op}}}"), "INVALID_FIELD");
     }

@@ -114,7 +114,7 @@ fn crc64(bytes: &[u8]) -> Whole {
 
 fn put(condition: Condition) -> Put {
     let metadata = vec![("mig-write".to_owned(), format!("{:016x}", number()))];
-    Put { condition, metadata, content_type: None, digest: None }
+    Put { condition, metadata, content_type: None, fields: Vec::new(), digest: None }
 }
 
 fn read(store: &dyn Store, key: &str, version: Version, range: Option<Range<u64>>) -> Vec<u8> {

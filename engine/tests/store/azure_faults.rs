@@ -38,7 +38,7 @@ fn open(side: Side) -> (Server, Arc<dyn Store>) {
 
 fn put(condition: Condition, nonce: &str) -> Put {
     let metadata = vec![("mig-write".to_owned(), nonce.to_owned())];
-    Put { condition, metadata, content_type: None, digest: None }
+    Put { condition, metadata, content_type: None, fields: Vec::new(), digest: None }
 }
 
 #[test]

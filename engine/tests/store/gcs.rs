@@ -68,6 +68,7 @@ fn put(condition: Condition, nonce: u64) -> Put {
         condition,
         metadata: metadata.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         content_type: Some("text/plain".into()),
+        fields: Vec::new(),
         digest: None,
     }
 }

@@ -106,6 +106,35 @@ fn servers_without_ranges_are_told_apart() {
     assert_eq!(kind(store.read(&key, object.version, Some(0..4))), Some(Kind::RemoteAnswer));
 }
 
+/// Ranges that nothing binds to one state may be of several.
+#[test]
+fn without_a_strong_version_nothing_is_read_by_ranges() {
+    for (tag, version) in [(None, ""), (Some(("etag", "W/\"a\"")), "W/\"a\"")] {
+        let server = Canned::start(move |asked| {
+            let mut fields = vec![("accept-ranges", "bytes")];
+            fields.extend(tag);
+            match (asked.method.as_str(), asked.header("range")) {
+                ("HEAD", _) => answer(200, &[&fields[..], &[("content-length", "5")]].concat(), ""),
+                (_, Some(_)) => {
+                    answer(206, &[&fields[..], &[("content-range", "bytes 0-0/5")]].concat(), "b")
+                }
+                _ => answer(200, &[("etag", "W/\"b\"")], "bytes"),
+            }
+        });
+        let (store, key) = open(&format!("{}/f", server.url));
+        let object = store.look(&key).unwrap().unwrap();
+        assert_eq!((object.size, object.rangeless), (5, true));
+        assert_eq!(object.version.as_str(), version);
+        let opened = store.read(&key, object.version, None);
+        assert!(server.asked().iter().all(|asked| asked.header("if-match").is_none()));
+        match tag {
+            // Found out by what is answered.
+            Some(_) => assert_eq!(kind(opened), Some(Kind::SourceChanged)),
+            None => assert_eq!(content(opened.unwrap()), b"bytes"),
+        }
+    }
+}
+
 #[test]
 fn a_stream_of_unknown_length_has_no_size() {
     let server = Canned::start(|asked| match asked.method.as_str() {

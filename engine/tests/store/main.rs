@@ -6,8 +6,9 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    dead_code,
     missing_docs,
-    reason = "tests make and judge what they use"
+    reason = "tests make and judge what they use, with a part of the session's harness"
 )]
 
 mod azure;
@@ -16,6 +17,9 @@ mod canned;
 mod gcs;
 mod http;
 mod s3;
+
+#[path = "../session/session.rs"]
+mod session;
 
 use migration_engine::endpoint::store::verbs::Opened;
 

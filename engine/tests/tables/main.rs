@@ -10,4 +10,6 @@
 )]
 
 mod flat;
+mod mysql;
+mod postgres;
 mod sqlite;

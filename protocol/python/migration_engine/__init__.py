@@ -48,6 +48,7 @@ from .messages import (
     PlanData,
     Progress,
     Result,
+    TablesData,
     Verified,
     VerifyData,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "ResourceError",
     "Result",
     "SourceNotFound",
+    "TablesData",
     "TransientError",
     "Verified",
     "VerifyData",

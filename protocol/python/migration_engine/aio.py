@@ -48,6 +48,7 @@ from .messages import (
     PlanData,
     Progress,
     Result,
+    TablesData,
     VerifyData,
 )
 from .options import (
@@ -61,6 +62,7 @@ from .options import (
     EnvelopeOptions,
     MonitorOptions,
     SelectionOptions,
+    TablesOptions,
     VerifyOptions,
 )
 from .paths import AnyPath, Location
@@ -238,6 +240,18 @@ class AsyncEngine:
     ) -> AsyncJob[PlanData]:
         """As :meth:`Engine.plan`."""
         return self._wrap(self._engine.plan(command, **options))
+
+    def tables(
+        self,
+        src: Location,
+        dst: Location,
+        *,
+        on_progress: OnProgress = None,
+        **options: "Unpack[TablesOptions]",
+    ) -> AsyncJob[TablesData]:
+        """As :meth:`Engine.tables`."""
+        shown = self._on_loop(on_progress)
+        return self._wrap(self._engine.tables(src, dst, on_progress=shown, **options))
 
     def compress(
         self,

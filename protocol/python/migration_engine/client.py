@@ -48,6 +48,7 @@ from .messages import (
     MonitorData,
     PlanData,
     Progress,
+    TablesData,
     VerifyData,
     read_job_info,
 )
@@ -62,6 +63,7 @@ from .options import (
     EnvelopeOptions,
     MonitorOptions,
     SelectionOptions,
+    TablesOptions,
     VerifyOptions,
 )
 from .paths import AnyPath, Location, to_wire
@@ -91,6 +93,7 @@ _DATA: Dict[str, Type[Data]] = {
     "inspect": InspectData,
     "monitor": MonitorData,
     "plan": PlanData,
+    "tables": TablesData,
     "verify": VerifyData,
 }
 _CONTROL = ("hello", "ping", "cancel", "pause", "limits", "jobs", "shutdown")
@@ -295,6 +298,17 @@ class Engine:
     ) -> Job[PlanData]:
         """Says what ``command`` would do, and touches nothing."""
         return self._job("plan", PlanData, dict(options, command=_wire(command)))
+
+    def tables(
+        self,
+        src: Location,
+        dst: Location,
+        *,
+        on_progress: OnProgress = None,
+        **options: "Unpack[TablesOptions]",
+    ) -> Job[TablesData]:
+        """Copies tables from one database to another."""
+        return self._job("tables", TablesData, dict(options, src=src, dst=dst), on_progress)
 
     def compress(
         self,

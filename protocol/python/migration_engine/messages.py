@@ -260,6 +260,28 @@ class InspectData(Data):
 
 
 @dataclass(frozen=True)
+class TablesData(Data):
+    """Of ``tables``: the certificate of a copy.
+
+    ``tables``: per table ``table target rows rejected changed digest algorithm spans spans_kept
+    spans_redone proof``. ``rejects``: the file of rejected rows, where there is one.
+    """
+
+    plan: str = ""
+    mode: str = ""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    target: Mapping[str, Any] = field(default_factory=dict)
+    snapshot: str = ""
+    tables_total: int = 0
+    rows: int = 0
+    rejected: int = 0
+    rejects: Optional[Mapping[str, Any]] = None
+    tables: List[Mapping[str, Any]] = field(default_factory=list)
+    losses: List[Mapping[str, Any]] = field(default_factory=list)
+    notes: List[Mapping[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class PlanData(Data):
     """Of ``plan``: what the command would do."""
 

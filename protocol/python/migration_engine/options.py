@@ -121,6 +121,34 @@ class VerifyOptions(SelectionOptions, total=False):
     limits: LimitOptions
 
 
+class RejectOptions(TypedDict, total=False):
+    """Rows that may be rejected, and the file they are added to."""
+
+    limit: int
+    file: str
+
+
+class TablesOptions(SelectionOptions, total=False):
+    """Of ``tables``.
+
+    ``mode``: ``create append replace merge``. ``columns`` and ``where`` go by the name of a table.
+    ``policy``: by kind of loss, or ``default``, one of ``fail null clamp text reject``.
+    ``verify``: ``stream`` or ``readback``.
+    """
+
+    mode: str
+    columns: Dict[str, Sequence[str]]
+    where: Dict[str, str]
+    policy: Dict[str, str]
+    rejects: RejectOptions
+    span_rows: int
+    batch_rows: int
+    parallel_spans: int
+    indexes: bool
+    verify: str
+    limits: LimitOptions
+
+
 class CompressOptions(SelectionOptions, total=False):
     """Of ``compress``.
 

@@ -1,12 +1,14 @@
 """Small trees, described as data: made before a case, listed after it."""
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import io
 import json
 import os
 import socket
+import sqlite3
 import stat
 import tarfile
 from pathlib import Path
@@ -72,10 +74,10 @@ def _times(text: str) -> int:
 
 
 def make(root: Path, case: Dict[str, Any]) -> None:
-    """Makes what ``case`` lists: dirs, files, links, hard_links, fifos, sockets."""
+    """Makes what ``case`` lists: dirs, files, databases, links, hard_links, fifos, sockets."""
     base = os.fsencode(root)
     made: List[Any] = []
-    for kind in ("dirs", "files", "links", "hard_links", "fifos", "sockets"):
+    for kind in ("dirs", "files", "databases", "links", "hard_links", "fifos", "sockets"):
         for entry in case.get(kind, []):
             path = os.path.join(base, _name(entry))
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -99,6 +101,9 @@ def _make_one(kind: str, path: bytes, base: bytes, entry: Dict[str, Any]) -> Non
             file.truncate(int(entry.get("length", 0)))
             file.seek(int(entry.get("offset", 0)))
             file.write(content(entry))
+    elif kind == "databases":
+        with contextlib.closing(sqlite3.connect(os.fsdecode(path))) as made:
+            made.executescript(str(entry["sql"]))
     elif kind == "links":
         os.symlink(str(entry["target"]).encode(), path)
     elif kind == "hard_links":
@@ -142,6 +147,10 @@ def _listed(path: bytes, name: bytes, case: Dict[str, Any], firsts: Dict[int, by
         return "%s (%s)%s" % (shown, "fifo" if stat.S_ISFIFO(status.st_mode) else "socket", facts)
     with open(path, "rb") as file:
         data = file.read()
+    if data.startswith(b"SQLite format 3"):
+        return "%s holds %s" % (shown, _dumped(path))
+    if name.endswith(b".jsonl") and b'"kind"' not in data:
+        return "%s = %s" % (shown, _told(data))
     if name.endswith(b".jsonl"):
         return "%s lists %s" % (shown, _entries(data))
     if name.endswith((b".tar", b".tar.gz")):
@@ -184,6 +193,23 @@ def _facts(
         named = sorted(one for one in os.listxattr(path) if one.startswith("user."))
         facts += "".join(" %s=%s" % (one, os.getxattr(path, one).decode()) for one in named)
     return facts
+
+
+def _dumped(path: bytes) -> str:
+    """What is in a database, as statements, without what depends on the library's version."""
+    with contextlib.closing(sqlite3.connect(os.fsdecode(path))) as base:
+        lines = [line for line in base.iterdump() if not _of_the_library(line)]
+    return " ".join(" ".join(lines).split())
+
+
+def _of_the_library(line: str) -> bool:
+    return "sqlite_stat" in line or line.startswith(("ANALYZE", 'DELETE FROM "sqlite_sequence"'))
+
+
+def _told(data: bytes) -> str:
+    """Lines of JSON, each with its names in one order."""
+    lines = (json.dumps(json.loads(line), sort_keys=True) for line in data.splitlines())
+    return ", ".join(lines)
 
 
 def _members(data: bytes) -> str:

@@ -3,6 +3,7 @@
 import os
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from migration_engine.fallback.location import Location, location
 from migration_engine.fallback.objects import facts, keys
 from migration_engine.fallback.remote.credentials import keys_of, profile_of
 from migration_engine.fallback.remote.failures import Failure
+from migration_engine.fallback.remote.s3 import Service
 from migration_engine.fallback.remote.sigv4 import EMPTY, Keys, Signed, sign
 from migration_engine.fallback.remote.wire import Address
 from migration_engine.fallback.remote.xml import parse
@@ -148,6 +150,32 @@ def test_endpoints() -> None:
             Address.parse(bad)
         assert caught.value.code == "INVALID_FIELD"
         assert "u:p" not in caught.value.message
+
+
+def test_a_customers_key_never_goes_in_the_clear_to_another_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUSTOMER_KEY", "k" * 32)
+
+    def opened(endpoint: str) -> Service:
+        told = location(
+            {
+                "url": "s3://bucket/k",
+                "endpoint": endpoint,
+                "anonymous": True,
+                "auth": {"sse_customer_key": {"env": "CUSTOMER_KEY"}},
+            },
+            "src",
+        )
+        assert isinstance(told, Location)
+        job: Any = SimpleNamespace(on_cancel=lambda _cut: None)
+        return Service(job, told, "bucket", quiet=True)
+
+    for endpoint in ("https://s3.example.org", "http://127.0.0.1:9000"):
+        assert opened(endpoint).customer_fields()
+    with pytest.raises(Fault) as caught:
+        opened("http://s3.example.org")
+    assert (caught.value.code, caught.value.field) == ("INVALID_FIELD", "endpoint")
 
 
 def test_the_hosts_helper_says_what_the_wire_takes() -> None:

@@ -234,6 +234,10 @@ impl Store for Container {
         &self.identity
     }
 
+    fn service(&self) -> String {
+        format!("{}{}/", self.origin, self.account_path)
+    }
+
     fn look(&self, key: &str) -> Result<Option<Object>> {
         self.properties(key)
     }

@@ -6,7 +6,7 @@ use crate::endpoint::azure::container::Container;
 use crate::endpoint::azure::errors::{COPY_CONDITION, COPY_SOURCE};
 use crate::endpoint::azure::metadata;
 use crate::endpoint::contract::destination_changed;
-use crate::endpoint::store::verbs::{From, Object, Put};
+use crate::endpoint::store::verbs::{From, Object, Put, Store as _};
 use crate::error::{EngineError, Kind, Result};
 use crate::remote::call::{Class, Failure, Request, Verb};
 use crate::remote::encode;
@@ -45,7 +45,7 @@ impl Container {
 
     /// The URL of an object of this account.
     fn source_url(&self, from: &From) -> Option<String> {
-        let account = format!("{}{}/", self.origin, self.account_path);
+        let account = self.service();
         let container = from.store.identity().strip_prefix(&account)?;
         let key = encode::path(from.object.key.as_bytes());
         (!container.contains('/')).then(|| format!("{account}{container}/{key}"))

@@ -81,6 +81,12 @@ impl Written {
         if let Some(value) = content_type {
             request.headers.set("x-ms-blob-content-type", value);
         }
+        for (name, value) in &put.fields {
+            let field = format!("x-ms-blob-{name}");
+            if self.fields.iter().all(|(own, _)| *own != field) {
+                request.headers.set(&field, value.as_str());
+            }
+        }
         Ok(())
     }
 
@@ -224,7 +230,13 @@ mod tests {
 
     fn put(condition: Condition, metadata: &[(&str, &str)]) -> Put {
         let metadata = pairs(metadata);
-        Put { condition, metadata, content_type: Some("text/plain".into()), digest: None }
+        Put {
+            condition,
+            metadata,
+            content_type: Some("text/plain".into()),
+            fields: Vec::new(),
+            digest: None,
+        }
     }
 
     fn options() -> StoreOptions {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::endpoint::azure::container::{Container, garbled};
 use crate::endpoint::azure::metadata;
-use crate::endpoint::store::verbs::Object;
+use crate::endpoint::store::verbs::{Object, meaning};
 use crate::error::Result;
 use crate::model::digest::{Algorithm, Digest, hex};
 use crate::model::item::Timestamp;
@@ -50,6 +50,7 @@ pub fn object(key: &str, size: u64, headers: &Headers) -> Option<Object> {
         modified: http_date(headers.get("last-modified")?)?,
         metadata: Some(metadata::read(headers)),
         content_type: headers.get("content-type").map(str::to_owned),
+        fields: meaning(headers),
         digests: headers.get(md5).and_then(md5_digest).into_iter().collect(),
         archived: headers.get("x-ms-access-tier") == Some("Archive"),
         ..Object::default()

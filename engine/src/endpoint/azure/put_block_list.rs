@@ -183,6 +183,7 @@ mod tests {
             condition: Condition::Any,
             metadata: Vec::new(),
             content_type: None,
+            fields: Vec::new(),
             digest: Some(Whole { algorithm: Algorithm::Crc64Nvme, value }),
         };
         let right = put(checks::crc64(b"Hello Azure!"));

@@ -129,7 +129,12 @@ impl Bucket {
 
     /// The bucket of the same service whose identity this is.
     pub(super) fn neighbour<'i>(&self, identity: &'i str) -> Option<&'i str> {
-        identity.strip_prefix(&format!("gs {} ", self.origin))
+        identity.strip_prefix(&self.service_text())
+    }
+
+    /// What identities of all buckets of this service begin with.
+    pub(super) fn service_text(&self) -> String {
+        format!("gs {} ", self.origin)
     }
 
     /// A request to this bucket's service.

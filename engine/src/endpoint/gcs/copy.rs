@@ -50,6 +50,8 @@ impl Bucket {
         let path = format!("{source}/rewriteTo{}", self.target(key));
         let sent = match self.rewrite(&path, &generation, &fields, put) {
             Err(failure) if failure.class == Class::NotFound => return Err(changed()),
+            // The way through this process tells which right is missing, if it needs that too.
+            Err(failure) if failure.class == Class::Forbidden => return Ok(None),
             sent => sent,
         };
         let made = self.settled(sent, key, put, "failed to copy the object")?;

@@ -63,13 +63,21 @@ impl Resource {
         let time = self.time_created.as_deref().or(self.updated.as_deref());
         let crc = self.crc32c.as_deref().and_then(|text| digest(Algorithm::Crc32c, text));
         let md5 = self.md5_hash.as_deref().and_then(|text| digest(Algorithm::Md5, text));
-        let metadata = self.metadata.iter();
+        let (version, metadata) = (self.version(), self.metadata.iter());
+        let fields = [
+            ("cache-control", self.cache_control),
+            ("content-disposition", self.content_disposition),
+            ("content-encoding", self.content_encoding),
+            ("content-language", self.content_language),
+        ];
+        let fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         Object {
-            version: self.version(),
+            version,
             size: self.size,
             modified: time.and_then(clock::from_rfc3339).unwrap_or_default(),
             metadata: Some(metadata.map(|(k, v)| (k.to_lowercase(), v.clone())).collect()),
             content_type: self.content_type,
+            fields: fields.collect(),
             digests: crc.into_iter().chain(md5).collect(),
             key: self.name,
             ..Object::default()
@@ -106,13 +114,16 @@ pub(super) struct Fields {
 impl Fields {
     /// What the location and this object say together.
     pub(super) fn of(options: &StoreOptions, put: &Put) -> Self {
+        let own = |name| put.field(name).map(str::to_owned);
         let content_type = options.content_type.clone();
         let mut metadata = options.metadata.clone();
         metadata.extend(put.metadata.iter().cloned());
         Self {
             content_type: content_type.or_else(|| put.content_type.as_deref().map(str::to_owned)),
-            content_encoding: options.content_encoding.clone(),
-            cache_control: options.cache_control.clone(),
+            content_encoding: options.content_encoding.clone().or_else(|| own("content-encoding")),
+            cache_control: options.cache_control.clone().or_else(|| own("cache-control")),
+            content_disposition: own("content-disposition"),
+            content_language: own("content-language"),
             storage_class: options.storage_class.clone(),
             metadata,
             ..Self::default()

@@ -45,6 +45,10 @@ impl Store for Bucket {
         &self.identity
     }
 
+    fn service(&self) -> String {
+        self.service_text()
+    }
+
     fn look(&self, key: &str) -> Result<Option<Object>> {
         Bucket::look(self, key)
     }

@@ -47,6 +47,6 @@ impl Site {
         let object = told::object(answer.status, &answer.headers, key)?;
         let has_ranges = answer.status == 206
             && told::range(&answer.headers).is_some_and(|(range, _)| range == (0..1));
-        Ok(Object { rangeless: !has_ranges || object.sizeless, ..object })
+        Ok(Object { rangeless: object.rangeless || !has_ranges || object.sizeless, ..object })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The key is what follows the server's name in the URL, query included, as it was given: nothing
 //! is decoded, so that signed URLs stay valid. The version is a strong entity tag, or else the date
-//! of the last change and the length.
+//! of the last change and the length. Where nothing of that is told, a file is read by one request.
 
 mod digests;
 mod errors;

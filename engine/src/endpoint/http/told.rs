@@ -22,15 +22,18 @@ pub(super) fn object(status: u16, headers: &Headers, key: &str) -> Result<Object
         false => headers.get("content-length").and_then(|text| text.parse().ok()),
     };
     let modified = headers.get("last-modified").and_then(clock::from_http_date);
+    let version = version(headers, size);
     Ok(Object {
         key: key.to_owned(),
         size: size.unwrap_or_default(),
         sizeless: size.is_none(),
-        version: version(headers, size),
+        version,
         modified: modified.unwrap_or_default(),
         // There is none, which is all that there is to know.
         metadata: Some(Vec::new()),
         digests: digests::told(headers, !is_part),
+        // Nothing binds the next range to the same state: only one answer is of one state.
+        rangeless: condition(&version).is_none(),
         ..Object::default()
     })
 }
@@ -48,7 +51,8 @@ pub(super) fn range(headers: &Headers) -> Option<(Range<u64>, Option<u64>)> {
 }
 
 /// A strong entity tag; else the date of the last change with the length, which a second change in
-/// the same second at the same length is not told from.
+/// the same second at the same length is not told from; else a weak tag, which binds no request and
+/// only tells answers apart.
 fn version(headers: &Headers, size: Option<u64>) -> Version {
     let tag = headers.get("etag").filter(|tag| tag.starts_with('"') && tag.len() > 2);
     if let Some(version) = tag.and_then(Version::new) {
@@ -59,6 +63,8 @@ fn version(headers: &Headers, size: Option<u64>) -> Version {
         Some(size) => format!("{date}/{size}"),
         None => format!("{date}/"),
     });
+    let weak = || headers.get("etag").filter(|tag| tag.starts_with("W/\"") && tag.len() > 4);
+    let text = text.or_else(|| weak().map(str::to_owned));
     text.and_then(|text| Version::new(&text)).unwrap_or_default()
 }
 
@@ -67,6 +73,9 @@ pub(super) fn condition(version: &Version) -> Option<(&'static str, String)> {
     let text = version.as_str();
     if text.starts_with('"') {
         return Some(("if-match", text.to_owned()));
+    }
+    if text.starts_with("W/") {
+        return None;
     }
     let (date, _) = text.rsplit_once('/')?;
     Some(("if-unmodified-since", date.to_owned()))
@@ -123,6 +132,8 @@ mod tests {
             assert!(of(fields).is_none(), "{fields:?}");
         }
         assert_eq!(condition(&Version::default()), None);
+        let weak = of(&[("etag", "W/\"x/y\"")]);
+        assert_eq!((weak.as_str(), condition(&weak)), ("W/\"x/y\"", None));
     }
 
     #[test]

@@ -5,6 +5,9 @@ use crate::endpoint::store::verbs::Upload;
 use crate::error::Result;
 use crate::remote::call::{Class, Request, Verb};
 
+/// What failed, where it fails.
+pub const DOING: &str = "failed to give an upload up";
+
 /// What gives an upload up.
 pub fn request<'a>(bucket: &Bucket, upload: &'a Upload) -> Request<'a> {
     bucket.request(Verb::Remove, "DELETE", &upload.key).query("uploadId", upload.id.as_str())
@@ -18,6 +21,6 @@ pub fn abandon(bucket: &Bucket, upload: &Upload) -> Result<()> {
     match bucket.fetch_parting(request(bucket, upload)) {
         Ok(_) => Ok(()),
         Err(f) if matches!(f.class, Class::NoUpload | Class::NotFound) => Ok(()),
-        Err(failure) => Err(bucket.error(&failure, Verb::Remove, "failed to give an upload up")),
+        Err(failure) => Err(bucket.error(&failure, Verb::Remove, DOING)),
     }
 }

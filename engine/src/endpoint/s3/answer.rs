@@ -1,7 +1,7 @@
 //! What answers tell of objects.
 
 use crate::endpoint::s3::{checksum, metadata};
-use crate::endpoint::store::verbs::Object;
+use crate::endpoint::store::verbs::{Object, meaning};
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::item::Timestamp;
 use crate::model::version::Version;
@@ -20,6 +20,8 @@ pub fn object(key: &str, size: u64, headers: &Headers) -> Result<Object, String>
         modified: modified.ok_or("it does not tell when the object was modified")?,
         metadata: Some(metadata::read(headers)),
         content_type: headers.get("content-type").map(str::to_owned),
+        fields: meaning(headers),
+        tagged: headers.get("x-amz-tagging-count").is_some_and(|count| count != "0"),
         digests: digests(headers),
         archived: is_archived(headers),
         ..Object::default()

@@ -12,7 +12,8 @@ use crate::endpoint::s3::{
     list_parts, list_uploads, put, put_part, xml,
 };
 use crate::endpoint::store::verbs::{
-    Ask, Begun, From, Object, Opened, Page, Part, Put, Rules, Store, Upload, Whole,
+    Ask, Begun, Condition, Copying, From, Object, Opened, Page, Part, Put, Rules, Store, Upload,
+    Whole,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
@@ -25,6 +26,7 @@ use crate::remote::client::{Answer, Client};
 use crate::remote::credentials::aws::{self, AwsChain};
 use crate::remote::headers::Headers;
 use crate::remote::settings::Settings;
+use crate::remote::sign::reach::Reach;
 use crate::remote::ties::Ties;
 
 /// Where a bucket is looked for when nobody says where it is.
@@ -40,7 +42,7 @@ pub struct Bucket {
     style: Style,
     side: Side,
     root: String,
-    reach: Reach,
+    clients: Clients,
     options: Arc<StoreOptions>,
     customer: Option<CustomerKey>,
     identity: String,
@@ -49,7 +51,7 @@ pub struct Bucket {
 }
 
 /// What clients are made of.
-struct Reach {
+struct Clients {
     chain: AwsChain,
     settings: Settings,
     ties: Ties,
@@ -80,6 +82,7 @@ impl Bucket {
         let customer = location.auth.iter().find(|(name, _)| name == "sse_customer_key");
         let customer = match customer {
             Some((_, source)) => {
+                Reach::Any.check("a customer's key", &style.origin(REGION))?;
                 Some(CustomerKey::new(&secret::read(source, ties.allow_secret_command)?)?)
             }
             None => None,
@@ -95,7 +98,7 @@ impl Bucket {
             let error = EngineError::new(Kind::InvalidField, "the region is no region's name");
             return Err(error.field("region"));
         }
-        let reach = Reach {
+        let clients = Clients {
             chain,
             settings: Settings {
                 tls_ca: options.tls_ca.clone(),
@@ -106,8 +109,8 @@ impl Bucket {
             },
             ties: ties.clone(),
         };
-        let wire = Mutex::new(reach.wire(&region));
-        Ok(Self { style, side, root, reach, options, customer, identity, facts, wire })
+        let wire = Mutex::new(clients.wire(&region));
+        Ok(Self { style, side, root, clients, options, customer, identity, facts, wire })
     }
 
     /// What is known of it.
@@ -125,7 +128,7 @@ impl Bucket {
     /// What its requests are made for.
     #[must_use]
     pub fn ties(&self) -> &Ties {
-        &self.reach.ties
+        &self.clients.ties
     }
 
     /// Where it is.
@@ -235,7 +238,7 @@ impl Bucket {
         self.facts.learn_region(region);
         let mut wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         if wire.region != region {
-            *wire = self.reach.wire(region);
+            *wire = self.clients.wire(region);
         }
         wire.clone()
     }
@@ -247,7 +250,7 @@ impl Bucket {
     }
 }
 
-impl Reach {
+impl Clients {
     fn wire(&self, region: &str) -> Wire {
         let (signer, ties) = (self.chain.signer(region), self.ties.clone());
         let client = Client::with(signer, Arc::new(S3), ties, self.settings.clone());
@@ -287,6 +290,10 @@ impl Store for Bucket {
 
     fn identity(&self) -> &str {
         &self.identity
+    }
+
+    fn service(&self) -> String {
+        self.style.service()
     }
 
     fn look(&self, key: &str) -> Result<Option<Object>> {
@@ -352,6 +359,10 @@ impl Store for Bucket {
         list_uploads::uploads(self, prefix, each)
     }
 
+    fn copying(&self, from: &From, key: &str, condition: &Condition) -> Result<Copying> {
+        copy::copying(self, from, key, condition)
+    }
+
     fn copy(&self, from: &From, key: &str, put: &Put) -> Result<Option<Object>> {
         backslash::before_write(self, key)?;
         copy::copy(self, from, key, put)
@@ -373,5 +384,36 @@ impl Bucket {
     #[must_use]
     pub fn removes_only(&self) -> bool {
         self.style.is_aws() || self.facts.single.get().is_some_and(|single| single.removes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::model::secret::SecretSource;
+
+    #[test]
+    fn a_customers_key_never_goes_in_the_clear_to_another_machine() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[b'k'; 32]).unwrap();
+        let source = SecretSource::File(file.path().as_os_str().as_encoded_bytes().to_vec());
+        let open = |endpoint: &str| {
+            let auth = vec![("sse_customer_key".to_owned(), source.clone())];
+            let mut location = Location::parse(b"s3://bucket/k", auth).unwrap();
+            location.store = Arc::new(StoreOptions {
+                endpoint: Some(endpoint.to_owned()),
+                anonymous: true,
+                ..StoreOptions::default()
+            });
+            Bucket::open(("bucket", "k"), &location, Side::Source, &Ties::default())
+        };
+        for endpoint in ["https://s3.example.org", "http://127.0.0.1:9000"] {
+            assert!(open(endpoint).is_ok(), "{endpoint}");
+        }
+        let refused = open("http://s3.example.org").err().unwrap();
+        assert_eq!(refused.kind(), Kind::InvalidField);
+        assert_eq!(refused.parts().field.as_deref(), Some("endpoint"));
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::endpoint::s3::bucket::Bucket;
 use crate::endpoint::s3::condition::{self, Writes};
 use crate::endpoint::s3::{answer, checksum, head, metadata, probe, xml};
-use crate::endpoint::store::verbs::{Condition, From, Object, Put, Store as _};
+use crate::endpoint::store::verbs::{Condition, Copying, From, Object, Put, Store as _};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
 use crate::remote::call::{Class, Verb};
@@ -23,22 +23,34 @@ struct Copied {
     crc: Option<String>,
 }
 
-/// Has the store copy an object of its own; `None` where it cannot.
+/// How the store copies an object under a condition. Some pass over the conditions of copies, and
+/// heed those of completed uploads.
+///
+/// # Errors
+/// What keeps it from being found out.
+pub fn copying(bucket: &Bucket, from: &From, key: &str, condition: &Condition) -> Result<Copying> {
+    let may = source(bucket, from).is_some()
+        && (bucket.style().is_aws() || probe::single(bucket, key)?.sources);
+    let fits = from.object.size <= bucket.rules().copy_bytes_max;
+    if may && fits && condition::holds(bucket, key, condition, Writes::Copy)? {
+        return Ok(Copying::Whole);
+    }
+    let parts = may && from.object.size > 0;
+    match parts && condition::holds(bucket, key, condition, Writes::Complete)? {
+        true => Ok(Copying::Parts),
+        false => Ok(Copying::Never),
+    }
+}
+
+/// Has the store copy an object of its service; `None` where it cannot.
 ///
 /// # Errors
 /// `SourceChanged`, `SourceNotFound`, `DestinationExists`, `DestinationChanged`, …
 pub fn copy(bucket: &Bucket, from: &From, key: &str, put: &Put) -> Result<Option<Object>> {
-    let (Some(source), true) =
-        (source(bucket, from), from.object.size <= bucket.rules().copy_bytes_max)
-    else {
+    let whole = copying(bucket, from, key, &put.condition)? == Copying::Whole;
+    let Some(source) = source(bucket, from).filter(|_| whole) else {
         return Ok(None);
     };
-    if !bucket.style().is_aws() && !probe::single(bucket, key)?.sources {
-        return Ok(None);
-    }
-    if !condition::holds(bucket, key, &put.condition, Writes::Copy)? {
-        return by_part(bucket, from, key, put);
-    }
     let mut request = bucket
         .request(Verb::Write, "PUT", key)
         .header("x-amz-copy-source", source)
@@ -92,24 +104,6 @@ fn object(from: &From, key: &str, put: &Put, copied: &Copied) -> Result<Object> 
         digests: digest.into_iter().collect(),
         ..Object::default()
     })
-}
-
-/// Copies as an upload of one part, whose completion heeds the condition that a copy would not.
-fn by_part(bucket: &Bucket, from: &From, key: &str, put: &Put) -> Result<Option<Object>> {
-    if from.object.size == 0 {
-        return Ok(None);
-    }
-    let upload = bucket.begin(key, put)?;
-    let made = bucket
-        .copy_part(&upload, 0, from, 0..from.object.size)
-        .and_then(|part| part.map(|part| bucket.complete(&upload, &[part], put)).transpose());
-    match made {
-        Ok(Some(_)) => head::look(bucket, key),
-        failed => {
-            let _gone = bucket.abandon(&upload);
-            failed.map(|_| None)
-        }
-    }
 }
 
 /// The source as its field names it, where this store can read it with the rights at hand.

@@ -93,10 +93,14 @@ pub fn check(options: &StoreOptions, customer: bool) -> Result<()> {
 /// `StoreRefused` for user metadata that no header field can hold.
 pub fn add(headers: &mut Headers, options: &StoreOptions, put: &Put) -> Result<()> {
     let media = options.content_type.as_deref().or(put.content_type.as_deref());
+    let coding = options.content_encoding.as_deref().or(put.field("content-encoding"));
+    let caching = options.cache_control.as_deref().or(put.field("cache-control"));
     let fields = [
         ("content-type", media),
-        ("content-encoding", options.content_encoding.as_deref()),
-        ("cache-control", options.cache_control.as_deref()),
+        ("content-encoding", coding),
+        ("cache-control", caching),
+        ("content-disposition", put.field("content-disposition")),
+        ("content-language", put.field("content-language")),
         ("x-amz-storage-class", options.storage_class.as_deref()),
         ("x-amz-acl", options.acl.as_deref()),
         ("x-amz-server-side-encryption", options.sse.as_deref()),
@@ -160,6 +164,7 @@ mod tests {
             condition: Condition::Any,
             metadata,
             content_type: Some("application/json".into()),
+            fields: Vec::new(),
             digest: None,
         }
     }

@@ -149,7 +149,11 @@ impl Probe<'_> {
                 .header("x-amz-copy-source", encode::path(source.as_bytes()))
                 .header("x-amz-metadata-directive", "REPLACE")
                 .header(name, value);
-            heeded(self.bucket.fetch(request))
+            match self.bucket.fetch(request) {
+                // Who may not read here has nothing copied.
+                Err(failure) if failure.class == Class::Forbidden => Ok(false),
+                result => heeded(result),
+            }
         };
         let copies = Heeds { absent: copy("if-none-match", "*")?, is: copy("if-match", NEVER)? };
         let sources = copy("x-amz-copy-source-if-match", NEVER)?;
@@ -165,7 +169,13 @@ impl Probe<'_> {
         let one = |name, value| {
             let upload = create_upload::bare(self.bucket, &self.key)?;
             let result = self.complete(&upload, name, value);
-            let _gone = self.bucket.fetch_away(&abort::request(self.bucket, &upload));
+            match self.bucket.fetch_away(&abort::request(self.bucket, &upload)) {
+                Err(f) if !matches!(f.class, Class::NoUpload | Class::NotFound) => {
+                    let why = self.bucket.error(&f, Verb::Remove, abort::DOING);
+                    self.bucket.ties().left.add(why.at(self.key.as_str()));
+                }
+                _ => {}
+            }
             result
         };
         Ok(Heeds { absent: one("if-none-match", "*")?, is: one("if-match", NEVER)? })

@@ -28,6 +28,11 @@ pub trait Dialect {
     /// What stands behind the closing bracket of a table: its engine, character set.
     fn table_tail(&self, table: &Table) -> String;
 
+    /// What stands at the end of a column's line: its comment, where comments are written there.
+    fn column_tail(&self, _column: &Column) -> String {
+        String::new()
+    }
+
     /// What locks a row for reading until the transaction ends; empty where writing locks all.
     fn share_lock(&self) -> &'static str;
 

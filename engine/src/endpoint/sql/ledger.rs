@@ -185,6 +185,8 @@ struct About {
     /// 32 hex digits.
     digest: String,
     planned: bool,
+    #[serde(default)]
+    makes: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -217,6 +219,7 @@ pub fn told(receipt: &SpanReceipt) -> Result<String> {
         rejected: receipt.rejected,
         digest: format!("{:032x}", receipt.written.digest),
         planned: receipt.planned,
+        makes: receipt.makes,
     };
     serde_json::to_string(&about)
         .map_err(|error| EngineError::new(Kind::Internal, format!("a receipt: {error}")))
@@ -246,6 +249,7 @@ pub fn receipt(text: &str) -> Result<SpanReceipt> {
         written: Tally { rows: about.rows, changed: about.changed, digest },
         rejected: about.rejected,
         planned: about.planned,
+        makes: about.makes,
     })
 }
 
@@ -266,6 +270,7 @@ mod tests {
                 written: Tally { rows: u64::MAX, changed: 1, digest: u128::MAX },
                 rejected: 2,
                 planned: true,
+                makes: true,
             };
             assert_eq!(super::receipt(&told(&receipt).unwrap()).unwrap(), receipt);
         }

@@ -1,6 +1,6 @@
 //! Statements that make tables and what hangs on them.
 
-use crate::endpoint::rows::Statements;
+use crate::endpoint::rows::{Named, Statements};
 use crate::endpoint::sql::dialect::Dialect;
 use crate::error::Result;
 use crate::model::catalog::{Check, Column, DefaultValue, ForeignKey, Index, Key, Table};
@@ -17,7 +17,7 @@ pub fn statements(dialect: &impl Dialect, table: &Table) -> Result<Statements> {
     made.create.push(create_table(dialect, table, &mut made.left)?);
     for index in &table.indexes {
         match create_index(dialect, table, index)? {
-            Some(statement) => made.indexes.push(statement),
+            Some(sql) => made.indexes.push(Named { name: index.name.clone(), sql }),
             None => made.left.push(format!("index {}: {}", index.name, index.definition)),
         }
     }
@@ -25,14 +25,15 @@ pub fn statements(dialect: &impl Dialect, table: &Table) -> Result<Statements> {
         for key in &table.foreign_keys {
             let constraint = foreign_key(dialect, key)?;
             let table = dialect.quote_table(&table.name)?;
-            made.constraints.push(format!("ALTER TABLE {table} ADD {constraint}"));
+            let sql = format!("ALTER TABLE {table} ADD {constraint}");
+            made.constraints.push(Named { name: key.name.clone(), sql });
         }
     }
     if dialect.adds_constraints() {
         for check in &table.checks {
             let table = dialect.quote_table(&table.name)?;
-            let check = check_line(dialect, check)?;
-            made.constraints.push(format!("ALTER TABLE {table} ADD {check}"));
+            let sql = format!("ALTER TABLE {table} ADD {}", check_line(dialect, check)?);
+            made.constraints.push(Named { name: check.name.clone(), sql });
         }
     }
     let name = dialect.quote_table(&table.name)?;
@@ -44,7 +45,8 @@ pub fn statements(dialect: &impl Dialect, table: &Table) -> Result<Statements> {
 fn create_table(dialect: &impl Dialect, table: &Table, left: &mut Vec<String>) -> Result<String> {
     let mut lines = Vec::new();
     for column in &table.columns {
-        lines.push(column_line(dialect, column, left)?);
+        let line = column_line(dialect, column, left)?;
+        lines.push(line + &dialect.column_tail(column));
     }
     if let Some(key) = &table.primary_key {
         lines.push(format!("PRIMARY KEY ({})", columns(dialect, key)?));

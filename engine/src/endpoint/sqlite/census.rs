@@ -100,8 +100,8 @@ fn is_lost(
         LossClass::InfiniteDate => matches!(moment(kind, value), Some(Moment::Infinite)),
         LossClass::DateOutside { first, end } => match moment(kind, value) {
             Some(Moment::Day(day)) => {
-                let bound = |text: &str| forms::read_date(text).map_or(0, i64::from);
-                !(bound(first)..bound(end)).contains(&day)
+                forms::bound(first).is_some_and(|first| day < first)
+                    || forms::bound(end).is_some_and(|end| day >= end)
             }
             _ => false,
         },

@@ -1,6 +1,6 @@
 //! The statements for a table.
 
-use crate::endpoint::rows::Statements;
+use crate::endpoint::rows::{Named, Statements};
 use crate::endpoint::sql::dialect::Dialect;
 use crate::endpoint::sql::schema;
 use crate::endpoint::sqlite::dialect::Sqlite;
@@ -23,7 +23,9 @@ pub fn statements(table: &Table) -> Result<Statements> {
     made.left.extend(left);
     let name = Sqlite.quote(&table.name.name)?;
     if !table.foreign_keys.is_empty() {
-        made.constraints.push(format!("{FOREIGN_KEY_CHECK}({name})"));
+        // No constraint has this name, so it is looked at in every attempt.
+        let sql = format!("{FOREIGN_KEY_CHECK}({name})");
+        made.constraints.push(Named { name: String::new(), sql });
     }
     if let Some(next) = counted.and_then(|identity| identity.next) {
         let (text, last) = (Sqlite.literal(&table.name.name), next.saturating_sub(1));

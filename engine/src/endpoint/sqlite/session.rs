@@ -77,6 +77,19 @@ impl Place {
         self.opened().map_err(|error| self.error("failed to open the database", &error))
     }
 
+    /// Opens a session that looks at what is there: an empty database where no file stands, which
+    /// is not made.
+    ///
+    /// # Errors
+    /// As [`Place::open`].
+    pub fn look(&self) -> Result<Connection> {
+        if self.side == Side::Source || operator::stands(&self.path) {
+            return self.open();
+        }
+        Connection::open_in_memory()
+            .map_err(|error| self.error("failed to open the database", &error))
+    }
+
     fn opened(&self) -> rusqlite::Result<Connection> {
         let flags = match self.side {
             Side::Source => OpenFlags::SQLITE_OPEN_READ_ONLY,

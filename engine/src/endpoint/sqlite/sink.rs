@@ -37,7 +37,7 @@ pub fn open(location: &Location, ties: &Ties) -> Result<Box<dyn TableSink>> {
     let place = Place::of(location, ties, Side::Sink)?;
     let failed = |error| place.error("failed to read the database", &error);
     place
-        .open()?
+        .look()?
         .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
         .map_err(failed)?;
     Ok(Box::new(Sink { place, gate: Gate::default() }))
@@ -79,7 +79,7 @@ impl TableSink for Sink {
 
     fn catalog(&self) -> Result<Catalog> {
         let failed = |error| self.place.error("failed to read the catalogue", &error);
-        catalog::read(&self.place.open()?, self.place.shown()).map_err(failed)
+        catalog::read(&self.place.look()?, self.place.shown()).map_err(failed)
     }
 
     fn home(&self, kind: &ColumnType) -> Home {

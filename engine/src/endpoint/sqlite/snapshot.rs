@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::endpoint::rows::{Finding, Question, Snapshot, SpanReader};
+use crate::endpoint::rows::{Finding, Question, Snapshot, SpanReader, filter_check};
 use crate::endpoint::sql::dialect::Dialect;
 use crate::endpoint::sqlite::dialect::Sqlite;
 use crate::endpoint::sqlite::reader::Reader;
@@ -97,6 +97,12 @@ impl Snapshot for Instant {
 
     fn readers(&self) -> usize {
         self.readers
+    }
+
+    fn check(&self, table: &TableName, filter: &str) -> Result<()> {
+        let failed = |error| self.place.error("failed to read the filter", &error);
+        let sql = filter_check(&Sqlite.quote(&table.name)?, filter);
+        self.with(|session| session.prepare(&sql).map(|_| ()).map_err(failed))
     }
 
     fn split(&self, table: &Table, filter: &str, rows: u64) -> Result<Vec<Range>> {

@@ -8,7 +8,7 @@ use crate::model::item::{Handle, Timestamp};
 use crate::model::location::Location;
 use crate::model::store::StoreOptions;
 use crate::remote::call::Side;
-use crate::remote::ties::{Meter, Ties};
+use crate::remote::ties::{Left, Meter, Ties};
 
 use super::listing::Listings;
 use super::names::Names;
@@ -32,6 +32,7 @@ pub struct Bucket {
     /// The location as a person would type it.
     pub(super) shown: Arc<Vec<u8>>,
     pub(super) meter: Arc<Meter>,
+    pub(super) left: Arc<Left>,
     /// Memory for data in flight.
     pub(super) memory_bytes: u64,
 }
@@ -42,9 +43,20 @@ impl Bucket {
         let names = Names::new(location.store.keys, store.rules().key_bytes_max);
         let is_prefix = root.is_empty() || location.is_into();
         let (listings, options) = (Arc::default(), Arc::clone(&location.store));
-        let meter = Arc::clone(&ties.meter);
+        let (meter, left) = (Arc::clone(&ties.meter), Arc::clone(&ties.left));
         let (memory_bytes, shown) = (ties.memory_bytes, Arc::new(location.shown()));
-        Ok(Self { store, root, is_prefix, names, listings, options, shown, meter, memory_bytes })
+        Ok(Self {
+            store,
+            root,
+            is_prefix,
+            names,
+            listings,
+            options,
+            shown,
+            meter,
+            left,
+            memory_bytes,
+        })
     }
 
     /// Opens a location as a source.

@@ -8,11 +8,12 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
 use crate::model::found::Mark;
 use crate::model::item::{Attributes, Handle, Timestamp};
-use crate::model::loss::Loss;
+use crate::model::loss::{Loss, What, lose};
 use crate::model::parts::{PartDigest, joined};
+use crate::remote::ties::Left;
 
 use super::token::Token;
-use super::verbs::{From, Part, Put, Rules, Store, Upload, Whole};
+use super::verbs::{Copying, From, Part, Put, Rules, Store, Upload, Whole};
 
 /// What is published.
 pub(super) enum Sealed {
@@ -29,6 +30,8 @@ pub(super) struct Sealing {
     pub(super) key: String,
     pub(super) content: Sealed,
     pub(super) put: Put,
+    /// As [`Shape::resumes`](crate::endpoint::contract::Shape::resumes).
+    pub(super) resumes: bool,
 }
 
 /// An object being written.
@@ -39,9 +42,15 @@ pub(super) struct ObjectIntake {
     pub(super) put: Put,
     /// What of the source its metadata cannot hold.
     pub(super) lost: Vec<Loss>,
+    /// Whether the source has tags, which go only with a copy that the store makes by itself.
+    pub(super) tagged: bool,
     /// The number of this write.
     pub(super) write: u64,
     pub(super) part_bytes: u64,
+    /// As [`Shape::resumes`](crate::endpoint::contract::Shape::resumes).
+    pub(super) resumes: bool,
+    /// Told of an upload that cannot be given up.
+    pub(super) left: Arc<Left>,
     pub(super) state: Mutex<State>,
 }
 
@@ -54,6 +63,8 @@ pub(super) struct State {
     sums: BTreeMap<u32, PartDigest>,
     held: Option<(HeldBytes, Option<PartDigest>)>,
     copied: Option<From>,
+    /// The checksum of the object whose parts the store copies, as the store holds it.
+    offered: Option<Whole>,
 }
 
 impl State {
@@ -61,6 +72,13 @@ impl State {
     pub(super) fn adopted(upload: Upload, parts: Vec<Part>) -> Self {
         let parts = parts.into_iter().map(|part| (part.index, part)).collect();
         Self { upload: Some(upload), parts, ..Self::default() }
+    }
+}
+
+/// Gives an upload up. One that stays is named in the job's record, which is kept for it.
+pub(super) fn abandon(store: &dyn Store, upload: &Upload, left: &Left) {
+    if let Err(error) = store.abandon(upload) {
+        left.add(error.at(upload.key.as_str()));
     }
 }
 
@@ -148,7 +166,10 @@ impl ObjectIntake {
                 let all = sums.len() == parts.len();
                 let sum = algorithm.filter(|_| all).and_then(|a| joined(a, &sums));
                 let sum = sum.map(|value| PartDigest::Crc(value, size));
-                (Sealed::Parts(upload.clone(), parts), whole(algorithm, sum))
+                // Of parts that the store copied, nothing else tells what they should be.
+                let offered = state.offered.filter(|_| state.sums.is_empty());
+                let digest = whole(algorithm, sum).or(offered);
+                (Sealed::Parts(upload.clone(), parts), digest)
             }
             (None, None) if size == 0 => (Sealed::Whole(Box::new([0u8; 0])), None),
             _ => {
@@ -158,20 +179,23 @@ impl ObjectIntake {
         };
         let mtime = if target.carry.times { attributes.mtime } else { Timestamp::default() };
         let put = Put { digest, ..self.put.clone() };
+        let mut lost = self.lost.clone();
+        if self.tagged && !matches!(content, Sealed::Copied(_)) {
+            lose(&mut lost, Loss { what: What::Xattrs, call: "put", errno: None });
+        }
         Ok(Staged {
             name: target.name.clone(),
             consent: target.consent,
             mark: Mark { ino: self.write, size, mtime, ..Mark::default() },
-            lost: self.lost.clone(),
-            inner: Box::new(Sealing { key: self.key.clone(), content, put }),
+            lost,
+            inner: Box::new(Sealing { key: self.key.clone(), content, put, resumes: self.resumes }),
         })
     }
 
     fn give_up(&self) {
         let upload = self.state().upload.take();
         if let Some(upload) = upload {
-            // What stays is named in the job's record.
-            drop(self.store.abandon(&upload));
+            abandon(&*self.store, &upload, &self.left);
         }
     }
 }
@@ -248,12 +272,18 @@ impl Intake for ObjectIntake {
         let Some(from) = from.get::<From>() else {
             return Ok(false);
         };
-        let fits = from.store.identity() == self.store.identity()
-            && from.object.size <= self.rules.copy_bytes_max;
-        if fits {
-            self.state().copied = Some((*from).clone());
+        if from.store.service() != self.store.service() {
+            return Ok(false);
         }
-        Ok(fits)
+        match self.store.copying(&from, &self.key, &self.put.condition)? {
+            Copying::Whole => self.state().copied = Some((*from).clone()),
+            Copying::Parts => return Ok(false),
+            Copying::Never => {
+                let message = "the store does not copy the object by itself";
+                return Err(EngineError::new(Kind::CopyDeclined, message));
+            }
+        }
+        Ok(true)
     }
 
     fn clear(&self, offset: u64, _length: u64) -> Result<()> {
@@ -274,13 +304,20 @@ impl Intake for ObjectIntake {
         let Some(from) = from.get::<From>() else {
             return Ok(None);
         };
-        if from.store.identity() != self.store.identity() {
+        if from.store.service() != self.store.service() {
             return Ok(None);
         }
         let (index, upload) = (self.index(offset)?, self.upload()?);
         let part = self.store.copy_part(&upload, index, &from, offset..offset + length)?;
+        let offered = self.rules.checksum.and_then(|algorithm| {
+            let known = from.object.digests.iter().find(|digest| digest.algorithm == algorithm);
+            let value = u64::from_str_radix(&known?.hex, 16).ok()?;
+            Some(Whole { algorithm, value })
+        });
         Ok(part.map(|part| {
-            self.state().parts.insert(index, part);
+            let mut state = self.state();
+            state.offered = offered;
+            state.parts.insert(index, part);
             length
         }))
     }

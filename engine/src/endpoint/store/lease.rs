@@ -58,7 +58,7 @@ impl ObjectLease {
     fn put(&self, bytes: &[u8], condition: Condition) -> Result<bool> {
         // A lost reply is known by it.
         let metadata = vec![(WRITE.to_owned(), Crc64::of(bytes).digest().hex)];
-        let put = Put { condition, metadata, content_type: None, digest: None };
+        let put = Put { condition, metadata, content_type: None, fields: Vec::new(), digest: None };
         match self.store.put(&self.key, bytes, &put) {
             Ok(_) => Ok(true),
             Err(error)

@@ -1,10 +1,12 @@
 //! What dead jobs left in a bucket: uploads that were begun, and temporary objects by their names.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::endpoint::Sweep;
 use crate::endpoint::contract::LeaseCell as _;
 use crate::error::Result;
+use crate::model::item::Timestamp;
 use crate::model::lease::LeaseRecord;
 use crate::model::leftover::Swept;
 use crate::model::path::TEMP_PREFIX;
@@ -17,6 +19,10 @@ use super::token::Token;
 use super::verbs::{Ask, Object, Store, Upload};
 use super::walk::{self, PAGE_ENTRIES};
 
+/// How far this machine's clock may be from a service's, nanoseconds: services refuse requests that
+/// are signed further off (Amazon S3: "RequestTimeTooSkewed").
+const CLOCK_SLACK_NS: i128 = 15 * 60 * 1_000_000_000;
+
 /// Removes what the owner left beneath a root, or only counts it.
 ///
 /// # Errors
@@ -25,12 +31,9 @@ pub(super) fn sweep(open: Open, sweep: &Sweep<'_>) -> Result<Swept> {
     let location = &sweep.root.location;
     let (store, root) = open(location, Side::Destination, sweep.ties)?;
     let mut swept = Swept::default();
-    for token in sweep.begun.iter().filter_map(|token| Token::decode(token)) {
+    for upload in named(store.identity(), sweep) {
         (sweep.pass)()?;
-        if token.bucket != store.identity() {
-            continue;
-        }
-        for upload in meant(&*store, token.upload)? {
+        for upload in meant(&*store, upload, sweep.since)? {
             swept.removed += 1;
             if !sweep.dry_run && store.abandon(&upload).is_err() {
                 swept.removed -= 1;
@@ -66,16 +69,40 @@ fn lease(store: &Arc<dyn Store>, root: &str, sweep: &Sweep<'_>, swept: &mut Swep
     Ok(())
 }
 
+/// What a record names in this bucket: uploads, and keys under which one was about to be begun. Such
+/// a key means nothing any more once the name of its upload follows.
+fn named(bucket: &str, sweep: &Sweep<'_>) -> Vec<Upload> {
+    let kept = sweep.owner.keeps();
+    let all: Vec<(Token, bool)> = sweep
+        .begun
+        .iter()
+        .filter_map(|text| Token::decode(text).map(|token| (token, kept.contains(text))))
+        .filter(|(token, _)| token.bucket == bucket)
+        .collect();
+    let followed: HashSet<(u64, String)> = all
+        .iter()
+        .filter(|(token, _)| !token.upload.id.is_empty())
+        .map(|(token, _)| (token.write, token.upload.key.clone()))
+        .collect();
+    let is_open = |token: &Token| {
+        let Upload { key, id } = &token.upload;
+        !id.is_empty() || !followed.contains(&(token.write, key.clone()))
+    };
+    let left = all.into_iter().filter(|(token, is_kept)| !is_kept && is_open(token));
+    left.map(|(token, _)| token.upload).collect()
+}
+
 /// The uploads that a record means: the one it names; where it names only a key, those of that key
-/// to which no part was sent, since each name is recorded before its first part.
-fn meant(store: &dyn Store, upload: Upload) -> Result<Vec<Upload>> {
+/// to which no part was sent, since each name is recorded before its first part, and that are no
+/// older than the record.
+fn meant(store: &dyn Store, upload: Upload, since: Timestamp) -> Result<Vec<Upload>> {
     if !upload.id.is_empty() {
         let there = store.parts(&upload)?.is_some();
         return Ok(if there { vec![upload] } else { Vec::new() });
     }
     let mut all = Vec::new();
     store.uploads(&upload.key, &mut |begun| {
-        if begun.upload.key == upload.key {
+        if begun.upload.key == upload.key && begun.begun.0 >= since.0 - CLOCK_SLACK_NS {
             all.push(begun.upload);
         }
         Ok(())

@@ -127,5 +127,7 @@ pub(super) fn extended(object: &Object) -> Extended {
     let xattrs =
         others.map(|(name, value)| ([USER, name.as_bytes()].concat(), value.clone().into_bytes()));
     let content_type = object.content_type.clone();
-    Extended { xattrs: xattrs.collect(), content_type, ..Extended::default() }
+    let fields = object.fields.clone();
+    let tagged = object.tagged;
+    Extended { xattrs: xattrs.collect(), content_type, fields, tagged, ..Extended::default() }
 }

@@ -50,22 +50,17 @@ impl ObjectReader {
                 }
                 opened => opened,
             }
-            .map(|Opened { object, body }| {
-                let end = if object.sizeless { u64::MAX } else { object.size };
-                (object, vec![Stream { at: 0, end, body }])
-            })
+            .map(at_once)
         } else {
             let looked = store.look(&known.key)?.ok_or_else(gone)?;
-            let streams = match looked.rangeless {
-                true => {
-                    let Opened { body, .. } = store.read(&looked.key, looked.version, None)?;
-                    vec![Stream { at: 0, end: looked.size, body }]
-                }
-                false => Vec::new(),
-            };
-            Ok((looked, streams))
+            match looked.rangeless {
+                // What comes may be another state than the one that was looked at.
+                true => store.read(&looked.key, looked.version, None).map(at_once),
+                false => Ok((looked, Vec::new())),
+            }
         };
         let (mut object, streams) = opened?;
+        object.rangeless |= known.rangeless;
         let described = describe(store, known, &mut object)?;
         if object.archived {
             let message = "the object lies in an archive tier";
@@ -107,7 +102,14 @@ impl ObjectReader {
         }
         let range = self.range(offset, want);
         match self.store.read(&self.object.key, self.object.version, Some(range.clone())) {
-            Ok(Opened { body, .. }) => Ok(Some(Stream { at: offset, end: range.end, body })),
+            Ok(Opened { object, body }) if object.size == self.object.size => {
+                Ok(Some(Stream { at: offset, end: range.end, body }))
+            }
+            // Its version does not tell it from another one.
+            Ok(_) => {
+                self.changed.store(true, Ordering::Release);
+                Ok(None)
+            }
             Err(error) if matches!(error.kind(), Kind::SourceChanged | Kind::SourceNotFound) => {
                 self.changed.store(true, Ordering::Release);
                 Ok(None)
@@ -117,7 +119,14 @@ impl ObjectReader {
     }
 }
 
-/// Adds what the answer to a read left out: user metadata, and the time as listings tell it, by what
+/// An object whose whole is being read.
+fn at_once(Opened { object, body }: Opened) -> (Object, Vec<Stream>) {
+    let end = if object.sizeless { u64::MAX } else { object.size };
+    (object, vec![Stream { at: 0, end, body }])
+}
+
+/// Adds what the answer to a read left out: user metadata with what goes with it, and the time as
+/// listings tell it, by what
 /// was seen of the same version, or by a look. False when another version stands there by now.
 fn describe(store: &Arc<dyn Store>, known: &Object, object: &mut Object) -> Result<bool> {
     if object.metadata.is_some() {
@@ -133,6 +142,8 @@ fn describe(store: &Arc<dyn Store>, known: &Object, object: &mut Object) -> Resu
     };
     object.metadata = seen.metadata;
     object.modified = seen.modified;
+    object.content_type = seen.content_type;
+    object.fields = seen.fields;
     Ok(true)
 }
 

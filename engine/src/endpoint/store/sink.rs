@@ -16,7 +16,7 @@ use crate::model::loss::Loss;
 use crate::model::version::Version;
 
 use super::bucket::Bucket;
-use super::intake::{ObjectIntake, Sealed, Sealing, State};
+use super::intake::{ObjectIntake, Sealed, Sealing, State, abandon};
 use super::lease::ObjectLease;
 use super::source::Home;
 use super::token::{Token, write_number};
@@ -28,6 +28,22 @@ use super::{metadata, parts};
 fn prefix_in(place: &Place) -> Result<String> {
     let key = place.handle.get::<String>().map(|key| (*key).clone());
     key.ok_or_else(|| EngineError::new(Kind::Internal, "not a place of an object store"))
+}
+
+/// Whether what failed so may go well in the next attempt, with the same parts.
+fn passes(kind: Kind) -> bool {
+    use Kind::{
+        Cancelled, CredentialsExpired, RemoteAnswer, RemoteTimeout, RemoteUnavailable, Throttled,
+    };
+    matches!(
+        kind,
+        Cancelled
+            | CredentialsExpired
+            | RemoteAnswer
+            | RemoteTimeout
+            | RemoteUnavailable
+            | Throttled
+    )
 }
 
 fn found(object: &Object) -> Found {
@@ -54,9 +70,10 @@ impl Bucket {
         &self,
         at: &Place,
         write: u64,
-        bytes: u64,
+        shape: Shape,
         becoming: Becoming<'_>,
     ) -> Result<ObjectIntake> {
+        let bytes = shape.bytes;
         let rules = self.store.rules();
         let Becoming { target, attributes } = becoming;
         let key = self.names.key(&prefix_in(at)?, &target.name)?;
@@ -65,14 +82,19 @@ impl Bucket {
         let by_name = || super::content_type::of_name(&key).map(Cow::Borrowed);
         let told = target.extended.content_type.clone().map(Cow::Owned);
         let content_type = told.or_else(by_name);
+        let fields = target.extended.fields.clone();
         let intake = ObjectIntake {
             store: Arc::clone(&self.store),
             rules,
             key,
-            put: Put { condition, metadata, content_type, digest: None },
+            put: Put { condition, metadata, content_type, fields, digest: None },
             lost,
+            // The location's own tags take their place.
+            tagged: target.extended.tagged && self.options.tags.is_empty(),
             write,
             part_bytes: self.part_bytes_of(bytes),
+            resumes: shape.resumes,
+            left: Arc::clone(&self.left),
             state: Mutex::new(State::default()),
         };
         intake.reserve(bytes)?;
@@ -106,27 +128,33 @@ impl Bucket {
         let Ok(sealing) = staged.inner.downcast::<Sealing>() else {
             return Err(EngineError::new(Kind::Internal, "not an item of an object store"));
         };
-        let Sealing { key, content, put } = *sealing;
-        if put.condition == Condition::Any && staged.consent == Consent::New {
+        let given = self.given(&sealing, staged.consent);
+        match &given {
+            Err(error) if sealing.resumes && passes(error.kind()) => self.left.keep(),
+            Err(_) => self.drop_upload(&sealing.content),
+            Ok(_) => {}
+        }
+        given.map(drop)
+    }
+
+    fn given(&self, sealing: &Sealing, consent: Consent) -> Result<Version> {
+        let Sealing { key, content, put, .. } = sealing;
+        if put.condition == Condition::Any && consent == Consent::New {
             // Without conditions, a look right before is all there is.
-            if self.store.look(&key)?.is_some() {
+            if self.store.look(key)?.is_some() {
                 let message = "the destination exists";
-                self.drop_upload(&content);
                 return Err(EngineError::new(Kind::DestinationExists, message));
             }
         }
-        let mut given = self.put(&content, &key, &put);
+        let given = self.put(content, key, put);
         let is = matches!(put.condition, Condition::Is(_));
         let changed = |error: &EngineError| error.kind() == Kind::DestinationChanged;
-        if is && given.as_ref().is_err_and(changed) && self.store.look(&key)?.is_none() {
+        if is && given.as_ref().is_err_and(changed) && self.store.look(key)?.is_none() {
             // What was to be replaced is gone: the name is free, and taken only as long as it is.
-            let put = Put { condition: Condition::Absent, ..put };
-            given = self.put(&content, &key, &put);
+            let put = Put { condition: Condition::Absent, ..put.clone() };
+            return self.put(content, key, &put);
         }
-        if given.is_err() {
-            self.drop_upload(&content);
-        }
-        given.map(drop)
+        given
     }
 
     fn put(&self, content: &Sealed, key: &str, put: &Put) -> Result<Version> {
@@ -140,8 +168,7 @@ impl Bucket {
     /// Has the store copy an object of its own, and compares what it says of both.
     fn copied(&self, from: &From, key: &str, put: &Put) -> Result<Version> {
         let copied = self.store.copy(from, key, put)?.ok_or_else(|| {
-            let message = "the store does not copy by itself what it seemed to";
-            EngineError::new(Kind::Unsupported, message)
+            EngineError::new(Kind::CopyDeclined, "the store does not copy the object by itself")
         })?;
         let same = |digest: &Digest| {
             let theirs = copied.digests.iter().find(|d| d.algorithm == digest.algorithm);
@@ -156,7 +183,7 @@ impl Bucket {
 
     fn drop_upload(&self, content: &Sealed) {
         if let Sealed::Parts(upload, _) = content {
-            drop(self.store.abandon(upload));
+            abandon(&*self.store, upload, &self.left);
         }
     }
 }
@@ -196,6 +223,11 @@ impl ObjectSink for Bucket {
         Ok(self.place(key + "/", place.made))
     }
 
+    fn enter_prefix(&self, place: &Place, name: &[u8]) -> Result<Place> {
+        let key = self.names.key(&prefix_in(place)?, name)?;
+        Ok(self.place(key + "/", place.made))
+    }
+
     fn found(&self, place: &Place, name: &[u8]) -> Result<Option<Found>> {
         let prefix = prefix_in(place)?;
         let key = self.names.key(&prefix, name)?;
@@ -207,7 +239,7 @@ impl ObjectSink for Bucket {
 
     fn copies(&self, from: &Handle) -> bool {
         let from = from.get::<Home>();
-        from.is_some_and(|from| from.identity == self.store.identity())
+        from.is_some_and(|from| from.service == self.store.service())
     }
 
     fn part_bytes(&self, bytes: u64) -> Option<u64> {
@@ -221,7 +253,7 @@ impl ObjectSink for Bucket {
         shape: Shape,
         becoming: Becoming<'_>,
     ) -> Result<Box<dyn Intake>> {
-        Ok(Box::new(self.intake(place, write_number(temp), shape.bytes, becoming)?))
+        Ok(Box::new(self.intake(place, write_number(temp), shape, becoming)?))
     }
 
     fn adopt(
@@ -237,7 +269,7 @@ impl ObjectSink for Bucket {
             return Ok(None);
         };
         // Its metadata went with its beginning, and the number of that write with it.
-        let intake = self.intake(place, token.write, shape.bytes, becoming)?;
+        let intake = self.intake(place, token.write, shape, becoming)?;
         if token.bucket != self.store.identity() || token.upload.key != intake.key {
             return Ok(None);
         }
@@ -260,7 +292,10 @@ impl ObjectSink for Bucket {
 
     fn discard(&self, staged: Staged) {
         if let Ok(sealing) = staged.inner.downcast::<Sealing>() {
-            self.drop_upload(&sealing.content);
+            match sealing.resumes {
+                true => self.left.keep(),
+                false => self.drop_upload(&sealing.content),
+            }
         }
     }
 

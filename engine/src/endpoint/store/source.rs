@@ -15,9 +15,9 @@ use super::reader::ObjectReader;
 use super::verbs::{Ask, From, Object};
 use super::walk::{self, Nested};
 
-/// Which bucket a source's items are in.
+/// Which service a source's items are in.
 pub(super) struct Home {
-    pub(super) identity: String,
+    pub(super) service: String,
 }
 
 /// An object as an item.
@@ -107,6 +107,11 @@ impl ObjectSource for Bucket {
         Ok(beneath.then(|| directory(path.clone())))
     }
 
+    fn hides_others(&self) -> Result<bool> {
+        let may = !self.is_prefix && self.store.rules().lists;
+        Ok(may && self.has_any(&self.beneath())?)
+    }
+
     fn open(&self, item: &Item) -> Result<Box<dyn Reader>> {
         let known = self.known(item)?;
         let reader = ObjectReader::open(&self.store, &known);
@@ -114,7 +119,7 @@ impl ObjectSource for Bucket {
     }
 
     fn home(&self) -> Handle {
-        Handle::new(Arc::new(Home { identity: self.store.identity().to_owned() }))
+        Handle::new(Arc::new(Home { service: self.store.service() }))
     }
 
     fn offer(&self, item: &Item) -> Result<Option<Offer>> {

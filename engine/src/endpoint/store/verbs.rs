@@ -14,6 +14,18 @@ use crate::model::digest::{Algorithm, Digest};
 use crate::model::item::Timestamp;
 use crate::model::version::Version;
 use crate::remote::client::Answer;
+use crate::remote::headers::Headers;
+
+/// Header fields that tell how content is meant, beside its type: kept with objects by every store.
+pub const MEANING: [&str; 4] =
+    ["cache-control", "content-disposition", "content-encoding", "content-language"];
+
+/// Those fields of an answer.
+#[must_use]
+pub fn meaning(headers: &Headers) -> Vec<(String, String)> {
+    let told = |name: &&str| headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
+    MEANING.iter().filter_map(told).collect()
+}
 
 /// What is known of an object.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +43,10 @@ pub struct Object {
     pub metadata: Option<Vec<(String, String)>>,
     /// Its content type; `None` where the answer did not tell.
     pub content_type: Option<String>,
+    /// Those of [`MEANING`] that it has, as far as the answer told.
+    pub fields: Vec<(String, String)>,
+    /// Whether it has tags.
+    pub tagged: bool,
     /// Digests of the whole content that the store holds.
     pub digests: Vec<Digest>,
     /// Whether it lies in an archive tier and cannot be read now.
@@ -85,8 +101,18 @@ pub struct Put {
     pub metadata: Vec<(String, String)>,
     /// Content type of the source or by name; the location's own goes before it.
     pub content_type: Option<Cow<'static, str>>,
+    /// Those of [`MEANING`] that the source has; the location's own go before them.
+    pub fields: Vec<(String, String)>,
     /// The digest of the whole content where it is known, for the store to check.
     pub digest: Option<Whole>,
+}
+
+impl Put {
+    /// One of [`MEANING`] that the source has.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A checksum of a whole object or part: CRC-64/NVME or CRC-32C.
@@ -183,9 +209,14 @@ pub trait Store: Send + Sync {
     /// Its bounds. Known without asking.
     fn rules(&self) -> Rules;
 
-    /// What tells this bucket from every other: two stores with the same text hold the same keys
-    /// and can copy between each other by themselves.
+    /// What tells this bucket from every other: two stores with the same text hold the same keys.
     fn identity(&self) -> &str;
+
+    /// What tells its service from every other: a store may be asked to copy from all those with
+    /// the same text. Whether its rights reach there only the service knows.
+    fn service(&self) -> String {
+        self.identity().to_owned()
+    }
 
     /// Looks at an object.
     ///
@@ -233,7 +264,8 @@ pub trait Store: Send + Sync {
         digest: Option<Whole>,
     ) -> Result<Part>;
 
-    /// Has the store copy a range of an object of its own as a part; `None` where it cannot.
+    /// Has the store copy a range of an object of its service as a part; `None` where it cannot or
+    /// may not.
     ///
     /// # Errors
     /// `SourceChanged`, `DestinationWrite`.
@@ -272,7 +304,18 @@ pub trait Store: Send + Sync {
     /// What keeps them from being listed, and what `each` answers.
     fn uploads(&self, prefix: &str, each: &mut dyn FnMut(Begun) -> Result<()>) -> Result<()>;
 
-    /// Has the store copy a whole object of its own; `None` where it cannot.
+    /// How the store would copy an object of its service under a condition. It may decline all the
+    /// same.
+    ///
+    /// # Errors
+    /// What keeps it from being found out.
+    fn copying(&self, from: &From, _key: &str, _condition: &Condition) -> Result<Copying> {
+        let whole = from.object.size <= self.rules().copy_bytes_max;
+        Ok(if whole { Copying::Whole } else { Copying::Parts })
+    }
+
+    /// Has the store copy a whole object of its service; `None` where it cannot or may not, and then
+    /// it must be read.
     ///
     /// # Errors
     /// As [`Store::put`], and `SourceChanged`.
@@ -286,6 +329,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `DeletePermission`, …
     fn remove(&self, key: &str, version: Version) -> Result<bool>;
+}
+
+/// How a store copies an object by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copying {
+    /// In one request that holds the condition.
+    Whole,
+    /// As parts of an upload, whose completion holds it.
+    Parts,
+    /// Not at all.
+    Never,
 }
 
 /// An object to be copied by its store.

@@ -123,6 +123,8 @@ class Job:
         self.items_failed = 0
         self.items_skipped = 0
         self.items_new = 0
+        self.rows = 0
+        self.rows_rejected = 0
         self.items_total: Optional[int] = None
         self.retries = 0
         self.warnings = 0
@@ -420,8 +422,8 @@ class Job:
             "items_ok": self.items_ok,
             "items_failed": self.items_failed,
             "items_skipped": self.items_skipped,
-            "rows": 0,
-            "rows_rejected": 0,
+            "rows": self.rows,
+            "rows_rejected": self.rows_rejected,
             "elapsed_ms": int(elapsed * 1000),
             "bytes_per_s_avg": int(self.bytes / max(elapsed, 1e-3)),
             "cpu_ms": int((time.process_time() - self._cpu_began) * 1000),

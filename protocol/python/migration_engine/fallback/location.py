@@ -15,6 +15,8 @@ from .fields import Field
 _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SECRET_KINDS = ("env", "file", "fd", "command")
 _NATIVE_ONLY = ("gs", "az")
+_DATABASES = ("mariadb", "mysql", "postgres", "postgresql")
+"""Schemes of databases that only the binary moves; their URLs may name a user."""
 _S3_OPTIONS = (
     "endpoint",
     "region",
@@ -178,6 +180,38 @@ def sink(value: Any, field: str) -> Where:
     return place
 
 
+def database(value: Any, field: str) -> Location:
+    """A database; what is none, or only the binary's, is ``UNSUPPORTED``."""
+    place = location_or_database(value, field)
+    if isinstance(place, Location) and place.scheme == "sqlite":
+        return place
+    scheme = place.scheme if isinstance(place, Location) else "file"
+    message = "%s locations are no databases" % scheme
+    raise Fault("UNSUPPORTED", message, field=field, hint="of databases this backend has sqlite://")
+
+
+def is_database(place: Where) -> bool:
+    """Whether a location is a database."""
+    return isinstance(place, Location) and place.scheme == "sqlite"
+
+
+def location_or_database(value: Any, field: str) -> Where:
+    """A location, or a database that this backend knows."""
+    name, auth, options = _parts(value, field)
+    found = _SCHEME.match(name)
+    scheme = found.group(1).lower().decode("ascii") if found else ""
+    if not found or scheme != "sqlite":
+        return location(value, field)
+    rest = name[found.end() :]
+    if b"@" in rest.split(b"/", 1)[0]:
+        raise f.invalid(field, "a URL without user or password; use auth with references")
+    if b"\0" in name:
+        raise f.invalid(field, "a path that is not empty and has no NUL")
+    for option in options.named():
+        raise Fault("INVALID_FIELD", "sqlite locations know no %s" % option, field=field)
+    return Location(scheme, rest, auth, options)
+
+
 def location(value: Any, field: str) -> Where:
     """A path as bytes, or a location of a scheme that this backend knows."""
     name, auth, options = _parts(value, field)
@@ -189,7 +223,8 @@ def location(value: Any, field: str) -> Where:
         return name
     scheme: str = found.group(1).lower().decode("ascii")
     rest = name[found.end() :]
-    if b"@" in rest.split(b"/", 1)[0]:
+    user, at, _ = rest.split(b"/", 1)[0].partition(b"@")
+    if at and (scheme not in _DATABASES or b":" in user):
         raise f.invalid(field, "a URL without user or password; use auth with references")
     if scheme == "file":
         _check_known(scheme, auth, options, field)
@@ -208,6 +243,9 @@ def _file_path(rest: bytes, field: str) -> bytes:
 
 
 def _not_built(scheme: str, field: str) -> Fault:
+    if scheme in _DATABASES:
+        message = "databases of the scheme %s are not in Python's standard library" % scheme
+        return Fault("UNSUPPORTED", message, field=field, hint="install the binary, which has them")
     if scheme in _NATIVE_ONLY:
         message = "the scheme %s is not in Python's standard library" % scheme
         return Fault("UNSUPPORTED", message, field=field, hint="install the binary, which has it")

@@ -369,8 +369,6 @@ class _Duplicate(Exception):
 
 
 def _unknown_op(op: str) -> Fault:
-    if op in ops.NOT_BUILT:
-        return Fault("UNSUPPORTED", "%s is known and not built" % op)
     hint = f.suggestion(op, [*ops.JOB_OPS, *CONTROL_NAMES])
     return Fault("UNKNOWN_OP", "no op of this name", field="op", hint=hint)
 

@@ -18,6 +18,7 @@ from . import (
     monitor,
     plan,
     resume,
+    tables,
     verify,
 )
 
@@ -55,7 +56,6 @@ JOB_OPS: Dict[str, JobOp] = {
     "monitor": _op(monitor),
     "plan": _op(plan),
     "resume": _op(resume),
+    "tables": _op(tables),
     "verify": _op(verify),
 }
-# Known to the protocol's readers, and not built.
-NOT_BUILT = ("tables",)

@@ -27,7 +27,7 @@ class Item(NamedTuple):
 def _item(value: Any, field: str) -> Item:
     if not isinstance(value, dict):
         raise f.invalid(field, "a command")
-    from . import JOB_OPS, NOT_BUILT
+    from . import JOB_OPS
 
     raw = {
         name: item for name, item in value.items() if name != "_meta" and not name.startswith("x_")
@@ -40,7 +40,7 @@ def _item(value: Any, field: str) -> Item:
         raise Fault("MISSING_FIELD", "the command has no op", field=field + ".op")
     if not isinstance(op, str):
         raise f.invalid(field + ".op", "a string")
-    if op in NOT_BUILT or op in ("batch", "resume"):
+    if op in ("batch", "resume"):
         raise Fault("UNSUPPORTED", "%s is not built inside a batch" % op, field=field + ".op")
     if op not in JOB_OPS:
         hint = f.suggestion(op, JOB_OPS)

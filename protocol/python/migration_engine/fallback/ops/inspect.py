@@ -10,7 +10,7 @@ from ..fields import Field
 from ..glob import Selection
 from ..job import Job, Outcome
 from ..local import kind_of
-from ..location import Where, location
+from ..location import Where, is_database, location_or_database
 from ..names import is_utf8, path_fields
 from ..origin import Origin, open_origin
 from ..timetable import LIMITS
@@ -23,7 +23,7 @@ _CAPABILITIES = {
 _COUNTERS = {"file": "files", "symlink": "symlinks", "special": "specials"}
 
 FIELDS: Dict[str, Field] = {
-    "src": Field(location, required=True),
+    "src": Field(location_or_database, required=True),
     "include": f.GLOBS,
     "exclude": f.GLOBS,
     "limits": LIMITS,
@@ -33,6 +33,10 @@ FIELDS: Dict[str, Field] = {
 def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     """Counts what the selection takes."""
     src: Where = params["src"]
+    if is_database(src):
+        from ..tables.inspect import inspect_tables
+
+        return inspect_tables(job, params)
     selection = Selection(params["include"], params["exclude"])
     origin = open_origin(job, src)
     try:

@@ -12,11 +12,12 @@ from ..forecast import CopyPlan, Tally
 from ..glob import Selection
 from ..job import Job, Outcome
 from ..local import kind_of
-from ..location import Location, Where
+from ..location import Location, Where, is_database
 from ..origin import open_origin
 from ..timetable import LIMITS
+from . import tables
 
-_PLANNED = ("copy", "checksum", "verify", "inspect", "compress", "decompress")
+_PLANNED = ("copy", "checksum", "verify", "inspect", "compress", "decompress", "tables")
 
 
 def _command(value: Any, field: str) -> Tuple[str, Dict[str, Any]]:
@@ -47,7 +48,23 @@ def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     op, command = params["command"]
     if op == "copy":
         return Outcome(data=plan_copy(job, command))
+    if op == "tables":
+        return Outcome(data=tables.plan(job, command))
+    if op in ("verify", "inspect") and is_database(command["src"]):
+        return Outcome(data=_plan_databases(job, op, command))
     return Outcome(data=_plan_reading(job, op, command))
+
+
+def _plan_databases(job: Job, op: str, command: Mapping[str, Any]) -> Dict[str, Any]:
+    if op == "inspect":
+        why = "reads the catalogue, and no row"
+        return {"op": op, "method": "catalogue", "why": why}
+    from ..tables.inspect import selected
+
+    found, why = selected(job, command), "reads both databases, writes nothing"
+    rows = sum(table.rows_estimate or 0 for table in found)
+    planned = {"op": op, "method": "compare", "why": why}
+    return dict(planned, items=len(found), rows_estimate=rows)
 
 
 def _plan_reading(job: Job, op: str, command: Mapping[str, Any]) -> Dict[str, Any]:

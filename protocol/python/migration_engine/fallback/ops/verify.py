@@ -1,4 +1,7 @@
-"""``verify``: compares two files or trees, reading both; it shares no reader with ``copy``."""
+"""``verify``: compares two files, trees or databases, reading both.
+
+It shares no reader with ``copy``.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ from ..fields import Field
 from ..glob import Selection
 from ..job import Job, Outcome
 from ..local import DIRECTORY_FLAGS, base_name, kind_of, open_source_directory
-from ..location import location
+from ..location import is_database, location_or_database
 from ..names import join
 from ..timetable import LIMITS
 
 _CHUNK_BYTES = 1 << 20
 
 FIELDS: Dict[str, Field] = {
-    "src": Field(location, required=True),
-    "dst": Field(location, required=True),
+    "src": Field(location_or_database, required=True),
+    "dst": Field(location_or_database, required=True),
     "level": Field(f.choice("content", "size"), default="content"),
     "include": f.GLOBS,
     "exclude": f.GLOBS,
@@ -40,11 +43,22 @@ class _Side(NamedTuple):
 def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     """Compares; any difference makes the command ``failed``."""
     job.phase = "verify"
+    if is_database(params["src"]):
+        from ..tables.verify import verify_tables
+
+        return verify_tables(job, params)
     if isinstance(params["src"], bytes) and isinstance(params["dst"], bytes):
         return _Verify(job, params).run()
     from ..objects.verify import FarVerify
 
     return FarVerify(job, params).run()
+
+
+def check(params: Mapping[str, Any]) -> None:
+    """A database is compared with a database."""
+    if is_database(params["src"]) != is_database(params["dst"]):
+        message = "a database is compared with a database, and with nothing else"
+        raise Fault("UNSUPPORTED", message, field="dst")
 
 
 class Counts(NamedTuple):

@@ -143,6 +143,9 @@ class Service:
         self._endpoint = options.endpoint
         self._secret_key = self._customer_key()
         self.wire = self._open()
+        if self._secret_key is not None and self.wire.address.in_the_clear:
+            message = "a customer's key is not sent to another machine without TLS"
+            raise Fault("INVALID_FIELD", message, field="endpoint")
 
     def _open(self) -> Wire:
         options = self.location.options

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _REDIRECTS_MAX = 5
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DIGESTS = {"sha-256": "sha256", "md5": "md5"}
 # Digest: sha-256=…, and Repr-Digest: sha-256=:…:
 _DIGEST = re.compile(r"\s*([A-Za-z0-9-]+)=:?([A-Za-z0-9+/=]+?):?\s*\Z")
@@ -129,7 +128,7 @@ def _login(location: Location, home: Address) -> Dict[str, str]:
     auth = {name: resolve(one, name) for name, one in location.auth.items()}
     if not auth:
         return {}
-    if home.scheme == "http" and home.host not in _LOOPBACK:
+    if home.in_the_clear:
         message = "the login would go in the clear to another machine"
         raise Fault("INVALID_FIELD", message, field="auth")
     if set(auth) == {"bearer"}:

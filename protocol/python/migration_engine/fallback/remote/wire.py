@@ -25,6 +25,10 @@ _IDLE_S = 20.0
 """Services close connections that are idle for longer, some without a word."""
 
 
+# Hosts of this machine.
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
 class Address(NamedTuple):
     """Where a service listens."""
 
@@ -52,6 +56,11 @@ class Address(NamedTuple):
         host = "[%s]" % self.host if ":" in self.host else self.host
         usual = 443 if self.scheme == "https" else 80
         return host if self.port == usual else "%s:%d" % (host, self.port)
+
+    @property
+    def in_the_clear(self) -> bool:
+        """Whether others could read what is sent there."""
+        return self.scheme == "http" and self.host not in _LOOPBACK
 
     def text(self) -> str:
         """As it is written."""

@@ -1,0 +1,481 @@
+//! `tables`: copies tables from one database to another, exactly once, and says what was proven.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use migration_protocol::event::Verified;
+use migration_protocol::fault::Fault;
+use migration_protocol::vocabulary::{BytePath, LimitSpec, LocationSpec, object};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::command::table_forms::{self, Certificate};
+use crate::command::{Answer, Command, Planned, Prepared, Work, fields};
+use crate::endpoint;
+use crate::endpoint::rows::{OpenedLedger, Snapshot, TableSink, TableSource};
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::journal::keyed::Ledger;
+use crate::limits::{BATCH_ROWS, PARALLEL_SPANS, SPAN_ROWS};
+use crate::model::catalog::Catalog;
+use crate::model::location::Location;
+use crate::model::selection::Selection;
+use crate::progress::add;
+use crate::resource::cancel::Switch;
+use crate::table::census::{self, Loss};
+use crate::table::choice::{CLASS_NAMES, Choices, Mode, Policies, Policy, RowVerify};
+use crate::table::copy::{self, Copied, Copy};
+use crate::table::leftover;
+use crate::table::mapping::{Mapping, TablePlan};
+use crate::table::mask::Mask;
+use crate::table::readback::{self, Proof};
+use crate::table::rejects::Rejects;
+use crate::wire;
+
+/// Longest wait for a target that is asked to remove what is half made.
+const CLEARING: Duration = Duration::from_secs(20);
+
+/// How rows meet a table that is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TableMode {
+    /// No table may be there.
+    #[default]
+    Create,
+    /// Rows are added; a key that is there is an error of its row.
+    Append,
+    /// What is there is dropped first.
+    Replace,
+    /// A row whose primary key is there replaces that row.
+    Merge,
+}
+
+/// What becomes of values that the target cannot hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LossPolicy {
+    /// The command ends before it writes anything.
+    #[default]
+    Fail,
+    /// They become NULL, and are counted.
+    Null,
+    /// They become the nearest value that can be held, and are counted.
+    Clamp,
+    /// Their column becomes text.
+    Text,
+    /// Their rows are rejected.
+    Reject,
+}
+
+/// How a copy of tables is proven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TableVerify {
+    /// Rows are counted and digested as they are read, and the target says how many it took.
+    #[default]
+    Stream,
+    /// Besides, every row is read back from the target, and the digests compared.
+    Readback,
+}
+
+/// Rows that may be rejected, and where they go.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RejectSpec {
+    /// Most rows. Default: 0, so that the first one ends the command.
+    pub limit: u64,
+    /// A file of JSON Lines that they are added to. Default: one in the state directory.
+    pub file: Option<String>,
+}
+
+/// How the values of a column are hidden; it becomes text.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum MaskSpec {
+    /// Each becomes `***`.
+    Redact,
+    /// Each becomes its BLAKE3 in hex: equal values stay equal.
+    Hash,
+    /// Each becomes this text.
+    Constant(String),
+}
+
+/// The fields of `tables`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TablesParams {
+    /// The database that is read.
+    pub src: LocationSpec,
+    /// The database that is written.
+    pub dst: LocationSpec,
+    /// Globs of tables, by name or by `schema.name`. Default: every table.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// Globs of tables that are left out. Default: none.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// How rows meet a table that is there. Default: create.
+    #[serde(default)]
+    pub mode: TableMode,
+    /// The columns of a table, by its name. Default: every column.
+    #[serde(default)]
+    pub columns: BTreeMap<String, Vec<String>>,
+    /// New names at the target: of a table by its name, of a column by `table.column`. Default:
+    /// none.
+    #[serde(default)]
+    pub rename: BTreeMap<String, String>,
+    /// Columns whose values are hidden, by `table.column`: `redact`, `hash`, or a constant text. NULL
+    /// stays NULL. Default: none.
+    #[serde(default)]
+    pub mask: BTreeMap<String, MaskSpec>,
+    /// Conditions on the rows of a table, by its name, in the source's SQL; run by a read-only
+    /// session. Default: every row.
+    #[serde(default, rename = "where")]
+    pub filters: BTreeMap<String, String>,
+    /// What becomes of values that the target cannot hold: by the name of a kind of loss, or
+    /// `default`. Default: fail.
+    #[serde(default)]
+    pub policy: BTreeMap<String, LossPolicy>,
+    /// Rows that may be rejected. Default: none.
+    #[serde(default, deserialize_with = "object")]
+    pub rejects: RejectSpec,
+    /// Rows of a span, which is copied by one transaction, about. Default: 250,000.
+    #[serde(default)]
+    pub span_rows: Option<u64>,
+    /// Rows of a batch at most. Default: 10,000.
+    #[serde(default)]
+    pub batch_rows: Option<usize>,
+    /// Spans in hand at once. Default: 4.
+    #[serde(default)]
+    pub parallel_spans: Option<usize>,
+    /// Whether indexes, foreign keys and checks are made. Default: true.
+    #[serde(default = "yes")]
+    pub indexes: bool,
+    /// How the copy is proven. Default: stream.
+    #[serde(default)]
+    pub verify: TableVerify,
+    /// Rates of this command. Default: none.
+    #[serde(default, deserialize_with = "object")]
+    pub limits: LimitSpec,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The registry's entry.
+pub const COMMAND: Command = Command {
+    op: "tables",
+    about: "Copy tables from one database to another",
+    schema: || schemars::schema_for!(TablesParams),
+    prepare,
+};
+
+fn prepare(map: Map<String, Value>) -> Result<Prepared, Fault> {
+    let params: TablesParams = fields::read(map)?;
+    fields::check_limits(&params.limits)?;
+    let work = tables(&params).map_err(|error: EngineError| wire::fault(&error))?;
+    Ok(Prepared { limits: params.limits, work: Box::new(work) })
+}
+
+fn tables(params: &TablesParams) -> Result<Tables> {
+    let src = wire::location(&params.src, "src")?;
+    let dst = wire::location(&params.dst, "dst")?;
+    endpoint::database(&src).map_err(|error| error.field("src"))?;
+    endpoint::database(&dst).map_err(|error| error.field("dst"))?;
+    Ok(Tables { src, dst, choices: choices(params)? })
+}
+
+fn choices(params: &TablesParams) -> Result<Choices> {
+    let within = |field: &str, value: u64, most: u64| {
+        if (1..=most).contains(&value) {
+            return Ok(value);
+        }
+        let message = format!("must be from 1 to {most}");
+        Err(EngineError::new(Kind::InvalidField, message).field(field))
+    };
+    let span_rows = within("span_rows", params.span_rows.unwrap_or(SPAN_ROWS), u64::MAX >> 1)?;
+    let batch_rows = params.batch_rows.unwrap_or(BATCH_ROWS) as u64;
+    let batch_rows = within("batch_rows", batch_rows, 1 << 20)?;
+    let parallel = params.parallel_spans.unwrap_or(PARALLEL_SPANS.0) as u64;
+    let parallel = within("parallel_spans", parallel, PARALLEL_SPANS.1 as u64)?;
+    Ok(Choices {
+        selection: Selection::new(&params.include, &params.exclude)?,
+        mode: match params.mode {
+            TableMode::Create => Mode::Create,
+            TableMode::Append => Mode::Append,
+            TableMode::Replace => Mode::Replace,
+            TableMode::Merge => Mode::Merge,
+        },
+        columns: params.columns.clone(),
+        filters: params.filters.clone(),
+        rename: params.rename.clone(),
+        masks: params.mask.iter().map(|(name, mask)| (name.clone(), masked(mask))).collect(),
+        policies: policies(&params.policy)?,
+        indexes: params.indexes,
+        verify: match params.verify {
+            TableVerify::Stream => RowVerify::Stream,
+            TableVerify::Readback => RowVerify::Readback,
+        },
+        reject_limit: params.rejects.limit,
+        reject_file: params.rejects.file.as_ref().map(|file| file.as_bytes().to_vec()),
+        span_rows,
+        batch_rows: usize::try_from(batch_rows).unwrap_or(BATCH_ROWS),
+        parallel: usize::try_from(parallel).unwrap_or(PARALLEL_SPANS.0),
+    })
+}
+
+fn masked(mask: &MaskSpec) -> Mask {
+    match mask {
+        MaskSpec::Redact => Mask::Redact,
+        MaskSpec::Hash => Mask::Hash,
+        MaskSpec::Constant(text) => Mask::Constant(text.clone()),
+    }
+}
+
+fn policies(named: &BTreeMap<String, LossPolicy>) -> Result<Policies> {
+    let mut policies = Policies::default();
+    for (name, policy) in named {
+        let policy = match policy {
+            LossPolicy::Fail => Policy::Fail,
+            LossPolicy::Null => Policy::Null,
+            LossPolicy::Clamp => Policy::Clamp,
+            LossPolicy::Text => Policy::Text,
+            LossPolicy::Reject => Policy::Reject,
+        };
+        if name == "default" {
+            policies.default = policy;
+        } else if CLASS_NAMES.contains(&name.as_str()) {
+            policies.by_class.insert(name.clone(), policy);
+        } else {
+            let message = "no kind of loss has this name";
+            return Err(EngineError::new(Kind::InvalidField, message)
+                .field(format!("policy.{name}"))
+                .hint(format!("kinds of loss: default, {}", CLASS_NAMES.join(", "))));
+        }
+    }
+    Ok(policies)
+}
+
+struct Tables {
+    src: Location,
+    dst: Location,
+    choices: Choices,
+}
+
+/// Both sides, open.
+struct Sides {
+    source: Box<dyn TableSource>,
+    sink: Box<dyn TableSink>,
+    here: Catalog,
+    there: Catalog,
+}
+
+/// The parts of an answer that a job's record holds before the job is over.
+#[derive(Deserialize, Serialize)]
+struct Settled {
+    data: Value,
+    verify: Verified,
+}
+
+/// What will be done, with what would be lost.
+struct Ready {
+    plans: Vec<TablePlan>,
+    losses: Vec<Loss>,
+}
+
+impl Tables {
+    fn open(&self, job: &Job) -> Result<Sides> {
+        job.progress.set_phase("survey");
+        job.set_subject(self.src.name());
+        let at = |field: &'static str| move |error: EngineError| error.field(field);
+        let source = (endpoint::database(&self.src)?.source)(&self.src, &job.ties);
+        let source = source.map_err(at("src"))?;
+        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &job.ties);
+        let sink = sink.map_err(at("dst"))?;
+        let here = source.catalog().map_err(at("src"))?;
+        let there = sink.catalog().map_err(at("dst"))?;
+        Ok(Sides { source, sink, here, there })
+    }
+
+    fn prepare(&self, job: &Job, sides: &Sides, snapshot: &dyn Snapshot) -> Result<Ready> {
+        let map = |as_text: &HashSet<(String, String)>| {
+            let (source, there) = (&sides.here, &sides.there);
+            let (sink, choices) = (&*sides.sink, &self.choices);
+            Mapping { source, sink, there, choices, as_text }.plan()
+        };
+        let mut plans = map(&HashSet::new())?;
+        apart(&plans, sides)?;
+        for plan in plans.iter().filter(|plan| !plan.filter.is_empty()) {
+            let (table, filter) = (&plan.source.name, &plan.filter);
+            snapshot
+                .check(table, filter)
+                .map_err(|error| error.at(table.shown()).field("where"))?;
+        }
+        job.progress.set_phase("census");
+        let losses = census::take(job, snapshot, &plans, &self.choices)?;
+        let as_text = census::as_text(&losses);
+        if !as_text.is_empty() {
+            plans = map(&as_text)?;
+        }
+        census::apply(&losses, &mut plans);
+        Ok(Ready { plans, losses })
+    }
+
+    /// The job's name in the target's ledger: with a key the same in every attempt.
+    fn ledger_name(&self, job: &Job) -> String {
+        let Some(key) = job.key() else { return format!("job-{}", job.name) };
+        let mut hasher = blake3::Hasher::new();
+        for part in [key.as_bytes(), &self.src.shown(), &self.dst.shown()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    fn rejects(&self, job: &Job, ledger: &OpenedLedger) -> Result<Rejects> {
+        let before = ledger.receipts.iter().map(|receipt| receipt.rejected).sum();
+        let path = match (&self.choices.reject_file, &job.engine.state) {
+            (Some(file), _) => crate::platform::operator::path(file).to_path_buf(),
+            (None, Some(state)) => state.rejects_path(&job.name),
+            (None, None) if self.choices.reject_limit == 0 => std::path::PathBuf::new(),
+            (None, None) => {
+                let message = "without a state directory, rejected rows have nowhere to go";
+                return Err(EngineError::new(Kind::StateDir, message).field("rejects.file"));
+            }
+        };
+        Ok(Rejects::new(path, self.choices.reject_limit, before))
+    }
+
+    fn copy(
+        &self,
+        job: &Job,
+        sides: &Sides,
+        snapshot: &dyn Snapshot,
+        prepared: &Ready,
+    ) -> Result<(Vec<Copied>, Vec<Proof>, Rejects)> {
+        let name = self.ledger_name(job);
+        let ledger = sides.sink.open_ledger(&name)?;
+        let closed = |error: EngineError| {
+            // What the first error was is what is told.
+            if job.key().is_none() && self.clear(job, &name, prepared).is_err() {
+                tracing::warn!(ledger = name, "what the job made could not be removed");
+            }
+            error
+        };
+        let run = || {
+            copy::check_free(&prepared.plans, self.choices.mode, &ledger.receipts)?;
+            let rejects = self.rejects(job, &ledger)?;
+            let copy = Copy {
+                job,
+                choices: &self.choices,
+                snapshot,
+                sink: &*sides.sink,
+                plans: &prepared.plans,
+                rejects: &rejects,
+            };
+            let copied = copy.run(&ledger)?;
+            let proofs = readback::prove(&copy, &copied)?;
+            Ok((copied, proofs, rejects))
+        };
+        run().map_err(closed)
+    }
+
+    /// What an earlier attempt ended with, where only its ledger may be left: without the ledger,
+    /// nothing in the target says any more that its rows are this job's.
+    fn settled(&self, job: &Job) -> Result<Option<Answer>> {
+        let noted = job.ledger().map(Ledger::settled).transpose()?.flatten();
+        let Some(noted) = noted else { return Ok(None) };
+        let unread = |_| EngineError::new(Kind::JournalCorrupt, "the noted result cannot be read");
+        let Settled { data, verify } = serde_json::from_value(noted).map_err(unread)?;
+        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &job.ties);
+        sink.map_err(|error| error.field("dst"))?.close_ledger(&self.ledger_name(job))?;
+        Ok(Some(Answer { data: Some(data), verify: Some(verify), ..Answer::default() }))
+    }
+
+    /// Ends the job: its result is noted before its ledger goes.
+    fn settle(&self, job: &Job, sink: &dyn TableSink, settled: Settled) -> Result<Answer> {
+        if let Some(ledger) = job.ledger() {
+            ledger.settle(serde_json::to_value(&settled).unwrap_or_default())?;
+        }
+        sink.close_ledger(&self.ledger_name(job))?;
+        let Settled { data, verify } = settled;
+        Ok(Answer { data: Some(data), verify: Some(verify), ..Answer::default() })
+    }
+
+    /// Removes what is half made, also where the job was cancelled; not for long, since whatever
+    /// ended the job may last.
+    fn clear(&self, job: &Job, ledger: &str, prepared: &Ready) -> Result<()> {
+        let mut ties = job.ties.clone();
+        ties.switch = Switch::default();
+        ties.tries.total = ties.tries.total.min(CLEARING);
+        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties)?;
+        leftover::remove(&*sink, ledger, &prepared.plans, self.choices.mode)
+    }
+}
+
+/// A table must not be copied onto itself.
+fn apart(plans: &[TablePlan], sides: &Sides) -> Result<()> {
+    if sides.here.identity != sides.there.identity || sides.here.identity.is_empty() {
+        return Ok(());
+    }
+    match plans.iter().find(|plan| plan.source.name == plan.target.name) {
+        None => Ok(()),
+        Some(plan) => {
+            let message = "the table would be copied onto itself";
+            Err(EngineError::new(Kind::Overlap, message).at(plan.source.name.shown()))
+        }
+    }
+}
+
+impl Work for Tables {
+    fn run(self: Box<Self>, job: &Job) -> Result<Answer> {
+        if let Some(answer) = self.settled(job)? {
+            return Ok(answer);
+        }
+        let sides = self.open(job)?;
+        let snapshot = sides.source.snapshot(self.choices.parallel)?;
+        let prepared = self.prepare(job, &sides, &*snapshot)?;
+        census::check(&prepared.losses)?;
+        add(&job.progress.items_total, prepared.plans.len() as u64);
+        job.progress.surveyed.store(true, std::sync::atomic::Ordering::Release);
+        let (copied, proofs, rejects) = self.copy(job, &sides, &*snapshot, &prepared)?;
+        let proven = proofs.iter().all(|proof| *proof == Proof::ReadBack);
+        let level = if proven && !proofs.is_empty() { "readback" } else { "stream" };
+        let certificate = Certificate {
+            source: &sides.here,
+            target: &sides.there,
+            snapshot: snapshot.identity(),
+            mode: self.choices.mode,
+            plans: &prepared.plans,
+            losses: &prepared.losses,
+            copied: &copied,
+            proofs: &proofs,
+            rejects: rejects.path().map(|path| BytePath::new(path.as_os_str().as_encoded_bytes())),
+        };
+        let data = table_forms::certificate(&certificate);
+        let verify = Verified {
+            level: level.into(),
+            algorithm: Some("xxh3-128".to_owned()),
+            items: copied.len() as u64,
+            bytes: job.progress.bytes_ok.load(std::sync::atomic::Ordering::Relaxed),
+            mismatches: 0,
+        };
+        self.settle(job, &*sides.sink, Settled { data, verify })
+    }
+
+    fn plan(self: Box<Self>, job: &Job) -> Result<Planned> {
+        let sides = self.open(job)?;
+        let snapshot = sides.source.snapshot(1)?;
+        let prepared = self.prepare(job, &sides, &*snapshot)?;
+        Ok(Planned {
+            data: table_forms::plan(
+                &sides.here,
+                &prepared.plans,
+                &prepared.losses,
+                self.choices.mode,
+            ),
+        })
+    }
+}

@@ -1,0 +1,388 @@
+//! Copies tables: the target's tables first, then spans by several workers, then indexes, constraints
+//! and statistics.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use crate::endpoint::rows::{
+    LedgerJob, Meets, OpenedLedger, Snapshot, SpanReceipt, TableSink, Write,
+};
+use crate::error::{EngineError, Kind, Result};
+use crate::job::Job;
+use crate::model::catalog::TableName;
+use crate::model::rows::{Range, Read, Span, Tally};
+use crate::table::choice::{Choices, Mode};
+use crate::table::digest::Summer;
+use crate::table::mapping::TablePlan;
+use crate::table::rejects::Rejects;
+use crate::table::resume;
+use crate::table::span::{Copier, Sessions, Task};
+
+/// Share of the job's memory that one row may take, and one batch: rows stand in memory as read, as
+/// arrays and as written.
+const ROW_SHARE: u64 = 8;
+
+/// Everything that a copy works on.
+pub struct Copy<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// What was chosen.
+    pub choices: &'a Choices,
+    /// Where rows come from.
+    pub snapshot: &'a dyn Snapshot,
+    /// Where they go.
+    pub sink: &'a dyn TableSink,
+    /// The tables, the largest first.
+    pub plans: &'a [TablePlan],
+    /// Where rejected rows go.
+    pub rejects: &'a Rejects,
+}
+
+/// A table on its way.
+pub struct Table<'a> {
+    /// Its plan.
+    pub plan: &'a TablePlan,
+    /// What is read of it.
+    pub read: Read,
+    /// What is written.
+    pub write: Write,
+    /// All its spans.
+    pub spans: Vec<Span>,
+    /// Whether the job made it, in this attempt or an earlier one.
+    pub is_own: bool,
+}
+
+/// What became of a table.
+#[derive(Clone, Debug, Default)]
+pub struct Copied {
+    /// What was written.
+    pub tally: Tally,
+    /// Rows rejected.
+    pub rejected: u64,
+    /// Spans in all.
+    pub spans: usize,
+    /// Spans that an earlier attempt had committed and that stand.
+    pub kept: usize,
+    /// Spans that an earlier attempt had committed and whose rows changed since.
+    pub redone: usize,
+}
+
+impl<'a> Copy<'a> {
+    /// Copies everything that the ledger does not have.
+    ///
+    /// # Errors
+    /// Those of both sides. What is committed stays, and the ledger knows it.
+    pub fn run(&self, ledger: &OpenedLedger) -> Result<Vec<Copied>> {
+        let job = &ledger.job;
+        let mut tables = Vec::with_capacity(self.plans.len());
+        self.job.progress.set_phase("prepare");
+        for plan in self.plans {
+            self.job.pass()?;
+            tables.push(self.prepare(job, plan, &ledger.receipts)?);
+        }
+        let mut copied: Vec<Copied> = tables
+            .iter()
+            .map(|table| Copied { spans: table.spans.len(), ..Copied::default() })
+            .collect();
+        let mut done: HashSet<(usize, u32)> = HashSet::new();
+        for (index, table) in tables.iter().enumerate() {
+            for receipt in resume::committed(self, job, table, &ledger.receipts)? {
+                if let Some(copied) = copied.get_mut(index) {
+                    count(copied, &receipt);
+                    copied.kept += 1;
+                    done.insert((index, receipt.span.number));
+                }
+            }
+            if let Some(copied) = copied.get_mut(index) {
+                let earlier = ledger
+                    .receipts
+                    .iter()
+                    .filter(|r| !r.planned && r.table == table.write.table)
+                    .count();
+                copied.redone = earlier.saturating_sub(copied.kept);
+            }
+        }
+        self.job.progress.set_phase("copy");
+        self.spans(job, &tables, &done, &mut copied)?;
+        self.job.progress.set_phase("index");
+        self.finish(&tables)?;
+        Ok(copied)
+    }
+
+    /// Makes the table where it is this job's to make, and settles its spans.
+    fn prepare(
+        &self,
+        job: &LedgerJob,
+        plan: &'a TablePlan,
+        receipts: &[SpanReceipt],
+    ) -> Result<Table<'a>> {
+        let (read, write) = (self.read(plan), self.write(plan));
+        let mut spans: Vec<Span> = receipts
+            .iter()
+            .filter(|receipt| receipt.planned && receipt.table == plan.target.name)
+            .map(|receipt| receipt.span.clone())
+            .collect();
+        spans.sort_by_key(|span| span.number);
+        let makes = !plan.stands || self.choices.mode == Mode::Replace;
+        let made = |receipt: &SpanReceipt| receipt.makes && receipt.table == plan.target.name;
+        let is_own = makes || receipts.iter().any(made);
+        if spans.is_empty() {
+            if plan.stands && self.choices.mode == Mode::Replace {
+                self.sink.execute(&plan.statements.drop)?;
+            }
+            spans = self.split(plan)?;
+            let planned: Vec<SpanReceipt> = spans
+                .iter()
+                .map(|span| SpanReceipt {
+                    table: plan.target.name.clone(),
+                    span: span.clone(),
+                    planned: true,
+                    makes,
+                    ..SpanReceipt::default()
+                })
+                .collect();
+            self.sink.note(job, &planned)?;
+            if makes {
+                self.sink.execute(&plan.statements.create)?;
+            }
+        } else if !plan.stands {
+            self.sink.execute(&plan.statements.create)?;
+        }
+        Ok(Table { plan, read, write, spans, is_own })
+    }
+
+    fn split(&self, plan: &TablePlan) -> Result<Vec<Span>> {
+        let ranges = self.snapshot.split(&plan.source, &plan.filter, self.choices.span_rows)?;
+        let ranges = if ranges.is_empty() { vec![Range::Whole] } else { ranges };
+        let numbered = ranges.into_iter().zip(0u32..);
+        Ok(numbered.map(|(range, number)| Span { number, range }).collect())
+    }
+
+    /// What is read of a table.
+    #[must_use]
+    pub fn read(&self, plan: &TablePlan) -> Read {
+        let memory = self.job.engine.budget.total() / self.workers().max(1) as u64 / ROW_SHARE;
+        let row_bytes_max = usize::try_from(memory).unwrap_or(usize::MAX);
+        Read {
+            table: plan.source.name.clone(),
+            cells: plan.read.clone(),
+            filter: plan.filter.clone(),
+            batch_rows: self.choices.batch_rows,
+            batch_bytes: crate::limits::BATCH_ROWS_BYTES.min(row_bytes_max),
+            row_bytes_max,
+        }
+    }
+
+    fn write(&self, plan: &TablePlan) -> Write {
+        let key = plan.target.primary_key.as_ref();
+        let identity = |name: &str| {
+            plan.target.column(name).and_then(|column| column.identity.as_ref()).is_some()
+        };
+        Write {
+            table: plan.target.name.clone(),
+            cells: plan.write.clone(),
+            key: key.map(|key| key.columns.clone()).unwrap_or_default(),
+            meets: if self.choices.mode == Mode::Merge { Meets::Merge } else { Meets::Insert },
+            overrides_identity: plan.write.iter().any(|cell| identity(&cell.name)),
+        }
+    }
+
+    fn workers(&self) -> usize {
+        self.choices.parallel.min(self.snapshot.readers()).max(1)
+    }
+
+    fn spans(
+        &self,
+        job: &LedgerJob,
+        tables: &[Table<'_>],
+        done: &HashSet<(usize, u32)>,
+        copied: &mut [Copied],
+    ) -> Result<()> {
+        let mut queue: VecDeque<(usize, &Span)> = VecDeque::new();
+        let mut open: HashMap<usize, usize> = HashMap::new();
+        for (index, table) in tables.iter().enumerate() {
+            for span in table.spans.iter().filter(|span| !done.contains(&(index, span.number))) {
+                queue.push_back((index, span));
+                *open.entry(index).or_default() += 1;
+            }
+        }
+        let idle: Vec<usize> = (0..tables.len()).filter(|i| !open.contains_key(i)).collect();
+        let board = Board { queue, open, bytes: HashMap::new(), failed: None };
+        let shared = Shared { board: Mutex::new(board), copied: Mutex::new(copied) };
+        for index in idle {
+            self.table_done(tables, index, &shared);
+        }
+        self.job.engine.workers.run(self.workers(), || self.work(job, tables, &shared), || ())?;
+        let board = shared.board.into_inner().unwrap_or_else(PoisonError::into_inner);
+        board.failed.map_or(Ok(()), Err)
+    }
+
+    /// A worker: its sessions, and one span after the other until none is left or one failed.
+    fn work(&self, job: &LedgerJob, tables: &[Table<'_>], shared: &Shared<'_, '_>) {
+        let fail = |error: EngineError| {
+            let mut board = shared.board();
+            board.queue.clear();
+            board.failed.get_or_insert(error);
+        };
+        let reader = match self.snapshot.reader() {
+            Ok(reader) => reader,
+            Err(error) => return fail(error),
+        };
+        let permit = match tables.first() {
+            None => return,
+            Some(table) => {
+                let bytes = table.read.batch_bytes as u64 * crate::limits::BATCH_COPIES;
+                self.job.take_memory(bytes.min(self.job.engine.budget.total()))
+            }
+        };
+        if let Err(error) = permit {
+            return fail(error);
+        }
+        let mut sessions = Sessions { reader, writer: None, summer: Summer::default(), bytes: 0 };
+        let copier = Copier { job: self.job, sink: self.sink, ledger: job, rejects: self.rejects };
+        loop {
+            let Some((index, span)) = shared.board().queue.pop_front() else { return };
+            let Some(table) = tables.get(index) else { return };
+            let plan = table.plan;
+            let (read, write) = (&table.read, &table.write);
+            let task = Task { read, write, masks: &plan.masks, native: plan.native };
+            match copier.copy(&mut sessions, task, span) {
+                Ok(receipt) => {
+                    if let Some(copied) = shared.copied().get_mut(index) {
+                        count(copied, &receipt);
+                    }
+                    self.span_done(tables, index, sessions.bytes, shared);
+                }
+                Err(error) => {
+                    return fail(error.at(table.plan.source.name.shown()));
+                }
+            }
+        }
+    }
+
+    fn span_done(&self, tables: &[Table<'_>], index: usize, bytes: u64, shared: &Shared<'_, '_>) {
+        let left = {
+            let mut board = shared.board();
+            *board.bytes.entry(index).or_default() += bytes;
+            let open = board.open.entry(index).or_default();
+            *open = open.saturating_sub(1);
+            *open
+        };
+        if left == 0 {
+            self.table_done(tables, index, shared);
+        }
+        self.job.checkpoint(true);
+    }
+
+    fn table_done(&self, tables: &[Table<'_>], index: usize, shared: &Shared<'_, '_>) {
+        let Some(table) = tables.get(index) else { return };
+        let bytes = shared.board().bytes.get(&index).copied().unwrap_or_default();
+        self.job.done(table.plan.source.name.shown().as_bytes(), bytes, &[]);
+    }
+
+    /// Indexes of all tables, then constraints of all, then what comes last. What an earlier attempt
+    /// made stands.
+    fn finish(&self, tables: &[Table<'_>]) -> Result<()> {
+        let there = self.sink.catalog()?;
+        let own = || tables.iter().filter(|table| table.is_own).map(|table| table.plan);
+        for plan in own() {
+            let table = there.tables.iter().find(|table| table.name == plan.target.name);
+            let has = |name: &str| {
+                table.is_some_and(|table| table.indexes.iter().any(|index| index.name == name))
+            };
+            for index in plan.statements.indexes.iter().filter(|index| !has(&index.name)) {
+                self.job.pass()?;
+                self.sink.execute(std::slice::from_ref(&index.sql))?;
+            }
+        }
+        for plan in own() {
+            let table = there.tables.iter().find(|table| table.name == plan.target.name);
+            self.constraints(plan, table)?;
+        }
+        for plan in own() {
+            self.job.pass()?;
+            self.sink.execute(&plan.statements.finish)?;
+        }
+        Ok(())
+    }
+
+    fn constraints(
+        &self,
+        plan: &TablePlan,
+        there: Option<&crate::model::catalog::Table>,
+    ) -> Result<()> {
+        let has = |name: &str| {
+            there.is_some_and(|table| {
+                table.foreign_keys.iter().any(|key| key.name == name)
+                    || table.checks.iter().any(|check| check.name == name)
+            })
+        };
+        for constraint in plan.statements.constraints.iter().filter(|made| !has(&made.name)) {
+            self.job.pass()?;
+            self.sink.execute(std::slice::from_ref(&constraint.sql)).map_err(|error| {
+                let hint = "the rows are there; mend what keeps it from being made: ";
+                error.at(plan.target.name.shown()).hint(format!("{hint}{}", constraint.name))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of a table's spans in the ledger.
+#[must_use]
+pub fn of_table<'r>(
+    receipts: &'r [SpanReceipt],
+    table: &'r TableName,
+) -> impl Iterator<Item = &'r SpanReceipt> {
+    receipts.iter().filter(move |receipt| receipt.table == *table && !receipt.planned)
+}
+
+fn count(copied: &mut Copied, receipt: &SpanReceipt) {
+    copied.tally.rows += receipt.written.rows;
+    copied.tally.changed += receipt.written.changed;
+    copied.tally.digest = copied.tally.digest.wrapping_add(receipt.written.digest);
+    copied.rejected += receipt.rejected;
+}
+
+struct Board<'a> {
+    queue: VecDeque<(usize, &'a Span)>,
+    /// Spans that are not done, by table.
+    open: HashMap<usize, usize>,
+    /// Bytes copied, by table.
+    bytes: HashMap<usize, u64>,
+    failed: Option<EngineError>,
+}
+
+struct Shared<'a, 'c> {
+    board: Mutex<Board<'a>>,
+    copied: Mutex<&'c mut [Copied]>,
+}
+
+impl<'a, 'c> Shared<'a, 'c> {
+    fn board(&self) -> std::sync::MutexGuard<'_, Board<'a>> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn copied(&self) -> std::sync::MutexGuard<'_, &'c mut [Copied]> {
+        self.copied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps a job from copying a table that it cannot copy.
+///
+/// # Errors
+/// `DestinationExists` where mode `create` meets a table that this job did not make.
+pub fn check_free(plans: &[TablePlan], mode: Mode, receipts: &[SpanReceipt]) -> Result<()> {
+    let ours = |plan: &TablePlan| {
+        receipts.iter().any(|receipt| receipt.planned && receipt.table == plan.target.name)
+    };
+    match plans.iter().find(|plan| mode == Mode::Create && plan.stands && !ours(plan)) {
+        None => Ok(()),
+        Some(plan) => {
+            let message = "a table of this name stands at the target";
+            Err(EngineError::new(Kind::DestinationExists, message)
+                .at(plan.target.name.shown())
+                .hint("choose \"mode\": append, replace or merge"))
+        }
+    }
+}

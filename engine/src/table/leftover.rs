@@ -1,0 +1,29 @@
+//! What is left of a copy that ended before its end, where nobody can go on with it.
+
+use std::collections::HashSet;
+
+use crate::endpoint::rows::TableSink;
+use crate::error::Result;
+use crate::table::choice::Mode;
+use crate::table::mapping::TablePlan;
+
+/// Removes the tables that the job made and did not fill, and the job's ledger. Tables that are whole
+/// stay, and so do all rows where only an index or a constraint could not be made.
+///
+/// # Errors
+/// Those of the target.
+pub fn remove(sink: &dyn TableSink, job: &str, plans: &[TablePlan], mode: Mode) -> Result<()> {
+    // A writer that still lives commits nothing from here on.
+    let ledger = sink.open_ledger(job)?;
+    for plan in plans.iter().filter(|plan| !plan.stands || mode == Mode::Replace) {
+        let spans = |planned| {
+            let of = ledger.receipts.iter().filter(move |of| of.planned == planned);
+            of.filter(|of| of.table == plan.target.name).map(|of| of.span.number)
+        };
+        let done: HashSet<u32> = spans(false).collect();
+        if spans(true).any(|span| !done.contains(&span)) {
+            sink.execute(&plan.statements.drop)?;
+        }
+    }
+    sink.close_ledger(job)
+}

@@ -1,0 +1,10 @@
+//! MySQL and MariaDB.
+
+mod charsets;
+mod dates;
+mod logins;
+mod reading;
+mod scratch;
+mod snapshots;
+mod values;
+mod writing;

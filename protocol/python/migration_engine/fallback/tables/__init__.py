@@ -1,0 +1,1 @@
+"""Tables of databases: SQLite to SQLite, by the standard library alone."""
