@@ -2,6 +2,7 @@
 
 pub mod azure;
 pub mod contract;
+pub mod flat;
 pub mod gcs;
 pub mod http;
 pub mod local;
@@ -85,7 +86,8 @@ pub struct Database {
 }
 
 /// Every database that is built, in alphabetical order.
-pub static DATABASES: &[Database] = &[mysql::DATABASE, postgres::DATABASE, sqlite::DATABASE];
+pub static DATABASES: &[Database] =
+    &[flat::CSV, flat::JSON_LINES, mysql::DATABASE, postgres::DATABASE, sqlite::DATABASE];
 
 /// Schemes that the design names and that are not built.
 const PLANNED: [&str; 3] = ["sftp", "mongodb", "mongodb+srv"];

@@ -9,5 +9,7 @@
     reason = "tests make and judge what they use"
 )]
 
+mod flat;
 mod mysql;
 mod postgres;
+mod sqlite;

@@ -197,7 +197,11 @@ enum RangeText {
     Pages { schema: String, child: String, from: u64, to: Option<u64> },
 }
 
-fn told(receipt: &SpanReceipt) -> Result<String> {
+/// A receipt as text, for [`receipt`].
+///
+/// # Errors
+/// None that a receipt can cause.
+pub fn told(receipt: &SpanReceipt) -> Result<String> {
     let range = match receipt.span.range.clone() {
         Range::Whole => RangeText::Whole,
         Range::Keys { column, from, to } => RangeText::Keys { column, from, to },
