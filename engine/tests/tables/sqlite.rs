@@ -147,9 +147,10 @@ fn copy(from: &Place, to: &Place, name: &str) {
     }
     writer.commit(&receipt(name, 0, 0)).unwrap();
     drop(writer);
-    for more in [&statements.indexes, &statements.constraints, &statements.finish] {
-        sink.execute(more).unwrap();
+    for more in statements.indexes.iter().chain(&statements.constraints) {
+        sink.execute(std::slice::from_ref(&more.sql)).unwrap();
     }
+    sink.execute(&statements.finish).unwrap();
     sink.close_ledger("copy").unwrap();
 }
 
@@ -785,11 +786,49 @@ fn rows_that_point_nowhere_are_found() {
     );
     let sink = place.sink();
     let statements = sink.statements(&place.table("c")).unwrap();
-    let error = sink.execute(&statements.constraints).unwrap_err();
+    let check = [statements.constraints[0].sql.clone()];
+    let error = sink.execute(&check).unwrap_err();
     assert_eq!(error.kind(), Kind::RowRefused);
     assert!(error.to_string().contains("rowid 7"), "{error}");
     place.session().execute_batch("INSERT INTO p VALUES (1)").unwrap();
-    sink.execute(&statements.constraints).unwrap();
+    sink.execute(&check).unwrap();
+}
+
+#[test]
+fn ranges_of_days_are_removed_by_the_order_of_time() {
+    let days = [
+        "-infinity",
+        "-000043-03-15",
+        "0000-01-01",
+        "2024-02-29",
+        "9999-12-31",
+        "+012345-01-01",
+        "infinity",
+    ];
+    for (from, to, left) in [
+        (None, Some("2024-02-29"), 4),
+        (Some("2024-02-29"), Some("2024-03-01"), 6),
+        (Some("2024-02-29"), None, 3),
+        (Some("0000-01-01"), Some("9999-12-31"), 5),
+    ] {
+        let place = Place::with("CREATE TABLE t (d DATE PRIMARY KEY, i INTEGER);");
+        for day in days {
+            place.session().execute("INSERT INTO t (d) VALUES (?1)", [day]).unwrap();
+        }
+        let (from, to) = (from.map(str::to_owned), to.map(str::to_owned));
+        let range = Range::Keys { column: "d".to_owned(), from, to };
+        let sink = place.sink();
+        sink.execute(&[sink.removal(&place.table("t"), &range).unwrap()]).unwrap();
+        assert_eq!(count(&place, "SELECT count(*) FROM t"), left, "{range:?}");
+    }
+    let place = Place::with("CREATE TABLE t (d DATE PRIMARY KEY, i INTEGER, s TEXT);");
+    let (sink, table) = (place.sink(), place.table("t"));
+    for (column, end) in
+        [("d", "-000043-03-15"), ("d", "x"), ("i", "1; DROP TABLE t"), ("s", "a"), ("no", "1")]
+    {
+        let range = Range::Keys { column: column.to_owned(), from: Some(end.to_owned()), to: None };
+        assert_eq!(sink.removal(&table, &range).unwrap_err().kind(), Kind::Unsupported);
+    }
 }
 
 #[test]

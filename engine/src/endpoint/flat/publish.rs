@@ -55,7 +55,7 @@ pub fn statements(store: &Store, table: &Table) -> Result<Statements> {
     let columns: Vec<String> = columns.map(|column| column.name.clone()).collect();
     let create =
         Statement::Create { schema: schema.clone(), table: name.clone(), columns: columns.clone() };
-    let remove = text(&Statement::Remove { schema: schema.clone(), table: name.clone() })?;
+    let remove = removal(&table.name)?;
     let indexes =
         table.indexes.iter().map(|index| format!("index {}: a file has none", index.name));
     Ok(Statements {
@@ -66,6 +66,15 @@ pub fn statements(store: &Store, table: &Table) -> Result<Statements> {
         left: indexes.collect(),
         ..Statements::default()
     })
+}
+
+/// The statement that removes a table's file.
+///
+/// # Errors
+/// None that a name can cause.
+pub fn removal(table: &TableName) -> Result<String> {
+    let (schema, table) = (table.schema.clone(), table.name.clone());
+    text(&Statement::Remove { schema, table })
 }
 
 fn text(statement: &Statement) -> Result<String> {

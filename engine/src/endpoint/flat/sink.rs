@@ -112,15 +112,22 @@ impl TableSink for Sink {
     }
 
     fn note(&self, job: &LedgerJob, receipts: &[SpanReceipt]) -> Result<()> {
+        if let Some(other) = receipts.iter().find(|receipt| receipt.planned && !receipt.makes) {
+            let message = "a file is made whole: nothing is added to one that stands";
+            return Err(EngineError::new(Kind::Unsupported, message)
+                .at(other.table.shown())
+                .hint("use the mode create or replace"));
+        }
         let mut locked = ledger::lock(&self.store, &job.job)?;
         locked.fence(job)?;
         receipts.iter().try_for_each(|receipt| locked.record(&self.store, receipt))?;
         self.store.sync()
     }
 
+    /// The rows of a span are its piece, which is forgotten with its record; a file that was joined
+    /// of it is joined again.
     fn removal(&self, table: &Table, _: &Range) -> Result<String> {
-        let message = "no rows can be taken out of a file";
-        Err(EngineError::new(Kind::Unsupported, message).at(table.name.shown()))
+        publish::removal(&table.name)
     }
 
     /// The record goes first: a piece without one does not count.

@@ -1,6 +1,5 @@
 //! A session: statements and what comes of them.
 
-
 use crate::error::{EngineError, Kind};
 use crate::limits::MYSQL_RESULT_BYTES_MAX;
 use crate::remote::socket::Socket;

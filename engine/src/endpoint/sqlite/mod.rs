@@ -21,6 +21,7 @@ pub mod gate;
 pub mod ledger;
 pub mod plan;
 pub mod reader;
+pub mod removal;
 pub mod session;
 pub mod sink;
 pub mod snapshot;

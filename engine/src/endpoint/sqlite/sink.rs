@@ -14,7 +14,7 @@ use crate::endpoint::sqlite::ledger::{self, SQL};
 use crate::endpoint::sqlite::session::Place;
 use crate::endpoint::sqlite::source::Source;
 use crate::endpoint::sqlite::writer::Writer;
-use crate::endpoint::sqlite::{catalog, plan, types};
+use crate::endpoint::sqlite::{catalog, plan, removal, types};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Catalog, Engine, Table, TableName};
 use crate::model::kind::ColumnType;
@@ -119,34 +119,8 @@ impl TableSink for Sink {
         })
     }
 
-    /// Only integers have the same order as text of theirs in every engine: days and moments are kept
-    /// as text, which has another order before the year 0 and after 9999.
     fn removal(&self, table: &Table, range: &Range) -> Result<String> {
-        let from = Sqlite.quote(&table.name.name)?;
-        let unsupported = || {
-            EngineError::new(Kind::Unsupported, "SQLite cannot tell the rows of this range apart")
-                .at(table.name.shown())
-        };
-        let (column, ends) = match range {
-            Range::Whole => return Ok(format!("DELETE FROM {from}")),
-            Range::Keys { column, from, to } => (column, [(from, ">="), (to, "<")]),
-            Range::Pages { .. } => return Err(unsupported()),
-        };
-        let kind = table.column(column).map(|column| &column.kind);
-        if !matches!(kind, Some(ColumnType::Int(_) | ColumnType::Unsigned(_) | ColumnType::Year)) {
-            return Err(unsupported());
-        }
-        let name = Sqlite.quote(column)?;
-        let mut parts = Vec::new();
-        for (end, sign) in ends {
-            let Some(end) = end else { continue };
-            let end: i64 = end.parse().map_err(|_| unsupported())?;
-            parts.push(format!("{name} {sign} {end}"));
-        }
-        let first = matches!(range, Range::Keys { from: None, .. });
-        let null = if first { format!(" OR {name} IS NULL") } else { String::new() };
-        let all = if parts.is_empty() { "1".to_owned() } else { parts.join(" AND ") };
-        Ok(format!("DELETE FROM {from} WHERE {all}{null}"))
+        removal::statement(table, range)
     }
 
     fn forget(
