@@ -11,6 +11,8 @@ use super::error::{Asked, Fault};
 use super::login::{self, Server};
 use super::packet::{FULL, HEAD, Wire};
 
+/// What every session that writes says.
+const WRITES: &str = "unique_checks = 1, default_storage_engine = InnoDB";
 /// Longest packet that is no row, bytes.
 const PACKET_MAX: usize = 1 << 20;
 /// Columns of a result at most: more than any server has.
@@ -90,7 +92,9 @@ impl Session {
         self.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
         match role {
             Role::Read => self.run("SET SESSION TRANSACTION READ ONLY")?,
-            _ => self.run("SET SESSION foreign_key_checks = 0, unique_checks = 1, default_storage_engine = InnoDB")?,
+            // A key that is added later is checked against every row: only with this on.
+            Role::Define => self.run(&format!("SET SESSION foreign_key_checks = 1, {WRITES}"))?,
+            Role::Write => self.run(&format!("SET SESSION foreign_key_checks = 0, {WRITES}"))?,
         };
         Ok(())
     }
