@@ -356,6 +356,18 @@ class State:
         found = self._rows("SELECT identity FROM roots WHERE key = ? AND side = ?", (key, side))
         return str(found[0][0])
 
+    # What a keyed command ended with, noted before all that it needed to go on is gone.
+
+    def settle(self, key: str, answer: str) -> None:
+        """Remembers the answer of a command whose work is done."""
+        sql = "INSERT OR REPLACE INTO roots VALUES (?, 'settled', ?)"
+        self._write(sql, [(key, answer)], durable=True)
+
+    def settled(self, key: str) -> Optional[str]:
+        """The answer that an earlier attempt noted."""
+        rows = self._rows("SELECT identity FROM roots WHERE key = ? AND side = 'settled'", (key,))
+        return str(rows[0][0]) if rows else None
+
     # The base.
 
     def _write(self, sql: str, rows: Sequence[Tuple[Any, ...]], durable: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
@@ -53,6 +54,9 @@ class Ready(NamedTuple):
 def run(job: Job, params: Mapping[str, Any]) -> Outcome:
     """Copies."""
     chosen = choices.read(params)
+    settled = _settled(job, params)
+    if settled is not None:
+        return settled
     with _opened(job, params) as sides:
         ready = _prepare(job, sides, chosen)
         census.check(ready.losses)
@@ -65,6 +69,29 @@ def plan(job: Job, params: Mapping[str, Any]) -> Dict[str, Any]:
     with _opened(job, params) as sides:
         ready = _prepare(job, sides, chosen)
         return report.plan(sides.here, ready.plans, ready.losses, chosen.mode)
+
+
+def _ledger_name(job: Job, params: Mapping[str, Any]) -> str:
+    """The job's name in the target's ledger: with a key the same in every attempt."""
+    if job.key is None:
+        return "job-" + job.name
+    return ledger.job_name(job.key, params["src"].shown, params["dst"].shown)
+
+
+def _settled(job: Job, params: Mapping[str, Any]) -> Optional[Outcome]:
+    """What an earlier attempt ended with, where only its ledger may be left.
+
+    Without the ledger, nothing in the target says any more that its rows are this job's.
+    """
+    noted = None if job.key is None else job.session.state.settled(job.key)
+    if noted is None:
+        return None
+    answer = json.loads(noted)
+    with at_field("dst"):
+        dst = Place(job, params["dst"], writes=True)
+    with dst.open(makes=True) as session:
+        ledger.close_ledger(session, _ledger_name(job, params))
+    return Outcome(data=answer["data"], verify=answer["verify"])
 
 
 @contextlib.contextmanager
@@ -83,6 +110,10 @@ def _opened(job: Job, params: Mapping[str, Any]) -> Iterator[Sides]:
 def _prepare(job: Job, sides: Sides, chosen: Choices) -> Ready:
     plans = TableMapping(sides.here, sides.there, chosen).plan()
     _refuse_overlap(plans, sides)
+    for one in plans:
+        if one.filter:
+            with at_field("where"):
+                sides.instant.check(one.source.name, one.filter)
     job.phase = "census"
     losses = census.take(job, sides.instant, plans, chosen)
     texts = census.as_text(losses)
@@ -111,10 +142,7 @@ class _Tables:
         self._chosen = chosen
         self._sides = sides
         self._ready = ready
-        self._name = "job-" + job.name
-        if job.key is not None:
-            places = params["src"].shown, params["dst"].shown
-            self._name = ledger.job_name(job.key, *places)
+        self._name = _ledger_name(job, params)
         self._rejects: Optional[Rejects] = None
 
     def run(self) -> Outcome:
@@ -130,6 +158,9 @@ class _Tables:
             finally:
                 if self._rejects is not None:
                     self._rejects.close()
+            if self._job.key is not None:
+                noted = json.dumps({"data": outcome.data, "verify": outcome.verify})
+                self._job.session.state.settle(self._job.key, noted)
             ledger.close_ledger(session, self._name)
         return outcome
 

@@ -30,6 +30,8 @@ class Task(NamedTuple):
     read: Read
     write: Write
     spans: Tuple[Receipt, ...]
+    is_own: bool
+    """Whether the job made it, in this attempt or an earlier one."""
 
 
 class Copied:
@@ -104,7 +106,7 @@ class Copy:
         resume = Resume(self._job, self._choices, self._ends.instant, self._ends.writer, owner)
         for task, count in zip(tasks, copied):
             earlier = [one for one in receipts if one.table == task.write.table and not one.planned]
-            held = resume.committed(task.plan, task.read, earlier)
+            held = resume.committed(task.plan, task.read, earlier, task.is_own)
             for receipt in held:
                 count.count(receipt)
             count.kept, count.redone = len(held), len(earlier) - len(held)
@@ -112,27 +114,31 @@ class Copy:
         self._job.phase = "copy"
         self._spans(owner, tasks, done, copied)
         self._job.phase = "index"
-        self._finish()
+        self._finish([task.plan for task in tasks if task.is_own])
         return copied
 
     def _prepared(self, owner: LedgerJob, plan: TablePlan, receipts: Sequence[Receipt]) -> Task:
         """Makes the table where it is this job's to make, and settles its spans."""
         name, replaces = plan.target.name, self._choices.mode == "replace"
+        makes = not plan.stands or replaces
+        is_own = makes or any(one.makes and one.table == name for one in receipts)
         spans = [one for one in receipts if one.planned and one.table == name]
         spans.sort(key=lambda one: one.number)
         if not spans:
             if plan.stands and replaces:
                 self._execute(plan.statements.drop)
-            spans = [Receipt(name, at, part, planned=True) for at, part in self._split(plan)]
+            spans = [
+                Receipt(name, at, part, planned=True, makes=makes) for at, part in self._split(plan)
+            ]
             ledger.note(self._ends.writer, owner, spans)
-            if not plan.stands or replaces:
+            if makes:
                 self._execute(plan.statements.create)
         elif not plan.stands:
             self._execute(plan.statements.create)
         write = Write(
             name, plan.write, plan.target.primary_key, merges=self._choices.mode == "merge"
         )
-        return Task(plan, reading(self._choices, plan), write, tuple(spans))
+        return Task(plan, reading(self._choices, plan), write, tuple(spans), is_own)
 
     def _split(self, plan: TablePlan) -> List[Tuple[int, Range]]:
         rows = self._choices.span_rows
@@ -170,26 +176,24 @@ class Copy:
                 checkpoints.send()
             self._job.item_ok(name, self._job.bytes_seen - before)
 
-    def _finish(self) -> None:
+    def _finish(self, own: Sequence[TablePlan]) -> None:
         """Indexes of all tables, then foreign keys of all, then what comes last.
 
         What an earlier attempt made stands.
         """
         there = catalog.read(self._ends.writer)
-        mode = self._choices.mode
-        fresh = [plan for plan in self._plans if not plan.stands or mode in ("create", "replace")]
-        for plan in fresh:
+        for plan in own:
             table = there.table(plan.target.name)
             has = {index.name for index in table.indexes} if table else set()
             for index in plan.statements.indexes:
                 if index.name not in has:
                     self._job.step()
                     self._execute(index.sql)
-        for plan in fresh:
+        for plan in own:
             if plan.statements.checks_keys:
                 self._job.step()
                 self._check_keys(plan)
-        for plan in fresh:
+        for plan in own:
             self._job.step()
             for statement in plan.statements.finish:
                 self._execute(statement)

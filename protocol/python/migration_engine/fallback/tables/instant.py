@@ -51,6 +51,12 @@ class Instant:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def check(self, table: str, filter_: str) -> None:
+        """Makes sure that a filter is one expression, which closes no brackets around it."""
+        sql = "SELECT CASE WHEN %s\n THEN 1 END FROM %s LIMIT 0" % (filter_, quote(table))
+        with self._place.told("read the filter", table):
+            self._session.rows(sql)
+
     def order(self, table: str) -> Tuple[str, ...]:
         """The columns by which the table's own tree is ordered.
 

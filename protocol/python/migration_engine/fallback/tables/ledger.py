@@ -23,6 +23,7 @@ _CREATE = (
     "span BIGINT NOT NULL, about TEXT NOT NULL, PRIMARY KEY (job, table_id, span))" % LEDGER_SPANS,
 )
 _FIELDS = ("schema", "table", "span", "range", "rows", "changed", "rejected", "digest", "planned")
+_MAKES = "makes"
 
 
 class LedgerJob(NamedTuple):
@@ -95,15 +96,16 @@ def forget(
 
 
 def remove_leftovers(session: Session, job: str, made: Mapping[str, str]) -> None:
-    """Removes the tables that a job made and did not end, and its rows of the ledger.
+    """Removes the tables that a job made and did not fill, and its rows of the ledger.
 
     ``made``: by the names of tables, the statements that remove them.
     """
     # A writer that still lives commits nothing from here on.
     _, receipts = open_ledger(session, job)
-    begun = {receipt.table for receipt in receipts if receipt.planned}
+    done = {(receipt.table, receipt.number) for receipt in receipts if not receipt.planned}
+    half = {one.table for one in receipts if one.planned and (one.table, one.number) not in done}
     for table, statement in made.items():
-        if table in begun:
+        if table in half:
             with session.place.told("remove a table"):
                 session.run(statement)
     close_ledger(session, job)
@@ -141,12 +143,14 @@ def _about(receipt: Receipt) -> str:
         "%032x" % receipt.written.digest,
         receipt.planned,
     )
-    return json.dumps(dict(zip(_FIELDS, values)), ensure_ascii=False, separators=(",", ":"))
+    about = dict(zip(_FIELDS, values), makes=receipt.makes)
+    return json.dumps(about, ensure_ascii=False, separators=(",", ":"))
 
 
 def _receipt(text: Any) -> Receipt:
     try:
         about = json.loads(text)
+        makes = bool(about.pop(_MAKES, False))
         if sorted(about) != sorted(_FIELDS) or about["schema"]:
             raise ValueError(text)
         written = Tally(int(about["rows"]), int(about["changed"]), int(about["digest"], 16))
@@ -157,6 +161,7 @@ def _receipt(text: Any) -> Receipt:
             written,
             int(about["rejected"]),
             bool(about["planned"]),
+            makes,
         )
     except (TypeError, ValueError, KeyError, AttributeError):
         raise Fault(

@@ -32,8 +32,13 @@ class Resume:
         self._session = session
         self._owner = owner
 
-    def committed(self, plan: TablePlan, read: Read, receipts: Sequence[Receipt]) -> List[Receipt]:
-        """Those that hold; what changed since is removed from target and ledger, to be redone."""
+    def committed(
+        self, plan: TablePlan, read: Read, receipts: Sequence[Receipt], is_own: bool
+    ) -> List[Receipt]:
+        """Those that hold; what changed since is removed from target and ledger, to be redone.
+
+        ``is_own``: the job made the table.
+        """
         if receipts:
             self._job.phase = "compare"
         holding: List[Receipt] = []
@@ -51,7 +56,7 @@ class Resume:
         message = "rows of %d spans changed since they were copied; they are copied anew"
         name = plan.source.name.encode("utf-8")
         self._job.warn(Fault("SRC_CHANGED", message % len(changed), path=name))
-        return self._undo(plan, holding, changed)
+        return self._undo(plan, holding, changed, is_own)
 
     def _read_again(self, read: Read, receipt: Receipt) -> Tally:
         reader = self._instant.reader(read, receipt.range)
@@ -62,12 +67,12 @@ class Resume:
         return tally._replace(rows=tally.rows + len(reader.rejected))
 
     def _undo(
-        self, plan: TablePlan, holding: List[Receipt], changed: List[Receipt]
+        self, plan: TablePlan, holding: List[Receipt], changed: List[Receipt], is_own: bool
     ) -> List[Receipt]:
-        if self._choices.mode == "merge":
+        if not is_own and self._choices.mode == "merge":
             ledger.forget(self._session, self._owner, changed, [])
             return holding
-        if self._choices.mode == "append":
+        if not is_own and self._choices.mode == "append":
             raise Fault(
                 "RESUME_REFUSED",
                 "rows changed that were added to a table that held others before",

@@ -48,6 +48,8 @@ class Receipt(NamedTuple):
     written: Tally = Tally()
     rejected: int = 0
     planned: bool = False
+    makes: bool = False
+    """Of a span that is planned: whether its table is one that the job makes."""
 
 
 class Read(NamedTuple):
