@@ -6,8 +6,7 @@ use crate::endpoint::rows::{
     Home, LedgerJob, NameRules, OpenedLedger, SpanReceipt, SpanWriter, Statements, TableSink,
     TableSource,
 };
-use crate::endpoint::sql::dialect::Dialect;
-use crate::endpoint::sqlite::dialect::{NAME_BYTES_MAX, Sqlite};
+use crate::endpoint::sqlite::dialect::NAME_BYTES_MAX;
 use crate::endpoint::sqlite::error::Side;
 use crate::endpoint::sqlite::gate::Gate;
 use crate::endpoint::sqlite::ledger::{self, SQL};
