@@ -48,15 +48,9 @@ const CLASSIC: [&str; 16] = [
 
 fn fitted(name: &str, engine: Engine) -> String {
     let mut name: String = name.chars().filter(|c| *c != '\0').collect();
-    // MariaDB keeps a table in a file, and writes most characters of its name with five.
-    let file = |name: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        name.chars().map(|c| if plain(c) { 1 } else { 5 }).sum::<usize>()
-    };
     let most = |name: &str| match engine {
         Engine::Postgres => name.len() <= 63,
-        Engine::Maria => name.chars().count() <= 64 && file(name) <= 240,
-        Engine::Sqlite => name.len() <= 200,
+        _ => name.chars().count() <= 64 && name.len() <= 200,
     };
     while !most(&name) {
         name.pop();
@@ -108,7 +102,7 @@ fn judge(target: &Db, names: &[String]) {
 }
 
 fn through(from: Engine) {
-    let place = crate::place();
+    let place = Place::new();
     let (source, names) = hostile(from, &place);
     for to in ENGINES {
         let target = Db::new(to, &place);
@@ -149,7 +143,7 @@ fn hostile_names_of_sqlite_arrive_everywhere() {
 /// Names beyond the longest of the target are cut, told, and stay apart.
 #[test]
 fn long_names_are_cut_and_told() {
-    let place = crate::place();
+    let place = Place::new();
     let (a, b) = (format!("{}a", "n".repeat(80)), format!("{}b", "n".repeat(80)));
     let source = Db::new(Engine::Sqlite, &place);
     source
@@ -187,7 +181,7 @@ const CONDITIONS: [&str; 9] = [
 /// SQL in any field of a command changes nothing on either side, and reads nothing else.
 #[test]
 fn injection_through_every_field_fails() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let seed = "CREATE TABLE victim (id INTEGER PRIMARY KEY, v VARCHAR(9));\n\
                     INSERT INTO victim VALUES (1, 'here');";

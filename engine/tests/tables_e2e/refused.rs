@@ -89,7 +89,7 @@ impl Drop for User {
 
 #[test]
 fn a_wrong_password() {
-    let place = crate::place();
+    let place = Place::new();
     for engine in servers() {
         let user = User::new(&place, engine, "IN ROLE scram");
         let (source, lite) = (Db::with(engine, &place, SEED), Db::new(Engine::Sqlite, &place));
@@ -110,7 +110,7 @@ fn a_wrong_password() {
 
 #[test]
 fn a_database_that_is_not_there() {
-    let place = crate::place();
+    let place = Place::new();
     let seed = Db::with(Engine::Sqlite, &place, SEED);
     for engine in servers() {
         let there = Db::new(engine, &place);
@@ -143,7 +143,7 @@ fn a_database_that_is_not_there() {
 
 #[test]
 fn a_target_that_is_read_only() {
-    let place = crate::place();
+    let place = Place::new();
     let seed = Db::with(Engine::Sqlite, &place, SEED);
     for engine in ENGINES {
         let target = Db::with(engine, &place, "CREATE TABLE own (id INTEGER)");
@@ -176,7 +176,7 @@ fn a_target_that_is_read_only() {
 
 #[test]
 fn a_user_who_may_not_read() {
-    let place = crate::place();
+    let place = Place::new();
     let lite = Db::new(Engine::Sqlite, &place);
     for engine in servers() {
         let user = User::new(&place, engine, "");
@@ -199,7 +199,7 @@ fn a_user_who_may_not_read() {
 
 #[test]
 fn a_user_who_may_not_write() {
-    let place = crate::place();
+    let place = Place::new();
     let seed = Db::with(Engine::Sqlite, &place, SEED);
     for engine in servers() {
         let user = User::new(&place, engine, "");
@@ -231,7 +231,7 @@ fn authorities(engine: Engine) -> (String, String) {
 
 #[test]
 fn a_certificate_that_is_not_trusted() {
-    let place = crate::place();
+    let place = Place::new();
     for engine in servers() {
         let (source, lite) = (Db::with(engine, &place, SEED), Db::new(Engine::Sqlite, &place));
         let (right, wrong) = authorities(engine);
@@ -247,7 +247,7 @@ fn a_certificate_that_is_not_trusted() {
 
 #[test]
 fn a_full_disk() {
-    let place = crate::place();
+    let place = Place::new();
     let seed = Db::with(Engine::Sqlite, &place, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
     seed.run(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000) \
@@ -275,7 +275,7 @@ fn a_full_disk() {
 /// Nobody listens; somebody hangs up; somebody talks nonsense; a server of long ago.
 #[test]
 fn servers_that_are_none() {
-    let place = crate::place();
+    let place = Place::new();
     let lite = Db::new(Engine::Sqlite, &place);
     for engine in servers() {
         let scheme = if engine == Engine::Postgres { "postgres" } else { "mysql" };
@@ -324,7 +324,7 @@ fn answering(bytes: &'static [u8]) -> u16 {
 
 #[test]
 fn locations_that_say_too_much() {
-    let place = crate::place();
+    let place = Place::new();
     let lite = Db::with(Engine::Sqlite, &place, SEED);
     let pg = server("TEST_PG_URL");
     for (url, engine) in [
@@ -352,7 +352,7 @@ fn locations_that_say_too_much() {
 /// A copy of a database onto itself would read what it writes.
 #[test]
 fn a_table_onto_itself() {
-    let place = crate::place();
+    let place = Place::new();
     for engine in ENGINES {
         let db = Db::with(engine, &place, SEED);
         for mode in ["replace", "append", "merge"] {

@@ -206,7 +206,7 @@ fn wanted() -> Content {
 
 /// From one engine to every engine, and from each back.
 fn there_and_back(from: Engine) {
-    let place = crate::place();
+    let place = Place::new();
     let (wanted, first) = (wanted(), database(from, &place));
     assert_eq!(content(&first), wanted);
     let schema_before = schema(&place, &first);
@@ -241,7 +241,7 @@ fn from_sqlite_to_all_and_back() {
 
 #[test]
 fn along_a_chain_of_engines() {
-    let place = crate::place();
+    let place = Place::new();
     let (wanted, first) = (wanted(), database(Engine::Postgres, &place));
     let maria = Db::new(Engine::Maria, &place);
     let sqlite = Db::new(Engine::Sqlite, &place);

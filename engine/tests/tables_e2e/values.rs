@@ -150,7 +150,7 @@ fn glob(name: &str) -> String {
 
 #[test]
 fn every_class_of_value_is_exact_or_refused() {
-    let place = crate::place();
+    let place = Place::new();
     let mut all = Vec::new();
     for (from, to) in pairs() {
         all.extend(wrong(&place, &source(from, &place), to));
@@ -212,7 +212,7 @@ const LOSSES: [Loss; 4] = [
 fn each_policy_does_what_it_says_and_counts_it() {
     let built = |engine| ENGINES.contains(&engine);
     for loss in LOSSES.iter().filter(|loss| built(loss.from) && built(loss.to)) {
-        let place = crate::place();
+        let place = Place::new();
         let sql = format!("CREATE TABLE t (id INTEGER PRIMARY KEY, v {})", loss.declared);
         let source = Db::with(loss.from, &place, &sql);
         let session =

@@ -1,5 +1,6 @@
 //! A session: statements and what comes of them.
 
+
 use crate::error::{EngineError, Kind};
 use crate::limits::MYSQL_RESULT_BYTES_MAX;
 use crate::remote::socket::Socket;
@@ -11,8 +12,6 @@ use super::error::{Asked, Fault};
 use super::login::{self, Server};
 use super::packet::{FULL, HEAD, Wire};
 
-/// What every session that writes says.
-const WRITES: &str = "unique_checks = 1, default_storage_engine = InnoDB";
 /// Longest packet that is no row, bytes.
 const PACKET_MAX: usize = 1 << 20;
 /// Columns of a result at most: more than any server has.
@@ -92,9 +91,7 @@ impl Session {
         self.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
         match role {
             Role::Read => self.run("SET SESSION TRANSACTION READ ONLY")?,
-            // A key that is added later is checked against every row: only with this on.
-            Role::Define => self.run(&format!("SET SESSION foreign_key_checks = 1, {WRITES}"))?,
-            Role::Write => self.run(&format!("SET SESSION foreign_key_checks = 0, {WRITES}"))?,
+            _ => self.run("SET SESSION foreign_key_checks = 0, unique_checks = 1, default_storage_engine = InnoDB")?,
         };
         Ok(())
     }

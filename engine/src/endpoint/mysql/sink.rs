@@ -97,10 +97,6 @@ impl TableSink for Sink {
             statements.finish.push(format!("ALTER TABLE {name} AUTO_INCREMENT = {next}"));
         }
         statements.finish.push(format!("ANALYZE TABLE {name}"));
-        // Whoever points to the table does not keep it.
-        for removing in [&mut statements.drop, &mut statements.clear] {
-            removing.insert(0, "SET SESSION foreign_key_checks = 0".to_owned());
-        }
         Ok(statements)
     }
 
