@@ -10,16 +10,11 @@
     reason = "tests make and judge what they use, with a part of the session's harness"
 )]
 
-mod cases;
 mod db;
 mod losses;
 mod modes;
-mod names;
-mod refused;
 #[path = "../session/session.rs"]
 mod session;
-mod tpch;
-mod values;
 
 use serde_json::{Value, json};
 
