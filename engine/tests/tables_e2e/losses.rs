@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::db::{Db, ENGINES, Engine, pairs};
-use crate::session::{Place, Session};
+use crate::session::Place;
 use crate::{copied, refused, run, same, tables};
 
 /// The numbers from 1 as rows of a statement.
@@ -23,7 +23,7 @@ fn same_figures(source: &Db, target: &Db, sql: &str) {
 
 #[test]
 fn null_in_the_column_that_tells_ranges() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let source = Db::with(from, &place, "CREATE TABLE t (k INTEGER UNIQUE, n INTEGER)");
         let rows =
@@ -42,7 +42,7 @@ fn null_in_the_column_that_tells_ranges() {
 /// Adjacent ranges neither share a row nor leave one out, whatever the gaps and the skew.
 #[test]
 fn ends_of_adjacent_ranges() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let source = Db::with(from, &place, "CREATE TABLE t (k BIGINT PRIMARY KEY, n INTEGER)");
         let gap = |n: u32| match n {
@@ -68,41 +68,10 @@ fn ends_of_adjacent_ranges() {
     }
 }
 
-/// Rows behind the last key that was there when ranges were chosen: the next attempt has them.
-#[test]
-fn last_range_closed_while_the_table_grew() {
-    let place = crate::place();
-    for (from, to) in pairs() {
-        let source =
-            Db::with(from, &place, "CREATE TABLE t (k INTEGER PRIMARY KEY, n VARCHAR(100))");
-        let filler = "x".repeat(90);
-        source.run(&format!(
-            "INSERT INTO t VALUES {}",
-            values(9000, |n| format!("({n}, '{filler}')"))
-        ));
-        let target = Db::new(to, &place);
-        let key = format!("{source} {target}");
-        let command = json!({
-            "op": "tables", "id": "t", "key": key, "src": source.url(), "dst": target.url(),
-            "span_rows": 400, "batch_rows": 100, "parallel_spans": 1,
-        });
-        let mut session = Session::start(&place, &["--bytes-per-s", "200KB"]);
-        session.send(&command);
-        let line = session.until(|line| line["type"] == "checkpoint" || line["type"] == "result");
-        assert_eq!(line["type"], "checkpoint", "{line}");
-        source.run("INSERT INTO t VALUES (-1, 'low'), (1000000, 'high')");
-        session.kill();
-        let (result, _) = run(&place, &command);
-        assert_eq!(result["status"], "ok", "{source} to {target}: {result:#}");
-        assert_eq!(result.get("replayed"), None, "it was not stopped in time");
-        same_figures(&source, &target, "SELECT count(*), min(k), max(k), sum(k) FROM t");
-    }
-}
-
 /// Rows that share the first column of a key, more of them than a span takes.
 #[test]
 fn ties_in_the_first_column_of_a_key() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let source =
             Db::with(from, &place, "CREATE TABLE t (a INTEGER, b INTEGER, PRIMARY KEY (a, b))");
@@ -123,7 +92,7 @@ fn ties_in_the_first_column_of_a_key() {
 /// Keys of text, by collations whose order no client knows.
 #[test]
 fn order_of_the_server_and_not_of_the_client() {
-    let place = crate::place();
+    let place = Place::new();
     let words = |n: u32| {
         let marks = ["a", "A", "_", "ä", "-", "Z", "ß", "ss", "é", "E", "#", "~", "Ж", "ж", "😀"];
         format!("{}{}{n}", marks[n as usize % marks.len()], marks[n as usize / 7 % marks.len()])
@@ -150,7 +119,7 @@ fn order_of_the_server_and_not_of_the_client() {
 /// Keys that a collation takes for one: refused with the key, not dropped in silence.
 #[test]
 fn keys_that_the_target_takes_for_one() {
-    let place = crate::place();
+    let place = Place::new();
     for from in [Engine::Postgres, Engine::Sqlite].into_iter().filter(|from| ENGINES.contains(from))
     {
         let source = Db::with(from, &place, "CREATE TABLE t (k VARCHAR(9) PRIMARY KEY, n INTEGER)");
@@ -177,7 +146,7 @@ fn keys_that_the_target_takes_for_one() {
 /// What a bulk load turns into a warning: too long, out of range, no number, a double key.
 #[test]
 fn warnings_of_bulk_loads() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let source = Db::with(
             from,
@@ -221,7 +190,7 @@ fn warnings_of_bulk_loads() {
 /// Columns meet by their names, whatever their order.
 #[test]
 fn columns_mapped_by_their_position() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let source = Db::with(from, &place, "CREATE TABLE t (a INTEGER, b INTEGER, c VARCHAR(9))");
         source.run("INSERT INTO t VALUES (1, 2, 'c')");
@@ -242,7 +211,7 @@ fn columns_mapped_by_their_position() {
 /// A column that stands with another type takes each value as it is, or none of them.
 #[test]
 fn values_changed_by_the_type_that_stands() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         for (declared, value, there) in [
             ("DOUBLE PRECISION", "1.5", "INTEGER"),
@@ -276,7 +245,7 @@ fn values_changed_by_the_type_that_stands() {
 /// One bad row of many: nothing of its span is there, the exit status says so, and the row is named.
 #[test]
 fn one_bad_row_and_the_exit_status() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let source =
             Db::with(from, &place, "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(9))");
@@ -299,7 +268,7 @@ fn one_bad_row_and_the_exit_status() {
 /// Rows whose texts are the same when they are put one behind the other.
 #[test]
 fn digests_of_texts_without_separators() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let define = "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9), b VARCHAR(9));";
         let source = Db::with(
@@ -337,7 +306,7 @@ fn digests_of_texts_without_separators() {
 /// A comparison sees what only the target has, and two rows that changed places.
 #[test]
 fn comparisons_of_one_direction_or_of_counts_alone() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let source = Db::with(from, &place, "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)");
         source.run(&format!("INSERT INTO t VALUES {}", values(300, |n| format!("({n}, {n})"))));
@@ -367,7 +336,7 @@ fn comparisons_of_one_direction_or_of_counts_alone() {
 /// Values that a server makes into others as they are inserted.
 #[test]
 fn values_that_the_target_writes_anew() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let key = match from {
             Engine::Postgres => "id INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
@@ -412,7 +381,7 @@ fn values_that_the_target_writes_anew() {
 /// A row whose first column fills a packet of the wire, and rows behind it.
 #[test]
 fn first_column_of_sixteen_mebibytes() {
-    let place = crate::place();
+    let place = Place::new();
     for (from, to) in pairs() {
         let (kind, value) = match from {
             Engine::Postgres => ("TEXT", "repeat('x', 17000000)"),
@@ -440,7 +409,7 @@ fn row_level_security_filters_the_read() {
     if !ENGINES.contains(&Engine::Postgres) {
         return;
     }
-    let place = crate::place();
+    let place = Place::new();
     let source = Db::new(Engine::Postgres, &place);
     let user = format!("reader_{}", std::process::id());
     source.run(&format!(
@@ -464,7 +433,7 @@ fn row_level_security_filters_the_read() {
 /// An index, a key, a default or a rule that is gone although the rows are right.
 #[test]
 fn schema_altered_in_silence() {
-    let place = crate::place();
+    let place = Place::new();
     for engine in ENGINES {
         let source = Db::with(
             engine,
@@ -493,28 +462,5 @@ fn schema_altered_in_silence() {
         let pragma = if engine == Engine::Sqlite { "PRAGMA foreign_keys = ON; " } else { "" };
         target.run(&format!("{pragma}DELETE FROM p WHERE id = 1"));
         assert_eq!(target.query("SELECT id FROM c"), [["2"]], "{target}");
-    }
-}
-
-/// Rows that point nowhere are told; the rows stay where they are.
-#[test]
-fn orphans_of_foreign_keys() {
-    let place = crate::place();
-    for (from, to) in pairs() {
-        let source = Db::new(from, &place);
-        let off = match from {
-            Engine::Postgres => "SET session_replication_role = replica; ",
-            Engine::Maria => "SET foreign_key_checks = 0; ",
-            Engine::Sqlite => "PRAGMA foreign_keys = OFF; ",
-        };
-        source.run(&format!(
-            "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER, \
-             FOREIGN KEY (p) REFERENCES p (id));\n{off}INSERT INTO c VALUES (1, 7)"
-        ));
-        let target = Db::new(to, &place);
-        let (result, status) = tables(&place, &source, &target, &json!({}));
-        assert_eq!(status, 4, "{source} to {target}: {result:#}");
-        assert!(result["error"]["at"]["path"].as_str().unwrap().contains('c'), "{result:#}");
-        assert_eq!(target.ledgers(), 0, "{source} to {target}");
     }
 }
