@@ -76,6 +76,9 @@ impl<'a> Copy<'a> {
         let job = &ledger.job;
         let mut tables = Vec::with_capacity(self.plans.len());
         self.job.progress.set_phase("prepare");
+        if self.choices.mode == Mode::Replace {
+            self.drop_standing(&ledger.receipts)?;
+        }
         for plan in self.plans {
             self.job.pass()?;
             tables.push(self.prepare(job, plan, &ledger.receipts)?);
@@ -109,6 +112,35 @@ impl<'a> Copy<'a> {
         Ok(copied)
     }
 
+    /// Drops the tables that are replaced, each after those that point to it. What an earlier attempt
+    /// made stays.
+    fn drop_standing(&self, receipts: &[SpanReceipt]) -> Result<()> {
+        let begun = |plan: &TablePlan| {
+            receipts.iter().any(|receipt| receipt.planned && receipt.table == plan.target.name)
+        };
+        let mut left: Vec<&TablePlan> =
+            self.plans.iter().filter(|plan| plan.stands && !begun(plan)).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let there = self.sink.catalog()?;
+        let points = |from: &TablePlan, to: &TablePlan| {
+            let table = there.tables.iter().find(|table| table.name == from.target.name);
+            table.is_some_and(|table| table.foreign_keys.iter().any(|k| k.to == to.target.name))
+        };
+        while !left.is_empty() {
+            let is_free = |plan: &&TablePlan| {
+                left.iter()
+                    .all(|other| other.target.name == plan.target.name || !points(other, plan))
+            };
+            // In a circle any is as good; the engine says what keeps it.
+            let at = left.iter().position(is_free).unwrap_or_default();
+            self.job.pass()?;
+            self.sink.execute(&left.remove(at).statements.drop)?;
+        }
+        Ok(())
+    }
+
     /// Makes the table where it is this job's to make, and settles its spans.
     fn prepare(
         &self,
@@ -127,9 +159,6 @@ impl<'a> Copy<'a> {
         let made = |receipt: &SpanReceipt| receipt.makes && receipt.table == plan.target.name;
         let is_own = makes || receipts.iter().any(made);
         if spans.is_empty() {
-            if plan.stands && self.choices.mode == Mode::Replace {
-                self.sink.execute(&plan.statements.drop)?;
-            }
             spans = self.split(plan)?;
             let planned: Vec<SpanReceipt> = spans
                 .iter()

@@ -177,9 +177,8 @@ impl TableSink for Sink {
             }
         }
         if session.value(&ledger.count()?)?.as_deref() == Some("0") {
-            for statement in ledger.drop()? {
-                session.run(&statement)?;
-            }
+            // One statement: whoever dies meanwhile leaves both tables or none.
+            session.run(&ledger.drop_both()?)?;
         }
         Ok(())
     }

@@ -149,6 +149,14 @@ impl<D: Dialect> LedgerSql<'_, D> {
         Ok(format!("SELECT COUNT(*) FROM {}", self.jobs()?))
     }
 
+    /// Removes both tables by one statement, where the dialect knows that.
+    ///
+    /// # Errors
+    /// As [`Dialect::quote`].
+    pub fn drop_both(&self) -> Result<String> {
+        Ok(format!("DROP TABLE IF EXISTS {}, {}", self.spans()?, self.jobs()?))
+    }
+
     /// Removes the tables.
     ///
     /// # Errors
