@@ -77,6 +77,13 @@ pub fn code(kind: Kind) -> Code {
         Kind::RedirectRefused => Code::RedirectRefused,
         Kind::RemoteAnswer => Code::RemoteAnswer,
         Kind::StoreRefused => Code::StoreRefused,
+        of_tables => table_code(of_tables),
+    }
+}
+
+/// The code of a kind that only databases have.
+fn table_code(kind: Kind) -> Code {
+    match kind {
         Kind::DatabaseNotFound => Code::DatabaseNotFound,
         Kind::DatabaseRefused => Code::DatabaseRefused,
         Kind::DatabaseVersion => Code::DatabaseVersion,
@@ -91,6 +98,7 @@ pub fn code(kind: Kind) -> Code {
         Kind::SchemaMismatch => Code::SchemaMismatch,
         Kind::TableNotFound => Code::TableNotFound,
         Kind::Deadlock => Code::Deadlock,
+        _ => Code::Internal,
     }
 }
 

@@ -246,12 +246,7 @@ pub trait TableSink: Send + Sync {
     ///
     /// # Errors
     /// Those of the engine.
-    fn forget(
-        &self,
-        job: &LedgerJob,
-        spans: &[(TableName, u32)],
-        statements: &[String],
-    ) -> Result<()>;
+    fn forget(&self, job: &LedgerJob, spans: &[SpanName], statements: &[String]) -> Result<()>;
 
     /// Removes the job's rows of the ledger, and the ledger once it is empty.
     ///
@@ -346,6 +341,9 @@ pub struct OpenedLedger {
     /// What earlier attempts committed.
     pub receipts: Vec<SpanReceipt>,
 }
+
+/// A span by its table and number.
+pub type SpanName = (TableName, u32);
 
 /// Proof that a span's rows are committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

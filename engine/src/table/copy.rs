@@ -357,8 +357,7 @@ impl<'a> Copy<'a> {
     }
 }
 
-/// The name of a table's spans in the ledger.
-#[must_use]
+/// What the ledger has of a table.
 pub fn of_table<'r>(
     receipts: &'r [SpanReceipt],
     table: &'r TableName,

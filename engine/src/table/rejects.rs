@@ -174,7 +174,7 @@ mod tests {
         rejects.add(&table, 4, &key, &[reject("1"), reject("2")]).unwrap();
         let error = rejects.add(&table, 5, &key, &[reject("3")]).unwrap_err();
         assert_eq!((error.kind(), rejects.rows()), (Kind::RejectLimit, 3));
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = String::from_utf8(operator::read_small(&path, 1 << 20).unwrap()).unwrap();
         let line: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
         assert_eq!(text.lines().count(), 2);
         assert_eq!(line["key"], json!({ "id": "2" }));

@@ -438,10 +438,13 @@ fn all_readers_see_one_instant_while_others_commit() {
         ));
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            // Also where an assertion fails: the scope waits for its threads.
+            let _stops = Stops(&stop);
             scope.spawn(|| {
                 let session = place.session();
                 session.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
                 while !stop.load(Ordering::Relaxed) {
+                    std::thread::sleep(std::time::Duration::from_millis(2));
                     session
                         .execute_batch("BEGIN IMMEDIATE; UPDATE t SET v = v + 1; COMMIT")
                         .unwrap_or_default();
@@ -465,8 +468,15 @@ fn all_readers_see_one_instant_while_others_commit() {
                 }
                 assert_eq!(seen.iter().filter(|v| **v == seen[0]).count(), 16, "{mode}: {seen:?}");
             }
-            stop.store(true, Ordering::Relaxed);
         });
+    }
+}
+
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

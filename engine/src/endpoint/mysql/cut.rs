@@ -29,7 +29,7 @@ impl<'a> Cut<'a> {
     }
 
     /// Bytes up to a NUL, which goes too; all that is left where there is none.
-    pub(super) fn to_nul(&mut self) -> &'a [u8] {
+    pub(super) fn until_nul(&mut self) -> &'a [u8] {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
         let head = self.0.get(..end).unwrap_or_default();
         self.0 = self.0.get(end + 1..).unwrap_or_default();

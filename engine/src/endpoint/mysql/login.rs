@@ -57,7 +57,7 @@ impl Server {
         if cut.u8()? != 10 {
             return None;
         }
-        let version = String::from_utf8_lossy(cut.to_nul()).into_owned();
+        let version = String::from_utf8_lossy(cut.until_nul()).into_owned();
         let version = version.strip_prefix("5.5.5-").map_or(version.clone(), str::to_owned);
         let id = cut.uint(4)? as u32;
         let mut nonce = cut.bytes(8)?.to_vec();
@@ -71,7 +71,7 @@ impl Server {
         while nonce.last() == Some(&0) && nonce.len() > 20 {
             nonce.pop();
         }
-        let plugin = String::from_utf8_lossy(cut.to_nul()).into_owned();
+        let plugin = String::from_utf8_lossy(cut.until_nul()).into_owned();
         let maria = version.to_ascii_lowercase().contains("mariadb");
         let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse);
         let number = (numbers.next()?.ok()?, numbers.next()?.ok()?);
@@ -170,8 +170,8 @@ fn rounds(wire: &mut Wire, config: &Config, plugin: &str) -> Asked<()> {
             Some(0) => return Ok(()),
             Some(0xff) => return Err(refusal(packet)),
             Some(0xfe) => {
-                plugin = String::from_utf8_lossy(cut.to_nul()).into_owned();
-                proof(&plugin, config, cut.to_nul()).ok_or_else(|| unknown(&plugin))?
+                plugin = String::from_utf8_lossy(cut.until_nul()).into_owned();
+                proof(&plugin, config, cut.until_nul()).ok_or_else(|| unknown(&plugin))?
             }
             Some(1) if plugin == "caching_sha2_password" => match cut.u8() {
                 Some(3) => continue,
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn greetings_are_understood_or_refused_by_name() {
-        let all = u32::MAX & !SSL;
+        let all = !SSL;
         let said = [greeting("5.5.5-10.11.19-MariaDB", all), b"\0\0\0\x02\0\0\0".to_vec()];
         let server = tried(&said, HERE).unwrap();
         assert!(server.maria && server.number == (10, 11) && server.id == 7);
@@ -252,8 +252,8 @@ mod tests {
 
     #[test]
     fn passwords_never_go_in_the_clear() {
-        let first = greeting("9.7.4", u32::MAX & !SSL);
-        let switch = b"\xfecaching_sha2_password\012345678901234567890\0".to_vec();
+        let first = greeting("9.7.4", !SSL);
+        let switch = b"\xfecaching_sha2_password\x0012345678901234567890\0".to_vec();
         let kind = |said: &[Vec<u8>]| tried(said, HERE).unwrap_err().error.kind();
         assert_eq!(kind(&[first.clone(), switch, b"\x01\x04".to_vec()]), Kind::TlsRefused);
         let clear = b"\xfemysql_clear_password\0".to_vec();

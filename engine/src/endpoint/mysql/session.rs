@@ -57,6 +57,9 @@ pub(super) struct Session {
     lost: bool,
 }
 
+/// Gives the next bytes of a load; none at its end.
+type Feed<'a> = &'a mut dyn FnMut(&mut Vec<u8>);
+
 impl Session {
     /// Connects, logs in, sets the session up.
     ///
@@ -169,11 +172,11 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::run`].
-    pub(super) fn load(&mut self, sql: &str, feed: &mut dyn FnMut(&mut Vec<u8>)) -> Asked<Done> {
+    pub(super) fn load(&mut self, sql: &str, feed: Feed<'_>) -> Asked<Done> {
         self.ask(sql.as_bytes(), Some(feed))
     }
 
-    fn ask(&mut self, sql: &[u8], feed: Option<&mut dyn FnMut(&mut Vec<u8>)>) -> Asked<Done> {
+    fn ask(&mut self, sql: &[u8], feed: Option<Feed<'_>>) -> Asked<Done> {
         if self.lost || self.open {
             return Err(EngineError::new(Kind::Internal, "the session is not at rest").into());
         }
@@ -189,7 +192,7 @@ impl Session {
         })
     }
 
-    fn exchange(&mut self, sql: &[u8], feed: Option<&mut dyn FnMut(&mut Vec<u8>)>) -> Asked<Done> {
+    fn exchange(&mut self, sql: &[u8], feed: Option<Feed<'_>>) -> Asked<Done> {
         self.wire.anew();
         self.frame.clear();
         self.frame.extend_from_slice(&[0, 0, 0, 0, QUERY]);
@@ -234,7 +237,7 @@ impl Session {
         Ok(Done::default())
     }
 
-    fn give(&mut self, feed: &mut dyn FnMut(&mut Vec<u8>)) -> Asked<Done> {
+    fn give(&mut self, feed: Feed<'_>) -> Asked<Done> {
         let mut frame = std::mem::take(&mut self.frame);
         loop {
             frame.clear();

@@ -63,6 +63,12 @@ fn queries() -> Vec<(&'static str, String)> {
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {OURS}"
             ),
         ),
+    ]
+}
+
+/// The queries for what is made of no table.
+fn apart() -> Vec<(&'static str, String)> {
+    vec![
         (
             "function",
             format!(
@@ -104,7 +110,7 @@ fn queries() -> Vec<(&'static str, String)> {
 /// Reads all of them.
 pub(super) fn read(session: &mut Session, dialect: &Postgres) -> Done<Vec<Other>> {
     let mut found = Vec::new();
-    for (what, sql) in queries() {
+    for (what, sql) in queries().into_iter().chain(apart()) {
         for row in session.query(&format!("{sql} ORDER BY 1, 2, 3"))? {
             let name = named(dialect, row.text(0), row.text(1));
             found.push(Other { what, name, definition: row.text(2) });

@@ -26,7 +26,7 @@ fn text_of_every_character_set_is_read_and_written_exactly() {
         let all: Vec<_> = (1..6).map(text).collect();
         assert_eq!(all, ["€\u{81}\\'é", "Привет", "né", "€", "😀"]);
         scratch.run(&["CREATE TABLE o LIKE t"]);
-        scratch.write(&writing("o", &cells, &["id"], Meets::Insert), &[rows.clone()]);
+        scratch.write(&writing("o", &cells, &["id"], Meets::Insert), std::slice::from_ref(&rows));
         let same = "EXISTS (SELECT 1 FROM t WHERE HEX(t.l) = HEX(o.l) AND HEX(t.k) = HEX(o.k) \
             AND HEX(t.u) = HEX(o.u) AND HEX(t.w) = HEX(o.w) AND HEX(t.m) = HEX(o.m))";
         assert_eq!(scratch.count("o", same), 1);
@@ -84,7 +84,7 @@ fn texts_that_look_like_the_protocol_stay_texts() {
         let mut values: Vec<Option<&str>> = odd.iter().map(|text| Some(*text)).collect();
         values.push(None);
         let rows = batch(&cells, vec![Arc::new(StringArray::from(values.clone()))]);
-        scratch.write(&writing("t", &cells, &[], Meets::Insert), &[rows.clone()]);
+        scratch.write(&writing("t", &cells, &[], Meets::Insert), std::slice::from_ref(&rows));
         assert_eq!(scratch.read("t", &cells), rows);
         assert_eq!(scratch.count("t", "v IS NULL"), 1);
         assert_eq!(scratch.count("t", "HEX(v) = ''"), 1);
