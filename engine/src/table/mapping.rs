@@ -313,7 +313,8 @@ impl<'a> Making<'a> {
             }
         }
         for check in &self.table.checks {
-            if self.alike && self.plan.renamed.is_empty() {
+            let whole = self.columns.len() == self.table.columns.len();
+            if self.alike && whole && self.plan.renamed.is_empty() {
                 self.plan.target.checks.push(check.clone());
             } else {
                 let text = format!("the check {} is not carried: {}", check.name, check.expression);

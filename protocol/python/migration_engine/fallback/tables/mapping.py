@@ -213,8 +213,9 @@ class _Making:
                 self._foreign_keys.append(made)
             else:
                 self.notes.append(("", "the foreign key %s is not carried" % one.name))
+        whole = len(self._columns) == len(self._table.columns)
         for name, expression in self._table.checks:
-            if not self.renamed:
+            if whole and not self.renamed:
                 self._checks.append((name, expression))
             else:
                 self.notes.append(("", "the check %s is not carried: %s" % (name, expression)))
