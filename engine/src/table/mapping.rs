@@ -111,6 +111,26 @@ impl Mapping<'_> {
         }
     }
 
+    /// The columns of a table that go, each with what it is called then; and the names that are
+    /// others.
+    fn named_columns(&self, table: &Table) -> (Vec<(String, String)>, Vec<(String, String)>) {
+        let shown = table.name.shown();
+        let chosen = self.choices.columns.get(&shown);
+        let mut names = Namer::new(self.sink.names());
+        let (mut named, mut renamed) = (Vec::new(), Vec::new());
+        let goes = |column: &&Column| chosen.is_none_or(|chosen| chosen.contains(&column.name));
+        for column in table.columns.iter().filter(goes) {
+            let wished = self.choices.rename.get(&format!("{shown}.{}", column.name));
+            if let Some(wished) = wished {
+                renamed.push((column.name.clone(), wished.clone()));
+            }
+            let name = names.name(wished.unwrap_or(&column.name));
+            named.push((column.name.clone(), name));
+        }
+        renamed.extend(names.renamed);
+        (named, renamed)
+    }
+
     fn target_name(&self, name: &TableName, rules: NameRules, names: &mut Namer) -> TableName {
         let chosen = self.choices.rename.get(&name.shown());
         if rules.schemas {
@@ -162,8 +182,11 @@ struct Making<'a> {
     plan: TablePlan,
     /// Source names of columns and what they are called.
     columns: Vec<(String, String)>,
-    /// Whether both sides are of one engine: words of its own can be kept.
+    /// Whether both sides are of one engine.
     alike: bool,
+    /// Whether expressions in that engine's words still hold: they name columns, so every column goes,
+    /// by its name and as it is.
+    words_hold: bool,
 }
 
 impl<'a> Making<'a> {
@@ -195,7 +218,7 @@ impl<'a> Making<'a> {
             statements: Statements::default(),
         };
         let alike = mapping.source.engine == mapping.sink.engine();
-        Self { mapping, table, plan, columns: Vec::new(), alike }
+        Self { mapping, table, plan, columns: Vec::new(), alike, words_hold: false }
     }
 
     fn columns(&mut self) -> Result<()> {
@@ -206,29 +229,24 @@ impl<'a> Making<'a> {
             let message = format!("the table has no column {missing}");
             return Err(EngineError::new(Kind::SchemaMismatch, message).at(self.table.name.shown()));
         }
-        let mut names = Namer::new(self.mapping.sink.names());
+        let (columns, renamed) = self.mapping.named_columns(self.table);
+        self.plan.renamed.extend(renamed);
+        let is_whole = columns.len() == self.table.columns.len();
+        let is_masked = columns.iter().any(|(own, _)| self.mask(own).is_some());
+        self.words_hold = self.alike && is_whole && !is_masked && self.plan.renamed.is_empty();
+        self.columns = columns;
         for column in &self.table.columns {
-            if chosen.is_some_and(|chosen| !chosen.contains(&column.name)) {
-                self.note(&column.name, "is left out: columns does not name it");
-                continue;
+            match self.renamed(&column.name) {
+                Some(name) => self.column(column, name),
+                None => self.note(&column.name, "is left out: columns does not name it"),
             }
-            let whole = format!("{}.{}", self.table.name.shown(), column.name);
-            let chosen = self.mapping.choices.rename.get(&whole);
-            let name = names.name(chosen.unwrap_or(&column.name));
-            if let Some(chosen) = chosen {
-                self.plan.renamed.push((column.name.clone(), chosen.clone()));
-            }
-            self.columns.push((column.name.clone(), name.clone()));
-            self.column(column, name);
         }
-        self.plan.renamed.extend(names.renamed);
         Ok(())
     }
 
     fn column(&mut self, column: &Column, name: String) {
         let as_text = (self.table.name.shown(), column.name.clone());
-        let whole = format!("{}.{}", as_text.0, as_text.1);
-        let mask = self.mapping.choices.masks.get(&whole);
+        let mask = self.mask(&column.name);
         let asked = if mask.is_some() || self.mapping.as_text.contains(&as_text) {
             ColumnType::Text(None)
         } else {
@@ -249,9 +267,7 @@ impl<'a> Making<'a> {
             declared: home.declared,
             ..column.clone()
         };
-        if !self.alike || mask.is_some() {
-            self.without_own_words(column, &mut made);
-        }
+        self.without_own_words(column, &mut made, mask.is_some());
         if let Some(mask) = mask {
             made.default = None;
             made.identity = None;
@@ -275,13 +291,15 @@ impl<'a> Making<'a> {
         self.plan.masks.push(mask.cloned());
     }
 
-    /// Takes out of a column what only its own engine understands.
-    fn without_own_words(&mut self, column: &Column, made: &mut Column) {
-        if let Some(DefaultValue::Expression(text)) = &column.default {
+    /// Takes out of a column what its engine's words say, where they do not hold.
+    fn without_own_words(&mut self, column: &Column, made: &mut Column, is_masked: bool) {
+        if let Some(DefaultValue::Expression(text)) = &column.default
+            && (!self.alike || is_masked)
+        {
             made.default = None;
             self.note(&column.name, &format!("its default is not carried: {text}"));
         }
-        if let Some(generated) = made.generated.take() {
+        if let Some(generated) = made.generated.take_if(|_| !self.words_hold) {
             let text = format!("its values are copied, not made of {}", generated.expression);
             self.note(&column.name, &text);
         }
@@ -313,8 +331,7 @@ impl<'a> Making<'a> {
             }
         }
         for check in &self.table.checks {
-            let whole = self.columns.len() == self.table.columns.len();
-            if self.alike && whole && self.plan.renamed.is_empty() {
+            if self.words_hold {
                 self.plan.target.checks.push(check.clone());
             } else {
                 let text = format!("the check {} is not carried: {}", check.name, check.expression);
@@ -329,8 +346,7 @@ impl<'a> Making<'a> {
             .columns
             .iter()
             .all(|column| column.name.is_empty() || self.renamed(&column.name).is_some());
-        let same = self.alike && self.plan.renamed.is_empty();
-        if !same {
+        if !self.words_hold {
             made.definition.clear();
         }
         for column in &mut made.columns {
@@ -357,10 +373,7 @@ impl<'a> Making<'a> {
         if key.columns.iter().any(|column| self.renamed(column).is_none()) {
             return None;
         }
-        let rules = self.mapping.sink.names();
-        let mut names = Namer::new(rules);
-        let there: Vec<(String, String)> =
-            to.columns.iter().map(|c| (c.name.clone(), names.name(&c.name))).collect();
+        let (there, _) = self.mapping.named_columns(to);
         let find = |column: &String| {
             there.iter().find(|(own, _)| own == column).map(|(_, made)| made.clone())
         };
@@ -371,7 +384,7 @@ impl<'a> Making<'a> {
         } else {
             format!("{table}_{}", key.name)
         };
-        let own = if self.alike { own } else { Namer::new(rules).name(&own) };
+        let own = if self.alike { own } else { Namer::new(self.mapping.sink.names()).name(&own) };
         Some(ForeignKey {
             name: own,
             columns: self.all_renamed(&key.columns),
@@ -397,6 +410,10 @@ impl<'a> Making<'a> {
                 .is_none_or(|there| there.is_some_and(|there| there.declared == column.declared));
             same && write.kind == column.kind
         });
+    }
+
+    fn mask(&self, column: &str) -> Option<&'a Mask> {
+        self.mapping.choices.masks.get(&format!("{}.{column}", self.table.name.shown()))
     }
 
     fn renamed(&self, column: &str) -> Option<String> {

@@ -441,7 +441,7 @@ COMMANDS: List[Line] = [
     {**tables(id="verify"), "op": "verify"},
     tables(id="text", mode="replace", mask={"customer.name": {"constant": "x"}}, indexes=False),
     {**tables(id="differ"), "op": "verify"},
-    tables(id="kept", mode="replace", key="k"),
+    tables(id="kept", mode="replace", key="k", columns={"customer": ["name", "born"]}),
     {"op": "inspect", "id": "look there", "src": "sqlite://b.db"},
 ]
 

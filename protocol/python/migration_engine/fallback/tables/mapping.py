@@ -107,6 +107,24 @@ class Mapping:
         )
 
 
+def named_columns(
+    table: Table, choices: Choices
+) -> Tuple[List[Tuple[str, str]], List[Tuple[str, str]]]:
+    """The columns of a table that go, each with its name then, and the names that are others."""
+    chosen = choices.columns.get(table.name)
+    names = Namer()
+    named: List[Tuple[str, str]] = []
+    renamed: List[Tuple[str, str]] = []
+    for column in table.columns:
+        if chosen is not None and column.name not in chosen:
+            continue
+        wished = choices.rename.get("%s.%s" % (table.name, column.name))
+        if wished is not None:
+            renamed.append((column.name, wished))
+        named.append((column.name, names.name(column.name if wished is None else wished)))
+    return named, [*renamed, *names.renamed]
+
+
 def _size(table: Table) -> int:
     return -1 if table.rows_estimate is None else table.rows_estimate
 
@@ -122,6 +140,9 @@ class _Making:
         self._choices = choices
         self._as_text = as_text
         self._names: List[Tuple[str, str]] = []
+        # Whether expressions still hold: they name columns, so every column goes, by its name and as
+        # it is.
+        self._words_hold = False
         self._columns: List[Column] = []
         self._key: Tuple[str, ...] = ()
         self._indexes: List[Index] = []
@@ -154,18 +175,17 @@ class _Making:
             if self._table.column(missing) is None:
                 message = "the table has no column %s" % missing
                 raise Fault("SCHEMA_MISMATCH", message, path=self._table.name.encode("utf-8"))
-        names = Namer()
+        self._names, renamed = named_columns(self._table, self._choices)
+        self.renamed.extend(renamed)
+        made = dict(self._names)
+        masks = [self._mask(name) for name in made]
+        whole = len(made) == len(self._table.columns)
+        self._words_hold = whole and not self.renamed and not any(masks)
         for column in self._table.columns:
-            if chosen is not None and column.name not in chosen:
+            if column.name in made:
+                self._column(column, made[column.name], self._mask(column.name))
+            else:
                 self.notes.append((column.name, "is left out: columns does not name it"))
-                continue
-            whole = "%s.%s" % (self._table.name, column.name)
-            name = names.name(self._choices.rename.get(whole, column.name))
-            if whole in self._choices.rename:
-                self.renamed.append((column.name, self._choices.rename[whole]))
-            self._names.append((column.name, name))
-            self._column(column, name, self._choices.masks.get(whole))
-        self.renamed.extend(names.renamed)
 
     def _column(self, column: Column, name: str, mask: Optional[Mask]) -> None:
         as_text = mask is not None or (self._table.name, column.name) in self._as_text
@@ -174,8 +194,10 @@ class _Making:
         if note:
             self.notes.append((column.name, note))
         declared = kinds.declared_as(kind)
+        column = self._without_own_words(column, mask is not None)
         if mask is not None:
-            column = self._masked(column, mask)
+            self.notes.append((column.name, "is masked: %s" % mask.word))
+            column = column._replace(default=None, counts=False, next=None)
         self._columns.append(column._replace(name=name, kind=kind, declared=declared))
         if column.generated is not None:
             return
@@ -184,16 +206,20 @@ class _Making:
         self.read.append(Cell(column.name, kind, mask=mask))
         self.write.append(Cell(name, kind))
 
-    def _masked(self, column: Column, mask: Mask) -> Column:
-        """A column whose values are hidden: nothing of it is made by the engine."""
-        if column.default is not None and column.default.sort == "expression":
+    def _without_own_words(self, column: Column, masked: bool) -> Column:
+        """A column without what the engine's words say, where they do not hold."""
+        if masked and column.default is not None and column.default.sort == "expression":
             text = "its default is not carried: %s" % column.default.text
             self.notes.append((column.name, text))
-        if column.generated is not None:
+            column = column._replace(default=None)
+        if column.generated is not None and not self._words_hold:
             text = "its values are copied, not made of %s" % column.generated[0]
             self.notes.append((column.name, text))
-        self.notes.append((column.name, "is masked: %s" % mask.word))
-        return column._replace(default=None, generated=None, counts=False, next=None)
+            column = column._replace(generated=None)
+        return column
+
+    def _mask(self, column: str) -> Optional[Mask]:
+        return self._choices.masks.get("%s.%s" % (self._table.name, column))
 
     def keys(self, named: Sequence[Tuple[Table, str]]) -> None:
         """Keys, indexes and checks, as far as their columns are there."""
@@ -213,15 +239,14 @@ class _Making:
                 self._foreign_keys.append(made)
             else:
                 self.notes.append(("", "the foreign key %s is not carried" % one.name))
-        whole = len(self._columns) == len(self._table.columns)
         for name, expression in self._table.checks:
-            if whole and not self.renamed:
+            if self._words_hold:
                 self._checks.append((name, expression))
             else:
                 self.notes.append(("", "the check %s is not carried: %s" % (name, expression)))
 
     def _index(self, index: Index) -> None:
-        if self.renamed:
+        if not self._words_hold:
             index = index._replace(definition="")
         named = [column for column in index.columns if column.name]
         names = self._made([column.name for column in named])
@@ -241,8 +266,7 @@ class _Making:
         found = next((pair for pair in named if pair[0].name == key.to), None)
         if found is None or own is None:
             return None
-        names = Namer()
-        there = {column.name: names.name(column.name) for column in found[0].columns}
+        there = dict(named_columns(found[0], self._choices)[0])
         if any(column not in there for column in key.to_columns):
             return None
         to_columns = tuple(there[column] for column in key.to_columns)

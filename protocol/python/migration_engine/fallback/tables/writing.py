@@ -121,7 +121,7 @@ class SpanCopier:
             raise Fault("ACCOUNTING", message % (count, written.rows, len(hand.refused)))
         rejected = [*hand.refused, *reader.rejected]
         self._rejects.add(hand.write.table, span.number, hand.write.key, rejected)
-        return span._replace(written=written, rejected=len(rejected), planned=False)
+        return span._replace(written=written, rejected=len(rejected), planned=False, makes=False)
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         while True:
