@@ -20,6 +20,8 @@ pub struct Answer {
     pub status: u16,
     /// Its fields.
     pub headers: Headers,
+    /// Whether an attempt before this one, whose answer was lost, may have been carried out too.
+    pub doubtful: bool,
     live: Option<Live>,
 }
 
@@ -56,7 +58,8 @@ impl Drop for Flight {
 
 impl Answer {
     pub(super) fn new(head: Head, live: Live) -> Self {
-        let mut answer = Self { status: head.status, headers: head.headers, live: Some(live) };
+        let mut answer =
+            Self { status: head.status, headers: head.headers, doubtful: false, live: Some(live) };
         answer.settle();
         answer
     }

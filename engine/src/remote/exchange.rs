@@ -127,7 +127,8 @@ impl Exchange<'_> {
         let Heard { head, body, lasts, connection, .. } = heard;
         let transport = Arc::clone(&self.client.transport);
         let live = Live { connection, body, lasts, patience, flight, transport, route };
-        let answer = Answer::new(head, live);
+        let mut answer = Answer::new(head, live);
+        answer.doubtful = earlier;
         if (200..300).contains(&status) {
             leave.good();
             way.pace.passed();

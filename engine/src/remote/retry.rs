@@ -51,7 +51,8 @@ impl<'a> Course<'a> {
             self.client.ties.switch.pass().map_err(|_| self.told(Failure::cancelled()))?;
             self.count += 1;
             let sent = Instant::now();
-            let tried = self.attempt().and_then(|answer| {
+            let tried = self.attempt().and_then(|mut answer| {
+                answer.doubtful |= self.unsure;
                 finish(answer).inspect_err(|lost| {
                     // A success that turned out to be a refusal; others were seen as such.
                     if lost.asks_patience() {

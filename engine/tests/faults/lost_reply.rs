@@ -6,6 +6,8 @@ use serde_json::json;
 
 use crate::bench::{Bench, DIALECTS, PARTS, bytes, code, lose};
 
+const BEGIN: &str = "CreateMultipartUpload";
+
 #[test]
 fn a_put_whose_reply_is_lost_ends_well_once() {
     for dialect in DIALECTS {
@@ -46,6 +48,24 @@ fn a_completion_whose_reply_is_lost_ends_well_once() {
         assert!(bench.object("f").unwrap() == all, "{dialect:?}");
         assert_eq!(bench.done(bench.names.complete, "f"), 1, "{dialect:?}");
         assert!(bench.is_clean(), "{dialect:?}");
+    }
+}
+
+/// Of the job's own object, and of the one that finds out what the store heeds: the second attempt
+/// knows nothing of the first one's upload but its key.
+#[test]
+fn a_beginning_whose_reply_is_lost_leaves_no_second_upload() {
+    for rule in [Rule::of(BEGIN).key("f"), Rule::of(BEGIN).prefix(".mig-")] {
+        let mut bench = Bench::new(Dialect::S3);
+        let all = bytes(PARTS, 3);
+        bench.write("f", &all);
+        bench.rule(rule.times(1).then(lose()));
+        let result = bench.copy(&json!("f"), &bench.in_parts("f"), &json!({}));
+        assert_eq!(result["status"], "ok", "{result}");
+        assert!(bench.object("f").unwrap() == all);
+        let lost = bench.server.log().of(BEGIN).iter().filter(|entry| entry.scripted).count();
+        assert_eq!(lost, 1);
+        assert!(bench.is_clean(), "{:?}", bench.server.pending());
     }
 }
 

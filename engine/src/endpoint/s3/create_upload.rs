@@ -1,15 +1,19 @@
 //! CreateMultipartUpload.
 
+use std::time::{Duration, Instant};
+
 use serde::Deserialize;
 
 use crate::endpoint::s3::bucket::Bucket;
 use crate::endpoint::s3::condition::{self, Writes};
-use crate::endpoint::s3::{metadata, xml};
-use crate::endpoint::store::verbs::{Put, Upload};
+use crate::endpoint::s3::{abort, list_parts, list_uploads, metadata, xml};
+use crate::endpoint::store::verbs::{self, Put, Upload};
 use crate::error::Result;
 use crate::remote::call::{Class, Failure, Request, Verb};
 
 const DOING: &str = "failed to begin an upload";
+/// How much coarser than our clock a store's may be.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -47,11 +51,18 @@ fn request(bucket: &Bucket, key: &str) -> Request<'static> {
 }
 
 fn send(bucket: &Bucket, key: &str, request: Request<'_>) -> Result<Upload, Failure> {
+    let start = Instant::now();
     let (answer, body) = bucket.fetch(request)?;
     let begun: Result<Begun, String> = xml::read(&body, "InitiateMultipartUploadResult");
     match begun {
         Ok(begun) if !begun.upload_id.is_empty() => {
-            Ok(Upload { key: key.to_owned(), id: begun.upload_id })
+            let upload = Upload { key: key.to_owned(), id: begun.upload_id };
+            if answer.doubtful
+                && let Err(why) = give_twins_up(bucket, &upload, start.elapsed() + CLOCK_STEP)
+            {
+                bucket.ties().left.add(why.at(key));
+            }
+            Ok(upload)
         }
         other => Err(Failure {
             class: Class::Garbled,
@@ -63,4 +74,29 @@ fn send(bucket: &Bucket, key: &str, request: Request<'_>) -> Result<Upload, Fail
             retry_after: None,
         }),
     }
+}
+
+/// Gives up what attempts before this one began whose answers were lost: uploads of the key without
+/// parts, begun within that time before it by the store's own clock.
+fn give_twins_up(bucket: &Bucket, upload: &Upload, within: Duration) -> Result<()> {
+    let mut all: Vec<verbs::Begun> = Vec::new();
+    list_uploads::uploads(bucket, &upload.key, &mut |begun| {
+        all.extend(Some(begun).filter(|begun| begun.upload.key == upload.key));
+        Ok(())
+    })?;
+    let Some(ours) = all.iter().find(|begun| begun.upload == *upload).map(|ours| ours.begun.0)
+    else {
+        return Ok(());
+    };
+    let step = CLOCK_STEP.as_nanos() as i128;
+    let times = ours - within.as_nanos() as i128..=ours + step;
+    for begun in all {
+        let is_twin = begun.upload != *upload && times.contains(&begun.begun.0);
+        if is_twin
+            && list_parts::parts(bucket, &begun.upload)?.is_some_and(|parts| parts.is_empty())
+        {
+            abort::abandon(bucket, &begun.upload)?;
+        }
+    }
+    Ok(())
 }
