@@ -259,10 +259,11 @@ class TableRun(Run):
         return "" if not self.met else "rival, again" if again else "rival"
 
     def judge_now(self, when: str) -> bool:
-        """What may stand in the target now. Returns whether it has all, and no ledger any more."""
+        """What may stand in the target now. Returns whether it has all, and tells of nothing any more."""
         self.dst.settle()
         now, ledger = self.dst.look(self.looked_at)
-        is_whole = ledger is None and not self.goal.end(now)
+        # A job is forgotten before the tables of the ledger go.
+        is_whole = not ledger and not self.goal.end(now)
         if not is_whole:
             self.blame(when, self.goal.moment(now, ledger or {}))
         return is_whole
