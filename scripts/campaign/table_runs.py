@@ -259,7 +259,7 @@ class TableRun(Run):
         return "" if not self.met else "rival, again" if again else "rival"
 
     def judge_now(self, when: str) -> bool:
-        """What may stand in the target now. Returns whether it has all, and tells of nothing any more."""
+        """What may stand in the target now. Returns whether it has all, and its ledger nothing."""
         self.dst.settle()
         now, ledger = self.dst.look(self.looked_at)
         # A job is forgotten before the tables of the ledger go.

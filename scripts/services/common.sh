@@ -45,13 +45,16 @@ unpack() {
 # into the directory by an apt that knows nothing of what this system has.
 by_sid() {
   local tree=${*: -1} apt="${*: -1}.apt" uri name
-  uri=$(awk '/^URIs:/ { print $2; exit }' /etc/apt/sources.list.d/debian.sources)
+  # The mirror that this system uses, in either style of its lists.
+  uri=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
+    awk '/^URIs:/ { print $2; exit } /^deb / { for (i = 2; i <= NF; i++) if ($i ~ /^[a-z]+:/) { print $i; exit } }')
+  [[ -n $uri ]] || die "no mirror of Debian in this system's lists of sources"
   rm -rf "$apt"
   mkdir -p "$apt"/{lists/partial,cache/archives/partial,parts} "$tree"/usr/{bin,sbin,lib,lib64}
   : >"$apt/status"
   cat >"$apt/parts/sid.sources" <<EOT
 Types: deb
-URIs: ${uri:-http://deb.debian.org/debian}
+URIs: $uri
 Suites: sid
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg

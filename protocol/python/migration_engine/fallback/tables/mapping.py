@@ -140,8 +140,8 @@ class _Making:
         self._choices = choices
         self._as_text = as_text
         self._names: List[Tuple[str, str]] = []
-        # Whether expressions still hold: they name columns, so every column goes, by its name and as
-        # it is.
+        # Whether expressions still hold: they name columns, so every column goes, by its name and
+        # as it is.
         self._words_hold = False
         self._columns: List[Column] = []
         self._key: Tuple[str, ...] = ()
