@@ -15,6 +15,9 @@ use crate::table::mask::Mask;
 use crate::table::naming::Namer;
 use crate::table::standing;
 
+/// Names at the source, each with the one at the target.
+type Names = Vec<(String, String)>;
+
 /// What will be done with one table.
 #[derive(Clone, Debug)]
 pub struct TablePlan {
@@ -113,7 +116,7 @@ impl Mapping<'_> {
 
     /// The columns of a table that go, each with what it is called then; and the names that are
     /// others.
-    fn named_columns(&self, table: &Table) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    fn named_columns(&self, table: &Table) -> (Names, Names) {
         let shown = table.name.shown();
         let chosen = self.choices.columns.get(&shown);
         let mut names = Namer::new(self.sink.names());
@@ -181,7 +184,7 @@ struct Making<'a> {
     table: &'a Table,
     plan: TablePlan,
     /// Source names of columns and what they are called.
-    columns: Vec<(String, String)>,
+    columns: Names,
     /// Whether both sides are of one engine.
     alike: bool,
     /// Whether expressions in that engine's words still hold: they name columns, so every column goes,

@@ -1,0 +1,8 @@
+//! SQLite: what its files may hold, read and written, against files that the library's own SQL made.
+
+mod catalogue;
+mod ledger;
+mod reading;
+mod scratch;
+mod values;
+mod writing;
