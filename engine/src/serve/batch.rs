@@ -8,7 +8,8 @@ use migration_protocol::message::{BatchMode, BatchParams, Envelope, Id, OnError,
 use serde_json::{Map, Value, json};
 
 use crate::command::{Prepared, fields};
-use crate::serve::dispatch::{Dispatch, bare};
+use crate::serve::dispatch::Dispatch;
+use crate::serve::requests::bare;
 use crate::serve::runner::Task;
 
 /// Batches whose items are not all ended.
