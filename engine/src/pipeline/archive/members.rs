@@ -1,290 +1,50 @@
-//! A tree packed to an archive: members read one after the other, blocks of them compressed by
-//! several threads, written in order.
-//!
-//! A member whose source changes while it is read is taken back and read again. Small ones are
-//! still in memory then; for a large one the archive is written again from where it began.
+//! Members read one after the other into blocks; one whose source changed is taken back.
 
 use std::cell::RefCell;
 
 use crate::archive::{
-    Entry, INDEX_KIND, IndexWriter, Kind as MemberKind, Member, encode, end_of_archive, footer,
-    padding, wrap,
+    Entry, IndexWriter, Kind as MemberKind, Member, encode, end_of_archive, padding,
 };
-use crate::codec::contract::MemberCoder;
-use crate::codec::{Caps, Codec, Frame, Packing, Table, seek_table, skippable};
-use crate::endpoint::contract::{Descend, Intake, ObjectSource, Reader, Visitor};
+use crate::codec::Table;
+use crate::endpoint::contract::{Descend, ObjectSource, Reader, Visitor};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::spill::SpillMap;
-use crate::limits::{ARCHIVE_NAMES_BYTES, BLOCK_BYTES_MIN, CHANGED_ATTEMPTS, CHUNK_BYTES};
-use crate::model::choice::{Carry, LinkPolicy};
+use crate::limits::{ARCHIVE_NAMES_BYTES, CHANGED_ATTEMPTS, CHUNK_BYTES};
+use crate::model::choice::Carry;
 use crate::model::crc::Crc64;
 use crate::model::extended::Extended;
 use crate::model::item::{Attributes, Item, ItemKind, Special};
 use crate::model::path::ItemPath;
-use crate::model::selection::Selection;
+use crate::pipeline::archive::archiver::Archiver;
+use crate::pipeline::archive::blocks::{Out, Slot};
 use crate::pipeline::content::{Cursor, Step};
 use crate::pipeline::feed::ends_job;
-use crate::pipeline::lane::{self, Lane, Line, Seats};
-use crate::pipeline::pack::{fill, fill_data};
-use crate::pipeline::transfer::Copied;
-use crate::pipeline::unpack::{self, Unpacking};
+use crate::pipeline::lane::Lane;
+use crate::pipeline::pack::fill_data;
 use crate::progress::{Spent, add};
 
-/// Plain bytes written at once where nothing is compressed.
-const TAR_BLOCK_BYTES: usize = 1 << 20;
 /// A plain tar is filled up to a multiple of this, as its tools do.
 const TAR_RECORD_BYTES: u64 = 10 << 10;
 /// What items are asked for beside their mode: the group's bits depend on the access list, and what
 /// an archive does not keep is told.
 const ASKED: Carry = Carry { setuid: true, xattrs: true, acls: true, ..Carry::PLAIN };
 
-/// How an archive is made.
-pub struct Archiver<'a> {
-    /// How it is compressed; `None` for a plain tar.
-    pub codec: Option<&'a Codec>,
-    /// At which level.
-    pub level: u32,
-    /// Threads at most.
-    pub threads: usize,
-    /// Whether what was written is decoded again and compared.
-    pub check: bool,
-    /// What goes into it.
-    pub selection: &'a Selection,
-    /// The name of a source that is one item.
-    pub name: &'a [u8],
-}
-
-/// What became of an archive.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Outcome {
-    /// Bytes of content in it.
-    pub original: u64,
-    /// Its own bytes.
-    pub stored: u64,
-}
-
-impl Archiver<'_> {
-    /// Packs a source into an intake. Items that fail are reported to the job and left out.
-    ///
-    /// # Errors
-    /// What ends the job; `VerifyMismatch` when what was written does not decode to what was
-    /// packed.
-    pub fn pack(
-        &self,
-        job: &Job,
-        source: &dyn ObjectSource,
-        intake: &dyn Intake,
-    ) -> Result<Outcome> {
-        let (block_bytes, bound, coder) = match self.codec.map(|codec| &codec.packing) {
-            Some(Packing::Members { block_bytes, bound, coder, .. }) => {
-                (*block_bytes, *bound, Some(*coder))
-            }
-            _ => (TAR_BLOCK_BYTES, (|_| 0) as fn(usize) -> usize, None),
-        };
-        let slot = |block: usize| (block + bound(block)) as u64;
-        let hand = self.codec.map_or(0, |codec| (codec.coder_bytes)(self.level));
-        let total = job.engine.budget.total();
-        let seats = Seats::fit(total, self.threads, block_bytes, BLOCK_BYTES_MIN, slot, hand);
-        let seats = seats.ok_or_else(|| {
-            let message = "an archive at this level needs more memory than the cap leaves";
-            EngineError::new(Kind::Memory, message)
-        })?;
-        let _memory = seats.take(job, slot, hand)?;
-        let slots = (0..seats.slots).map(|_| Slot::default()).collect();
-        let line = Blocks { job, coder, level: self.level };
-        let out = RefCell::new(Out { job, intake, done: Done::default(), pin: 0 });
-        let mut take = |slot: &mut Slot| out.borrow_mut().write(slot, coder.is_some());
-        let original = lane::run(job, seats.threads, slots, &line, &mut take, |lane| {
-            let mut tar = Tar::new(self, job, source, lane, &out, seats.block_bytes);
-            source.survey(self.selection, LinkPolicy::Preserve, &mut tar)?;
-            tar.finish()
-        })?;
-        let mut out = out.borrow_mut();
-        out.end(self.codec, original.members)?;
-        let outcome = Outcome { original: original.bytes, stored: out.done.stored };
-        if self.check {
-            self.decoded(job, intake, &out.done)?;
-        }
-        Ok(outcome)
-    }
-
-    /// Decodes what was written and compares it with what was packed.
-    fn decoded(&self, job: &Job, intake: &dyn Intake, done: &Done) -> Result<()> {
-        let copy = Copied { intake, size: done.stored, device: false };
-        let expected = done.crcs.iter().copied().fold(Crc64::default(), Crc64::join);
-        let read = match self.codec {
-            Some(codec) => {
-                let how = Unpacking { codec, caps: Caps::NONE, threads: self.threads };
-                unpack::unpack(job, &copy, &how, None).map(|read| read.crc)
-            }
-            None => digest(job, &copy, expected.bytes),
-        };
-        match read {
-            Ok(read) if read == expected => Ok(()),
-            Err(error) if error.kind() != Kind::SourceCorrupt => Err(error),
-            _ => {
-                let message = "what was compressed does not decode to what was read";
-                Err(EngineError::new(Kind::VerifyMismatch, message))
-            }
-        }
-    }
-}
-
-fn digest(job: &Job, reader: &dyn Reader, size: u64) -> Result<Crc64> {
-    let mut buffer = vec![0; CHUNK_BYTES as usize];
-    let mut crc = Crc64::default();
-    while crc.bytes < size {
-        job.pass()?;
-        let room = (size - crc.bytes).min(CHUNK_BYTES) as usize;
-        let count = fill(reader, crc.bytes, buffer.get_mut(..room).unwrap_or_default())?;
-        if count == 0 {
-            break;
-        }
-        crc.update(buffer.get(..count).unwrap_or_default());
-    }
-    Ok(crc)
-}
-
-/// A block of the tar, or a chunk of its index, on its way.
-#[derive(Default)]
-struct Slot {
-    plain: Vec<u8>,
-    out: Vec<u8>,
-    crc: Crc64,
-    index: bool,
-}
-
-/// Makes a worker's coder.
-type NewCoder = fn(u32) -> Result<Box<dyn MemberCoder>>;
-
-struct Blocks<'a> {
-    job: &'a Job,
-    coder: Option<NewCoder>,
-    level: u32,
-}
-
-impl Line for Blocks<'_> {
-    type Slot = Slot;
-    type Hand = Option<Box<dyn MemberCoder>>;
-
-    fn hand(&self) -> Result<Self::Hand> {
-        self.coder.map(|coder| coder(self.level)).transpose()
-    }
-
-    fn work(&self, coder: &mut Self::Hand, slot: &mut Slot) -> Result<()> {
-        let progress = &self.job.progress;
-        slot.crc = progress.timed(Spent::Hash, || Crc64::of(&slot.plain));
-        slot.out.clear();
-        let Some(coder) = coder else {
-            return Ok(());
-        };
-        progress.timed(Spent::Compress, || coder.pack(&slot.plain, &mut slot.out))?;
-        if slot.index {
-            slot.out = wrap(&slot.out, slot.plain.len());
-        }
-        Ok(())
-    }
-}
-
-/// What is written of an archive.
-#[derive(Default)]
-struct Done {
-    stored: u64,
-    /// The most that was ever written: the file is so long at least.
-    high: u64,
-    frames: Vec<Frame>,
-    crcs: Vec<Crc64>,
-    /// Where chunks of the index stand.
-    chunks: Vec<u64>,
-}
-
-struct Out<'a> {
-    job: &'a Job,
-    intake: &'a dyn Intake,
-    done: Done,
-    /// Blocks that are not taken back any more.
-    pin: usize,
-}
-
-impl Out<'_> {
-    fn write(&mut self, slot: &Slot, packed: bool) -> Result<()> {
-        let bytes = if packed { &slot.out } else { &slot.plain };
-        let plain = if slot.index { 0 } else { slot.plain.len() as u32 };
-        if slot.index {
-            self.done.chunks.push(self.done.stored);
-        }
-        self.done.crcs.push(if slot.index { Crc64::default() } else { slot.crc });
-        self.put(bytes, plain)
-    }
-
-    fn put(&mut self, bytes: &[u8], plain: u32) -> Result<()> {
-        let at = self.done.stored;
-        self.pin_now();
-        let write = || self.intake.write_at(at, bytes);
-        self.job.progress.timed(Spent::DestinationWrite, write)?;
-        self.done.frames.push(Frame { stored: bytes.len() as u32, plain });
-        self.done.stored += bytes.len() as u64;
-        self.done.high = self.done.high.max(self.done.stored);
-        Ok(())
-    }
-
-    /// Blocks behind the first `count` may be taken back.
-    fn pin(&mut self, count: usize) {
-        self.pin = count;
-        self.pin_now();
-    }
-
-    fn pin_now(&self) {
-        if self.done.frames.len() == self.pin {
-            self.intake.pin(self.done.stored);
-        }
-    }
-
-    /// Takes back all but the first `count` blocks.
-    fn back_to(&mut self, count: usize) {
-        self.done.frames.truncate(count);
-        self.done.crcs.truncate(count);
-        self.done.stored = self.done.frames.iter().map(|frame| u64::from(frame.stored)).sum();
-        let stored = self.done.stored;
-        self.done.chunks.retain(|at| *at < stored);
-    }
-
-    /// What follows the last block. What was taken back and not written over is covered by zeros,
-    /// which mean nothing behind gzip and tar, or by frames that mean nothing to zstd.
-    fn end(&mut self, codec: Option<&Codec>, members: u64) -> Result<()> {
-        let skips = codec.is_some_and(|codec| codec.table == Table::Seek);
-        while self.done.stored < self.done.high {
-            let gap = (self.done.high - self.done.stored).min(CHUNK_BYTES) as usize;
-            let zeros = vec![0; gap];
-            let filler = if skips { skippable(INDEX_KIND, &zeros) } else { zeros };
-            self.put(&filler, 0)?;
-        }
-        if skips {
-            let footer = footer(members, &self.done.chunks);
-            self.put(&footer, 0)?;
-            let table = seek_table(&self.done.frames);
-            self.put(&table, 0)?;
-        }
-        Ok(())
-    }
-}
-
 /// Totals of an archive.
 #[derive(Clone, Copy, Debug, Default)]
-struct Totals {
-    bytes: u64,
-    members: u64,
+pub(super) struct Totals {
+    pub(super) bytes: u64,
+    pub(super) members: u64,
 }
 
 /// A point to go back to.
-struct Point {
-    sent: usize,
-    at: u64,
+pub(super) struct Point {
+    pub(super) sent: usize,
+    pub(super) at: u64,
 }
 
 /// What became of a file's content.
-enum Read {
+pub(super) enum Read {
     /// All of it, in one state.
     Whole(Crc64),
     /// It changed meanwhile.
@@ -292,21 +52,21 @@ enum Read {
 }
 
 /// A file that has more names.
-struct Original {
-    path: Vec<u8>,
-    data: u64,
-    size: u64,
-    crc: u64,
-    mode: u32,
+pub(super) struct Original {
+    pub(super) path: Vec<u8>,
+    pub(super) data: u64,
+    pub(super) size: u64,
+    pub(super) crc: u64,
+    pub(super) mode: u32,
 }
 
 impl Original {
-    fn stored(&self) -> Vec<u8> {
+    pub(super) fn stored(&self) -> Vec<u8> {
         let numbers = [self.data, self.size, self.crc, self.mode.into()].map(u64::to_le_bytes);
         [numbers.as_flattened(), &self.path].concat()
     }
 
-    fn read(stored: &[u8]) -> Option<Self> {
+    pub(super) fn read(stored: &[u8]) -> Option<Self> {
         let (numbers, path) = stored.split_first_chunk::<32>()?;
         let (words, _) = numbers.as_chunks::<8>();
         let [data, size, crc, mode] = <[[u8; 8]; 4]>::try_from(words).ok()?.map(u64::from_le_bytes);
@@ -315,29 +75,29 @@ impl Original {
 }
 
 /// Turns items into blocks of tar.
-struct Tar<'a, 'l, 's> {
-    archiver: &'a Archiver<'a>,
-    job: &'a Job,
-    source: &'a dyn ObjectSource,
-    lane: &'l mut Lane<'s, Slot>,
-    out: &'a RefCell<Out<'a>>,
-    block_bytes: usize,
+pub(super) struct Tar<'a, 'l, 's> {
+    pub(super) archiver: &'a Archiver<'a>,
+    pub(super) job: &'a Job,
+    pub(super) source: &'a dyn ObjectSource,
+    pub(super) lane: &'l mut Lane<'s, Slot>,
+    pub(super) out: &'a RefCell<Out<'a>>,
+    pub(super) block_bytes: usize,
     /// The block being filled.
-    block: Option<Slot>,
+    pub(super) block: Option<Slot>,
     /// Where its end stands in the tar.
-    at: u64,
+    pub(super) at: u64,
     /// Blocks handed on.
-    sent: usize,
-    index: Option<IndexWriter>,
+    pub(super) sent: usize,
+    pub(super) index: Option<IndexWriter>,
     /// Directories that are written with the first item in them.
-    waiting: Vec<Item>,
+    pub(super) waiting: Vec<Item>,
     /// Files that have more names, by their inodes.
-    originals: SpillMap<'a>,
-    totals: Totals,
+    pub(super) originals: SpillMap<'a>,
+    pub(super) totals: Totals,
 }
 
 impl<'a, 'l, 's> Tar<'a, 'l, 's> {
-    fn new(
+    pub(super) fn new(
         archiver: &'a Archiver<'a>,
         job: &'a Job,
         source: &'a dyn ObjectSource,
@@ -363,7 +123,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         }
     }
 
-    fn block(&mut self) -> Result<&mut Slot> {
+    pub(super) fn block(&mut self) -> Result<&mut Slot> {
         if self.block.is_none() {
             let mut slot = self.lane.slot()?;
             slot.plain.clear();
@@ -374,11 +134,11 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// Bytes in the block being filled.
-    fn filled(&self) -> usize {
+    pub(super) fn filled(&self) -> usize {
         self.block.as_ref().map_or(0, |slot| slot.plain.len())
     }
 
-    fn flush(&mut self) -> Result<()> {
+    pub(super) fn flush(&mut self) -> Result<()> {
         match self.block.take() {
             Some(slot) if slot.plain.is_empty() => self.lane.put_back(slot),
             Some(slot) => {
@@ -391,7 +151,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// Appends bytes, over as many blocks as they take.
-    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let room = self.block_bytes.saturating_sub(self.filled()).min(bytes.len());
             let (part, rest) = bytes.split_at(room);
@@ -406,7 +166,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// Writes the directories that waited for an item.
-    fn directories(&mut self) -> Result<()> {
+    pub(super) fn directories(&mut self) -> Result<()> {
         for directory in std::mem::take(&mut self.waiting) {
             let extended = match self.source.extended(&directory, ASKED) {
                 Err(error) if !ends_job(error.kind()) => {
@@ -426,7 +186,13 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         Ok(())
     }
 
-    fn entry(&self, item: &Item, kind: MemberKind, size: u64, attributes: &Attributes) -> Entry {
+    pub(super) fn entry(
+        &self,
+        item: &Item,
+        kind: MemberKind,
+        size: u64,
+        attributes: &Attributes,
+    ) -> Entry {
         let is_alone = item.path.is_root() && item.kind != ItemKind::Directory;
         let path = if is_alone { self.archiver.name } else { item.path.as_bytes() };
         Entry {
@@ -440,7 +206,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         }
     }
 
-    fn record(&mut self, member: Member) -> Result<()> {
+    pub(super) fn record(&mut self, member: Member) -> Result<()> {
         self.totals.members += 1;
         let Some(index) = &mut self.index else {
             return Ok(());
@@ -450,7 +216,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// Hands on a chunk of the index.
-    fn chunk(&mut self) -> Result<()> {
+    pub(super) fn chunk(&mut self) -> Result<()> {
         let records = self.index.as_mut().map(IndexWriter::take).unwrap_or_default();
         if records.is_empty() {
             return Ok(());
@@ -466,7 +232,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// Takes an item; answers the bytes of content that were added.
-    fn add(&mut self, item: &Item) -> Result<u64> {
+    pub(super) fn add(&mut self, item: &Item) -> Result<u64> {
         let kind = match (item.kind, item.special, &item.link) {
             (ItemKind::File, ..) => return self.file(item),
             (ItemKind::Symlink, _, Some(text)) => MemberKind::Symlink(text.clone()),
@@ -489,7 +255,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         Ok(0)
     }
 
-    fn file(&mut self, item: &Item) -> Result<u64> {
+    pub(super) fn file(&mut self, item: &Item) -> Result<u64> {
         self.directories()?;
         let key = (item.identity.dev, item.identity.ino);
         let is_one_of_several = item.attributes.links > 1;
@@ -530,12 +296,12 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// Where the content of the file written last begins.
-    fn data_of(&self, size: u64) -> u64 {
+    pub(super) fn data_of(&self, size: u64) -> u64 {
         self.at - size - padding(size) as u64
     }
 
     /// Records a file that is written.
-    fn keep(
+    pub(super) fn keep(
         &mut self,
         item: &Item,
         key: (u64, u64),
@@ -554,7 +320,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// One more name of a file that is in the archive.
-    fn again(&mut self, item: &Item, original: Original) -> Result<u64> {
+    pub(super) fn again(&mut self, item: &Item, original: Original) -> Result<u64> {
         let Original { path, data, size, crc, mode } = original;
         let attributes = Attributes { mode, ..item.attributes };
         let mut entry = self.entry(item, MemberKind::Hard(path), 0, &attributes);
@@ -566,7 +332,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// A file that fits one block: nothing of it is handed on before all of it was read.
-    fn small(&mut self, reader: &dyn Reader, header: &[u8], size: u64) -> Result<Read> {
+    pub(super) fn small(&mut self, reader: &dyn Reader, header: &[u8], size: u64) -> Result<Read> {
         let needed = header.len() + size as usize + padding(size);
         if self.filled() + needed > self.block_bytes {
             self.flush()?;
@@ -599,7 +365,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// A file of several blocks, which begins one of its own.
-    fn large(
+    pub(super) fn large(
         &mut self,
         reader: &dyn Reader,
         header: &[u8],
@@ -616,7 +382,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         read
     }
 
-    fn blocks(&mut self, reader: &dyn Reader, size: u64, item: &Item) -> Result<Read> {
+    pub(super) fn blocks(&mut self, reader: &dyn Reader, size: u64, item: &Item) -> Result<Read> {
         let job = self.job;
         let shown = job.show(item.path.as_bytes(), size);
         let mut crc = Crc64::default();
@@ -653,7 +419,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
     }
 
     /// Takes back what was handed on since.
-    fn back_to(&mut self, point: &Point) -> Result<()> {
+    pub(super) fn back_to(&mut self, point: &Point) -> Result<()> {
         if let Some(slot) = self.block.take() {
             self.lane.put_back(slot);
         }
@@ -663,7 +429,7 @@ impl<'a, 'l, 's> Tar<'a, 'l, 's> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Totals> {
+    pub(super) fn finish(mut self) -> Result<Totals> {
         if self.archiver.selection.keeps_directories() {
             self.directories()?;
         }
@@ -719,6 +485,6 @@ impl Visitor for Tar<'_, '_, '_> {
 }
 
 /// Whether an error is one of writing the archive, and not of reading an item.
-fn is_ours(kind: Kind) -> bool {
+pub(super) fn is_ours(kind: Kind) -> bool {
     matches!(kind, Kind::DestinationWrite | Kind::DestinationPermission | Kind::Internal)
 }
