@@ -177,7 +177,11 @@ impl Session {
     }
 
     fn ask(&mut self, sql: &[u8], feed: Option<Feed<'_>>) -> Asked<Done> {
-        if self.lost || self.open {
+        if self.lost {
+            let message = "the connection to the database was lost before";
+            return Err(EngineError::new(Kind::RemoteUnavailable, message).into());
+        }
+        if self.open {
             return Err(EngineError::new(Kind::Internal, "the session is not at rest").into());
         }
         let asked = self.exchange(sql, feed);
@@ -358,6 +362,8 @@ mod tests {
         let mut asked = session(&[b"\xfb/etc/passwd"]);
         assert_eq!(kind(asked.run("SELECT 1")), Kind::RemoteAnswer);
         assert!(asked.is_lost());
+        // Whoever asks on is told what to do about it, and not that the engine is broken.
+        assert_eq!(kind(asked.run("SELECT 1")), Kind::RemoteUnavailable);
         let mut other = session(&[b"\xfb/etc/passwd"]);
         assert_eq!(kind(other.load("LOAD", &mut |_| {})), Kind::RemoteAnswer);
         assert_eq!(
