@@ -24,7 +24,7 @@ LEDGER_SPANS = "mig_ledger_spans"
 # A line between two answers.
 MARK = "=="
 # Longest wait until nobody is in a database any more whose client died.
-SETTLED_S = 30.0
+SETTLED_S = 120.0
 # Longest that a client waits for an answer: something holds a lock for ever.
 CLIENT_S = 120.0
 
