@@ -259,12 +259,13 @@ class TableRun(Run):
         return "" if not self.met else "rival, again" if again else "rival"
 
     def judge_now(self, when: str) -> bool:
-        """What may stand in the target now. Returns whether it has all, and its ledger nothing."""
+        """What may stand in the target now. Returns whether it has all."""
         self.dst.settle()
         now, ledger = self.dst.look(self.looked_at)
+        # The engine may have noted the end of its job: that the source changes later is not its.
+        is_whole = not self.goal.end(now)
         # A job is forgotten before the tables of the ledger go.
-        is_whole = not ledger and not self.goal.end(now)
-        if not is_whole:
+        if ledger or not is_whole:
             self.blame(when, self.goal.moment(now, ledger or {}))
         return is_whole
 

@@ -26,8 +26,8 @@ FIRST = re.compile(rb"[A-Za-z]+")
 # Where in a message's life something happens: the server knows nothing of it; the server has it and
 # goes on alone; the server has answered, and nobody knows; its answer has gone back.
 STAGES = ("asked", "sent", "answered", "told")
-# PostgreSQL's last message of an answer, but for a byte.
-READY = b"Z\x00\x00\x00\x05"
+# PostgreSQL's last message of an answer: ready for a statement, or for the rows of a COPY.
+WAITS = (b"Z", b"G")
 # Kinds of messages of PostgreSQL that hold a statement, behind how many terminated texts.
 STATEMENTS = {b"Q": 0, b"P": 1}
 # Commands of MariaDB that hold a statement; others by name.
@@ -246,8 +246,12 @@ class PgTalk(Talk):
         return what, kind + length + body
 
     def is_whole(self, answer: bytes) -> bool:
-        """Whether the server waits for a statement."""
-        return answer[-6:-1] == READY
+        """Whether the server waits for a statement, or for rows."""
+        last, at = b"", 0
+        while at + 5 <= len(answer):
+            last = answer[at : at + 1]
+            at += 1 + int.from_bytes(answer[at + 1 : at + 5], "big")
+        return at == len(answer) and last in WAITS
 
 
 class MariaTalk(Talk):

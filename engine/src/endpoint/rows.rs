@@ -303,6 +303,8 @@ pub struct Named {
     pub name: String,
     /// The statement.
     pub sql: String,
+    /// What removes it, where it must be made again to be looked at again; empty for others.
+    pub drop: String,
 }
 
 /// The statements for a table, in the order in which they are run.
@@ -320,6 +322,9 @@ pub struct Statements {
     pub drop: Vec<String>,
     /// What empties the table.
     pub clear: Vec<String>,
+    /// What lets rows go that others point to, in the transaction that removes them. The constraints
+    /// are made, or looked at, again at the end.
+    pub loosen: Vec<String>,
     /// What could not be said, with why: `index t_x: …`.
     pub left: Vec<String>,
 }

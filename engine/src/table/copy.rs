@@ -89,7 +89,7 @@ impl<'a> Copy<'a> {
             .collect();
         let mut done: HashSet<(usize, u32)> = HashSet::new();
         for (index, table) in tables.iter().enumerate() {
-            for receipt in resume::committed(self, job, table, &ledger.receipts)? {
+            for receipt in resume::committed(self, job, table, &tables, &ledger.receipts)? {
                 if let Some(copied) = copied.get_mut(index) {
                     count(copied, &receipt);
                     copied.kept += 1;
@@ -108,7 +108,7 @@ impl<'a> Copy<'a> {
         self.job.progress.set_phase("copy");
         self.spans(job, &tables, &done, &mut copied)?;
         self.job.progress.set_phase("index");
-        self.finish(&tables)?;
+        self.finish(&tables, copied.iter().any(|copied| copied.redone > 0))?;
         Ok(copied)
     }
 
@@ -310,8 +310,8 @@ impl<'a> Copy<'a> {
     }
 
     /// Indexes of all tables, then constraints of all, then what comes last. What an earlier attempt
-    /// made stands.
-    fn finish(&self, tables: &[Table<'_>]) -> Result<()> {
+    /// made stands, but for constraints that rows which changed were written beside.
+    fn finish(&self, tables: &[Table<'_>], changed: bool) -> Result<()> {
         let there = self.sink.catalog()?;
         let own = || tables.iter().filter(|table| table.is_own).map(|table| table.plan);
         for plan in own() {
@@ -326,7 +326,7 @@ impl<'a> Copy<'a> {
         }
         for plan in own() {
             let table = there.tables.iter().find(|table| table.name == plan.target.name);
-            self.constraints(plan, table)?;
+            self.constraints(plan, table, changed)?;
         }
         for plan in own() {
             self.job.pass()?;
@@ -339,6 +339,7 @@ impl<'a> Copy<'a> {
         &self,
         plan: &TablePlan,
         there: Option<&crate::model::catalog::Table>,
+        changed: bool,
     ) -> Result<()> {
         let has = |name: &str| {
             there.is_some_and(|table| {
@@ -346,9 +347,16 @@ impl<'a> Copy<'a> {
                     || table.checks.iter().any(|check| check.name == name)
             })
         };
-        for constraint in plan.statements.constraints.iter().filter(|made| !has(&made.name)) {
+        for constraint in &plan.statements.constraints {
+            let mut statements = vec![constraint.sql.clone()];
+            if has(&constraint.name) {
+                if !changed || constraint.drop.is_empty() {
+                    continue;
+                }
+                statements.insert(0, constraint.drop.clone());
+            }
             self.job.pass()?;
-            self.sink.execute(std::slice::from_ref(&constraint.sql)).map_err(|error| {
+            self.sink.execute(&statements).map_err(|error| {
                 let hint = "the rows are there; mend what keeps it from being made: ";
                 error.at(plan.target.name.shown()).hint(format!("{hint}{}", constraint.name))
             })?;

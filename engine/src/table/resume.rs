@@ -20,6 +20,7 @@ pub fn committed(
     copy: &Copy<'_>,
     job: &LedgerJob,
     table: &Table<'_>,
+    tables: &[Table<'_>],
     receipts: &[SpanReceipt],
 ) -> Result<Vec<SpanReceipt>> {
     let mut holding = Vec::new();
@@ -47,7 +48,7 @@ pub fn committed(
     );
     let warning = EngineError::new(Kind::SourceChanged, told);
     copy.job.warn(&warning.at(table.plan.source.name.shown()));
-    undo(copy, job, table, holding, &changed)
+    undo(copy, job, table, tables, holding, &changed)
 }
 
 /// Rows that the reader gave and the target refused.
@@ -79,6 +80,7 @@ fn undo(
     copy: &Copy<'_>,
     job: &LedgerJob,
     table: &Table<'_>,
+    tables: &[Table<'_>],
     holding: Vec<SpanReceipt>,
     changed: &[SpanReceipt],
 ) -> Result<Vec<SpanReceipt>> {
@@ -95,17 +97,22 @@ fn undo(
             .at(table.plan.source.name.shown())
             .hint("remove the rows that were added, and send the command under another key"));
     }
+    // An attempt that had come to its end made the foreign keys: parents go before children here.
+    let own = tables.iter().filter(|table| table.is_own);
+    let mut removals: Vec<String> =
+        own.flat_map(|table| table.plan.statements.loosen.iter().cloned()).collect();
     if changed.iter().all(|receipt| is_told_apart(table, &receipt.span.range)) {
-        let removals = changed
-            .iter()
-            .map(|receipt| copy.sink.removal(&table.plan.target, &target_range(table, receipt)))
-            .collect::<Result<Vec<_>>>()?;
+        for receipt in changed {
+            let range = target_range(table, receipt);
+            removals.push(copy.sink.removal(&table.plan.target, &range)?);
+        }
         copy.sink.forget(job, &named(changed), &removals)?;
         return Ok(holding);
     }
     let mut all = holding;
     all.extend_from_slice(changed);
-    copy.sink.forget(job, &named(&all), &table.plan.statements.clear)?;
+    removals.extend_from_slice(&table.plan.statements.clear);
+    copy.sink.forget(job, &named(&all), &removals)?;
     Ok(Vec::new())
 }
 

@@ -13,6 +13,7 @@
 mod db;
 mod losses;
 mod modes;
+mod resume;
 #[path = "../session/session.rs"]
 mod session;
 

@@ -107,4 +107,8 @@ impl Dialect for Mysql {
     fn adds_constraints(&self) -> bool {
         true
     }
+
+    fn foreign_key_word(&self) -> &'static str {
+        "FOREIGN KEY"
+    }
 }

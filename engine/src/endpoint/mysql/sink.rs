@@ -98,7 +98,8 @@ impl TableSink for Sink {
         }
         statements.finish.push(format!("ANALYZE TABLE {name}"));
         // Whoever points to the table does not keep it.
-        for removing in [&mut statements.drop, &mut statements.clear] {
+        let removing = [&mut statements.drop, &mut statements.clear, &mut statements.loosen];
+        for removing in removing {
             removing.insert(0, "SET SESSION foreign_key_checks = 0".to_owned());
         }
         Ok(statements)

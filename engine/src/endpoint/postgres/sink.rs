@@ -101,6 +101,10 @@ impl Sink {
 
     fn after_rows(&self, table: &Table, made: &mut Statements) -> Result<()> {
         let quoted = self.dialect.quote_table(&table.name)?;
+        for key in &table.foreign_keys {
+            let name = self.dialect.quote(&key.name)?;
+            made.loosen.push(format!("ALTER TABLE {quoted} DROP CONSTRAINT IF EXISTS {name}"));
+        }
         for column in &table.columns {
             if let Some(identity) = &column.identity {
                 made.finish.push(self.counted(table, column, identity)?);

@@ -43,6 +43,11 @@ pub trait Dialect {
     /// table's own statement.
     fn adds_constraints(&self) -> bool;
 
+    /// What a foreign key is called where it is dropped.
+    fn foreign_key_word(&self) -> &'static str {
+        "CONSTRAINT"
+    }
+
     /// A name, quoted.
     ///
     /// # Errors

@@ -17,7 +17,9 @@ pub fn statements(dialect: &impl Dialect, table: &Table) -> Result<Statements> {
     made.create.push(create_table(dialect, table, &mut made.left)?);
     for index in &table.indexes {
         match create_index(dialect, table, index)? {
-            Some(sql) => made.indexes.push(Named { name: index.name.clone(), sql }),
+            Some(sql) => {
+                made.indexes.push(Named { name: index.name.clone(), sql, drop: String::new() })
+            }
             None => made.left.push(format!("index {}: {}", index.name, index.definition)),
         }
     }
@@ -26,14 +28,16 @@ pub fn statements(dialect: &impl Dialect, table: &Table) -> Result<Statements> {
             let constraint = foreign_key(dialect, key)?;
             let table = dialect.quote_table(&table.name)?;
             let sql = format!("ALTER TABLE {table} ADD {constraint}");
-            made.constraints.push(Named { name: key.name.clone(), sql });
+            let (what, name) = (dialect.foreign_key_word(), dialect.quote(&key.name)?);
+            let drop = format!("ALTER TABLE {table} DROP {what} {name}");
+            made.constraints.push(Named { name: key.name.clone(), sql, drop });
         }
     }
     if dialect.adds_constraints() {
         for check in &table.checks {
             let table = dialect.quote_table(&table.name)?;
             let sql = format!("ALTER TABLE {table} ADD {}", check_line(dialect, check)?);
-            made.constraints.push(Named { name: check.name.clone(), sql });
+            made.constraints.push(Named { name: check.name.clone(), sql, drop: String::new() });
         }
     }
     let name = dialect.quote_table(&table.name)?;

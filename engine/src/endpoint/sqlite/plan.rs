@@ -25,7 +25,7 @@ pub fn statements(table: &Table) -> Result<Statements> {
     if !table.foreign_keys.is_empty() {
         // No constraint has this name, so it is looked at in every attempt.
         let sql = format!("{FOREIGN_KEY_CHECK}({name})");
-        made.constraints.push(Named { name: String::new(), sql });
+        made.constraints.push(Named { sql, ..Named::default() });
     }
     if let Some(next) = counted.and_then(|identity| identity.next) {
         let (text, last) = (Sqlite.literal(&table.name.name), next.saturating_sub(1));

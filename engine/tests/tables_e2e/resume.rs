@@ -1,0 +1,54 @@
+//! A key goes on where its earlier attempt ended, whatever the source is by then.
+
+use serde_json::json;
+
+use crate::db::{Db, ENGINES, Engine};
+use crate::session::Place;
+use crate::{copied, tables};
+
+/// The first attempt copies all rows and makes one of two foreign keys: the other one has an orphan.
+/// Then the orphan goes, and a parent changes, to which the foreign key that stands points.
+#[test]
+fn rows_that_changed_go_though_a_foreign_key_points_to_them() {
+    let place = Place::new();
+    for to in ENGINES {
+        let source = Db::with(
+            Engine::Sqlite,
+            &place,
+            "PRAGMA foreign_keys = off;\n\
+             CREATE TABLE parents (id INTEGER PRIMARY KEY, name VARCHAR(9));\n\
+             CREATE TABLE near (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL \
+             REFERENCES parents (id), note VARCHAR(9));\n\
+             CREATE TABLE far (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL \
+             REFERENCES parents (id));\n\
+             INSERT INTO parents VALUES (1, 'Ada'), (2, 'Bo');\n\
+             INSERT INTO near VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 2, 'c');\n\
+             INSERT INTO far VALUES (1, 7);",
+        );
+        let target = Db::new(to, &place);
+        let fields = json!({"key": format!("resumed at {to:?}")});
+        let (failed, _) = tables(&place, &source, &target, &fields);
+        assert_eq!(failed["status"], "failed", "{target}: {failed:#}");
+        assert_eq!(target.one("SELECT count(*) FROM near"), "3", "{target}");
+        let made = if to == Engine::Sqlite { 2 } else { 1 };
+        assert_eq!(keys(&place, &target), made, "{target}");
+        source.run(
+            "UPDATE parents SET name = 'Cy' WHERE id = 2; UPDATE near SET note = 'd' WHERE id = 3;\n\
+             UPDATE far SET parent = 1;",
+        );
+        let result = copied(&place, &source, &target, &fields);
+        assert_eq!(
+            target.query("SELECT id, name FROM parents ORDER BY id"),
+            [["1", "Ada"], ["2", "Cy"]],
+            "{target}: {result:#}"
+        );
+        assert_eq!(target.one("SELECT note FROM near WHERE id = 3"), "d", "{target}");
+        assert_eq!(keys(&place, &target), 2, "{target}");
+    }
+}
+
+/// Foreign keys that the target has.
+fn keys(place: &Place, target: &Db) -> usize {
+    let tables = crate::schema(place, target);
+    tables.iter().map(|table| table["foreign_keys"].as_array().map_or(0, Vec::len)).sum()
+}
