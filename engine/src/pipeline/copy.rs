@@ -372,39 +372,30 @@ impl Copier<'_> {
         item: Item,
         ticket: Ticket<Scope>,
     ) -> Result<Declined<Scope>> {
-        match self.item(buffer, &item, ticket.scope()) {
+        let ready = match self.item(buffer, &item, ticket.scope()) {
             Ok(Made::Ready { bytes, digests, pieces, stored, attributes, staged }) => {
                 let size = bytes;
-                let ready = Ready {
-                    item,
-                    size,
-                    bytes,
-                    digests,
-                    pieces,
-                    stored,
-                    attributes,
-                    staged,
-                    ticket,
-                };
-                return self.publisher.add(ready, |ticket| ticket.end(self));
+                Ready { item, size, bytes, digests, pieces, stored, attributes, staged, ticket }
             }
             Ok(Made::Again { digests, staged }) => {
-                let (size, pieces, stored) = (item.size, Vec::new(), None);
-                let bytes = 0;
-                let attributes = None;
-                let ready = Ready {
-                    item,
-                    size,
-                    bytes,
-                    digests,
-                    pieces,
-                    stored,
-                    attributes,
-                    staged,
-                    ticket,
-                };
-                return self.publisher.add(ready, |ticket| ticket.end(self));
+                let (size, bytes, pieces) = (item.size, 0, Vec::new());
+                let (stored, attributes) = (None, None);
+                Ready { item, size, bytes, digests, pieces, stored, attributes, staged, ticket }
             }
+            other => {
+                self.left(item, other)?;
+                ticket.end(self);
+                return Ok(Vec::new());
+            }
+        };
+        self.publisher.add(ready, |ticket| ticket.end(self))
+    }
+
+    /// Tells of an item that nothing is published for.
+    fn left(&self, item: Item, made: Result<Made>) -> Result<()> {
+        match made {
+            // These are published.
+            Ok(Made::Ready { .. } | Made::Again { .. }) => {}
             Ok(Made::Before { bytes, digests }) => {
                 add(&self.job.progress.bytes_done, item.size);
                 self.job.done(item.path.as_bytes(), bytes, &digests);
@@ -429,8 +420,7 @@ impl Copier<'_> {
                 }
             }
         }
-        ticket.end(self);
-        Ok(Vec::new())
+        Ok(())
     }
 
     /// Whether a directory gets its attributes: those of somebody else stay, unless what they hold

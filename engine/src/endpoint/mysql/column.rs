@@ -54,22 +54,31 @@ where
     }
 }
 
+/// The value, and whether it is another one than was read; none where it becomes NULL.
+#[inline]
+fn fitted<T>(
+    parsed: Result<T, Unfit<T>>,
+    misfit: Misfit,
+) -> Result<Option<(T, bool)>, &'static str> {
+    match parsed {
+        Ok(value) => Ok(Some((value, false))),
+        Err(unfit) => match (misfit, unfit.nearest) {
+            (Misfit::Clamp, Some(nearest)) => Ok(Some((nearest, true))),
+            (Misfit::Null, _) => Ok(None),
+            _ => Err(unfit.why),
+        },
+    }
+}
+
 impl<T: ArrowPrimitiveType, P> Grow for Numbers<T, P>
 where
     P: Fn(&[u8]) -> Result<T::Native, Unfit<T::Native>> + Send + 'static,
 {
     #[inline]
     fn take(&mut self, value: &[u8]) -> Result<bool, &'static str> {
-        let (value, changed) = match (self.parse)(value) {
-            Ok(value) => (value, false),
-            Err(unfit) => match (self.misfit, unfit.nearest) {
-                (Misfit::Clamp, Some(nearest)) => (nearest, true),
-                (Misfit::Null, _) => {
-                    self.null();
-                    return Ok(true);
-                }
-                _ => return Err(unfit.why),
-            },
+        let Some((value, changed)) = fitted((self.parse)(value), self.misfit)? else {
+            self.null();
+            return Ok(true);
         };
         self.values.push(value);
         self.nulls.append_non_null();
@@ -118,16 +127,9 @@ where
     P: Fn(&[u8]) -> Result<bool, Unfit<bool>> + Send + 'static,
 {
     fn take(&mut self, value: &[u8]) -> Result<bool, &'static str> {
-        let (value, changed) = match (self.parse)(value) {
-            Ok(value) => (value, false),
-            Err(unfit) => match (self.misfit, unfit.nearest) {
-                (Misfit::Clamp, Some(nearest)) => (nearest, true),
-                (Misfit::Null, _) => {
-                    self.null();
-                    return Ok(true);
-                }
-                _ => return Err(unfit.why),
-            },
+        let Some((value, changed)) = fitted((self.parse)(value), self.misfit)? else {
+            self.null();
+            return Ok(true);
         };
         self.values.append(value);
         self.nulls.append_non_null();
