@@ -304,8 +304,8 @@ class TableRun(Run):
             if committed is None:
                 continue
             spans = committed.get(table.name, (0, 0))[0]
-            # Where the attempt before had noted its end, its own account is told.
-            if kept == 0 and result["metrics"]["rows"] == 0:
+            # Nothing was copied: an attempt that had noted its end tells its own account.
+            if result["metrics"]["rows"] == 0:
                 continue
             if kept != spans or entry["spans_redone"]:
                 self.blame("end", [f"redone: {spans} spans of {table.name}, {kept} of them kept"])
