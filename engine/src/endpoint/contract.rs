@@ -260,6 +260,8 @@ pub type HeldBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 pub struct Shape {
     /// About how many bytes.
     pub bytes: u64,
+    /// Whether it may come to any other length.
+    pub open: bool,
     /// Whether it has holes: what is not written stays one.
     pub sparse: bool,
     /// Whether it will be made durable, so that the device may begin at once.
@@ -458,7 +460,7 @@ pub trait ObjectSink: Send + Sync {
     }
 
     /// The length of the parts of an item of so many bytes, where whole parts are written; the
-    /// same each time.
+    /// same each time. No bytes: that of the first parts of one whose length is not known.
     fn part_bytes(&self, _bytes: u64) -> Option<u64> {
         None
     }
@@ -604,10 +606,21 @@ pub trait Intake: Send + Sync {
     /// `DestinationWrite`, `DestinationNoSpace`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
 
-    /// The length of all its parts but the last, bytes, where whole parts are written.
+    /// The length of all its parts but the last, bytes, where whole parts are written; that of the
+    /// first ones where its [shape](Shape::open) is open.
     fn part_bytes(&self) -> Option<u64> {
         None
     }
+
+    /// How long its parts from `offset` on should be, where they should be longer than those before
+    /// so that they do not become too many. They stay as they are without [`Intake::lengthen`].
+    fn longer(&self, _offset: u64) -> Option<u64> {
+        None
+    }
+
+    /// Its parts from `offset` on are written, or written again, with a length that
+    /// [`Intake::longer`] said.
+    fn lengthen(&self, _offset: u64, _length: u64) {}
 
     /// The checksum of each part that the destination checks itself.
     fn part_digest(&self) -> Option<Algorithm> {

@@ -12,6 +12,7 @@ use crate::model::loss::{Loss, What, lose};
 use crate::model::parts::{PartDigest, joined};
 use crate::remote::ties::Left;
 
+use super::parts::Cut;
 use super::token::Token;
 use super::verbs::{Copying, From, Part, Put, Rules, Store, Upload, Whole};
 
@@ -46,7 +47,8 @@ pub(super) struct ObjectIntake {
     pub(super) tagged: bool,
     /// The number of this write.
     pub(super) write: u64,
-    pub(super) part_bytes: u64,
+    /// Where its parts lie.
+    pub(super) cut: Mutex<Cut>,
     /// As [`Shape::resumes`](crate::endpoint::contract::Shape::resumes).
     pub(super) resumes: bool,
     /// Told of an upload that cannot be given up.
@@ -116,12 +118,12 @@ impl ObjectIntake {
     }
 
     fn index(&self, offset: u64) -> Result<u32> {
-        let index = offset / self.part_bytes;
-        if !offset.is_multiple_of(self.part_bytes) || index >= self.rules.parts_max {
-            let message = "not the beginning of a part";
-            return Err(EngineError::new(Kind::Internal, message).offset(offset));
-        }
-        Ok(index as u32)
+        let cut = self.cut();
+        cut.index(offset).ok_or_else(|| cut.refusal(offset))
+    }
+
+    fn cut(&self) -> std::sync::MutexGuard<'_, Cut> {
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn token_of(&self, upload: Upload) -> Vec<u8> {
@@ -143,9 +145,9 @@ impl ObjectIntake {
     fn sealed(&self, size: u64, attributes: &Attributes, target: &Target) -> Result<Staged> {
         let mut state = self.state();
         // What was sent and then taken back lies behind the end.
-        let parts = size.div_ceil(self.part_bytes) as u32;
-        state.parts.retain(|index, _| *index < parts);
-        state.sums.retain(|index, _| *index < parts);
+        let parts = self.cut().count(size);
+        state.parts.retain(|index, _| u64::from(*index) < parts);
+        state.sums.retain(|index, _| u64::from(*index) < parts);
         let algorithm = self.rules.checksum;
         let held = state.held.take();
         let copied = state.copied.take();
@@ -207,7 +209,15 @@ impl Intake for ObjectIntake {
     }
 
     fn part_bytes(&self) -> Option<u64> {
-        Some(self.part_bytes)
+        Some(self.cut().first())
+    }
+
+    fn longer(&self, offset: u64) -> Option<u64> {
+        self.cut().wanted(offset)
+    }
+
+    fn lengthen(&self, offset: u64, length: u64) {
+        self.cut().lengthen(offset, length);
     }
 
     fn part_digest(&self) -> Option<Algorithm> {

@@ -18,9 +18,10 @@ use crate::model::version::Version;
 use super::bucket::Bucket;
 use super::intake::{ObjectIntake, Sealed, Sealing, State, abandon};
 use super::lease::ObjectLease;
+use super::parts::Cut;
 use super::source::Home;
 use super::token::{Token, write_number};
-use super::verbs::{Ask, Condition, From, Object, Put};
+use super::verbs::{Ask, Condition, From, Object, Put, Rules};
 use super::walk::PAGE_ENTRIES;
 use super::{metadata, parts};
 
@@ -92,13 +93,20 @@ impl Bucket {
             // The location's own tags take their place.
             tagged: target.extended.tagged && self.options.tags.is_empty(),
             write,
-            part_bytes: self.part_bytes_of(bytes),
+            cut: Mutex::new(self.cut(&rules, shape)),
             resumes: shape.resumes,
             left: Arc::clone(&self.left),
             state: Mutex::new(State::default()),
         };
         intake.reserve(bytes)?;
         Ok(intake)
+    }
+
+    fn cut(&self, rules: &Rules, shape: Shape) -> Cut {
+        match shape.open {
+            true => Cut::growing(rules, self.part_bytes_of(0), self.memory_bytes),
+            false => Cut::equal(rules, self.part_bytes_of(shape.bytes)),
+        }
     }
 
     fn part_bytes_of(&self, bytes: u64) -> u64 {
