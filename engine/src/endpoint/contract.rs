@@ -402,6 +402,10 @@ pub type Held = Box<dyn Any + Send>;
 /// Told the name of an entry, and its kind where that is known; its error ends the listing.
 pub type EachEntry<'a> = dyn FnMut(&[u8], Option<ItemKind>) -> Result<()> + 'a;
 
+/// As [`EachEntry`], also told which thing it is where the listing tells enough of it to remove
+/// that thing alone.
+pub type EachMarked<'a> = dyn FnMut(&[u8], (Option<ItemKind>, Option<Mark>)) -> Result<()> + 'a;
+
 /// Takes bytes of named items.
 pub trait ObjectSink: Send + Sync {
     /// What it can do.
@@ -570,6 +574,14 @@ pub trait ObjectSink: Send + Sync {
     /// # Errors
     /// What keeps it from being listed to its end, and what `each` answers.
     fn list(&self, place: &Place, each: &mut EachEntry<'_>) -> Result<()>;
+
+    /// As [`ObjectSink::list`], with marks for [`ObjectSink::remove`] where they cost nothing.
+    ///
+    /// # Errors
+    /// As [`ObjectSink::list`].
+    fn list_marked(&self, place: &Place, each: &mut EachMarked<'_>) -> Result<()> {
+        self.list(place, &mut |name, kind| each(name, (kind, None)))
+    }
 
     /// Whether the entry of this name goes by other spellings too: the directory folds case, so
     /// that a name which the source lacks may be the twin of one that it has.

@@ -31,6 +31,7 @@ mod orphaned_upload;
 mod part_sizes;
 mod redirect;
 mod refusals;
+mod removals;
 mod replaced_object;
 mod resets;
 mod retry_after;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use crate::endpoint::contract::{
-    Becoming, Caps, EachEntry, Intake, LeaseCell, ObjectSink, Place, Shape, Staged, Target,
+    Becoming, Caps, EachEntry, EachMarked, Intake, LeaseCell, ObjectSink, Place, Shape, Staged,
+    Target,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Consent, Durable};
@@ -321,6 +322,10 @@ impl ObjectSink for Bucket {
     }
 
     fn list(&self, place: &Place, each: &mut EachEntry<'_>) -> Result<()> {
+        self.list_marked(place, &mut |name, (kind, _)| each(name, kind))
+    }
+
+    fn list_marked(&self, place: &Place, each: &mut EachMarked<'_>) -> Result<()> {
         let prefix = prefix_in(place)?;
         let mut next: Option<String> = None;
         loop {
@@ -329,7 +334,7 @@ impl ObjectSink for Bucket {
             let page = self.store.list(&ask)?;
             for folder in &page.prefixes {
                 let name = folder.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix('/'));
-                each(&self.part(name, folder)?, Some(ItemKind::Directory))?;
+                each(&self.part(name, folder)?, (Some(ItemKind::Directory), None))?;
             }
             for object in &page.objects {
                 let name = object.key.strip_prefix(&prefix);
@@ -337,7 +342,10 @@ impl ObjectSink for Bucket {
                 if name == Some("") && object.size == 0 {
                     continue;
                 }
-                each(&self.part(name, &object.key)?, Some(ItemKind::File))?;
+                let Object { size, version, .. } = *object;
+                let mark = Mark { size, version, ..Mark::default() };
+                let mark = (!version.is_none()).then_some(mark);
+                each(&self.part(name, &object.key)?, (Some(ItemKind::File), mark))?;
             }
             match page.next {
                 None => return Ok(()),
@@ -351,6 +359,10 @@ impl ObjectSink for Bucket {
             return Ok(false);
         }
         let key = self.names.key(&prefix_in(place)?, name)?;
+        if !seen.version.is_none() && seen.ino == 0 {
+            // Nothing but its version is known of it, which the store compares.
+            return self.store.remove(&key, seen.version);
+        }
         // Equal contents may have equal versions: whose write it was tells them apart.
         match self.store.look(&key)? {
             Some(object) if found(&object).mark == *seen => self.store.remove(&key, seen.version),
