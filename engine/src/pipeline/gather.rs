@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::endpoint::contract::{HeldBytes, Intake, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::journal::attempt::Notes;
+use crate::journal::begun::Notes;
 use crate::model::digest::Algorithm;
 use crate::model::found::Mark;
 use crate::model::item::{Attributes, Handle};
@@ -57,9 +57,14 @@ struct State {
 /// `StateDir`, and what keeps it from being begun.
 pub fn noted(notes: Option<&Notes>, intake: &dyn Intake) -> Result<Option<Vec<u8>>> {
     let note = |token: &[u8]| notes.map_or(Ok(()), |notes| notes.add(token));
-    intake.intent().as_deref().map_or(Ok(()), note)?;
+    let intent = intake.intent();
+    intent.as_deref().map_or(Ok(()), note)?;
     let token = intake.token()?;
     token.as_deref().map_or(Ok(()), note)?;
+    if let (Some(notes), Some(intent), Some(_)) = (notes, intent, &token) {
+        // The name says it all from now on.
+        notes.over(&intent);
+    }
     Ok(token)
 }
 

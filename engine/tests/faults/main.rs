@@ -29,6 +29,7 @@ mod lost_reply;
 mod no_validator;
 mod orphaned_upload;
 mod part_sizes;
+mod records;
 mod redirect;
 mod refusals;
 mod removals;

@@ -8,6 +8,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
 use crate::model::found::Mark;
 use crate::model::item::{Attributes, Handle, Timestamp};
+use crate::model::leftover::Over;
 use crate::model::loss::{Loss, What, lose};
 use crate::model::parts::{PartDigest, joined};
 use crate::remote::ties::Left;
@@ -31,6 +32,8 @@ pub(super) struct Sealing {
     pub(super) key: String,
     pub(super) content: Sealed,
     pub(super) put: Put,
+    /// The number of this write.
+    pub(super) write: u64,
     /// As [`Shape::resumes`](crate::endpoint::contract::Shape::resumes).
     pub(super) resumes: bool,
 }
@@ -53,6 +56,8 @@ pub(super) struct ObjectIntake {
     pub(super) resumes: bool,
     /// Told of an upload that cannot be given up.
     pub(super) left: Arc<Left>,
+    /// Told of one that was.
+    pub(super) over: Arc<Over>,
     pub(super) state: Mutex<State>,
 }
 
@@ -78,10 +83,17 @@ impl State {
 }
 
 /// Gives an upload up. One that stays is named in the job's record, which is kept for it.
-pub(super) fn abandon(store: &dyn Store, upload: &Upload, left: &Left) {
-    if let Err(error) = store.abandon(upload) {
-        left.add(error.at(upload.key.as_str()));
+pub(super) fn abandon(store: &dyn Store, write: u64, upload: &Upload, left: &Left, over: &Over) {
+    match store.abandon(upload) {
+        Ok(()) => over.add(token_of(store, write, upload)),
+        Err(error) => left.add(error.at(upload.key.as_str())),
     }
+}
+
+/// How an upload is named in the job's record.
+pub(super) fn token_of(store: &dyn Store, write: u64, upload: &Upload) -> Vec<u8> {
+    let (bucket, upload) = (store.identity().to_owned(), upload.clone());
+    Token { bucket, write, upload }.encode()
 }
 
 /// A part's CRC as stores take it.
@@ -124,10 +136,6 @@ impl ObjectIntake {
 
     fn cut(&self) -> std::sync::MutexGuard<'_, Cut> {
         self.cut.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn token_of(&self, upload: Upload) -> Vec<u8> {
-        Token { bucket: self.store.identity().to_owned(), write: self.write, upload }.encode()
     }
 
     /// The parts in order, which must be all of `size` bytes.
@@ -190,14 +198,20 @@ impl ObjectIntake {
             consent: target.consent,
             mark: Mark { ino: self.write, size, mtime, ..Mark::default() },
             lost,
-            inner: Box::new(Sealing { key: self.key.clone(), content, put, resumes: self.resumes }),
+            inner: Box::new(Sealing {
+                key: self.key.clone(),
+                content,
+                put,
+                write: self.write,
+                resumes: self.resumes,
+            }),
         })
     }
 
     fn give_up(&self) {
         let upload = self.state().upload.take();
         if let Some(upload) = upload {
-            abandon(&*self.store, &upload, &self.left);
+            abandon(&*self.store, self.write, &upload, &self.left, &self.over);
         }
     }
 }
@@ -247,11 +261,12 @@ impl Intake for ObjectIntake {
     }
 
     fn intent(&self) -> Option<Vec<u8>> {
-        Some(self.token_of(Upload { key: self.key.clone(), id: String::new() }))
+        let upload = Upload { key: self.key.clone(), id: String::new() };
+        Some(token_of(&*self.store, self.write, &upload))
     }
 
     fn token(&self) -> Result<Option<Vec<u8>>> {
-        self.upload().map(|upload| Some(self.token_of(upload)))
+        self.upload().map(|upload| Some(token_of(&*self.store, self.write, &upload)))
     }
 
     fn part_tag(&self, offset: u64) -> Option<String> {

@@ -17,7 +17,7 @@ use crate::model::loss::Loss;
 use crate::model::version::Version;
 
 use super::bucket::Bucket;
-use super::intake::{ObjectIntake, Sealed, Sealing, State, abandon};
+use super::intake::{ObjectIntake, Sealed, Sealing, State, abandon, token_of};
 use super::lease::ObjectLease;
 use super::parts::Cut;
 use super::source::Home;
@@ -97,6 +97,7 @@ impl Bucket {
             cut: Mutex::new(self.cut(&rules, shape)),
             resumes: shape.resumes,
             left: Arc::clone(&self.left),
+            over: Arc::clone(&self.over),
             state: Mutex::new(State::default()),
         };
         intake.reserve(bytes)?;
@@ -140,8 +141,8 @@ impl Bucket {
         let given = self.given(&sealing, staged.consent);
         match &given {
             Err(error) if sealing.resumes && passes(error.kind()) => self.left.keep(),
-            Err(_) => self.drop_upload(&sealing.content),
-            Ok(_) => {}
+            Err(_) => self.drop_upload(&sealing),
+            Ok(_) => self.end(&sealing),
         }
         given.map(drop)
     }
@@ -190,9 +191,16 @@ impl Bucket {
         Ok(copied.version)
     }
 
-    fn drop_upload(&self, content: &Sealed) {
-        if let Sealed::Parts(upload, _) = content {
-            abandon(&*self.store, upload, &self.left);
+    fn drop_upload(&self, sealing: &Sealing) {
+        if let Sealed::Parts(upload, _) = &sealing.content {
+            abandon(&*self.store, sealing.write, upload, &self.left, &self.over);
+        }
+    }
+
+    /// An upload that became an object needs no record any more.
+    fn end(&self, sealing: &Sealing) {
+        if let Sealed::Parts(upload, _) = &sealing.content {
+            self.over.add(token_of(&*self.store, sealing.write, upload));
         }
     }
 }
@@ -303,7 +311,7 @@ impl ObjectSink for Bucket {
         if let Ok(sealing) = staged.inner.downcast::<Sealing>() {
             match sealing.resumes {
                 true => self.left.keep(),
-                false => self.drop_upload(&sealing.content),
+                false => self.drop_upload(&sealing),
             }
         }
     }
