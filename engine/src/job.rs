@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::error::{EngineError, Kind, Result};
-use crate::journal::attempt::{Attempt, Notes};
+use crate::journal::attempt::Attempt;
+use crate::journal::begun::Notes;
 use crate::journal::keyed::Ledger;
 use crate::journal::report::Report;
 use crate::journal::state::StateDir;
@@ -308,7 +309,7 @@ impl Job {
             Some(state) => {
                 let attempt = state.begin_attempt(&self.name, roots)?;
                 let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-                *notes = Some(attempt.notes());
+                *notes = Some(attempt.notes(Arc::clone(&self.ties.over)));
                 Ok(Some(attempt))
             }
             None => {

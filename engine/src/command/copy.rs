@@ -342,6 +342,7 @@ impl Copy {
             cap,
             dress: replaces.then_some(self.options.carry),
             lease: None,
+            parallel: self.options.parallel_files,
         }
     }
 }

@@ -181,6 +181,7 @@ impl CopyPlan<'_> {
             cap,
             dress: None,
             lease: None,
+            parallel: 1,
         };
         let halts = forecast.conflict + forecast.special_files > 0;
         mirror::Forecast::make(&deletion, forecast.items, halts, &mut forecast.digest)

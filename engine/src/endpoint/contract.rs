@@ -260,6 +260,8 @@ pub type HeldBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 pub struct Shape {
     /// About how many bytes.
     pub bytes: u64,
+    /// Whether it may come to any other length.
+    pub open: bool,
     /// Whether it has holes: what is not written stays one.
     pub sparse: bool,
     /// Whether it will be made durable, so that the device may begin at once.
@@ -400,6 +402,10 @@ pub type Held = Box<dyn Any + Send>;
 /// Told the name of an entry, and its kind where that is known; its error ends the listing.
 pub type EachEntry<'a> = dyn FnMut(&[u8], Option<ItemKind>) -> Result<()> + 'a;
 
+/// As [`EachEntry`], also told which thing it is where the listing tells enough of it to remove
+/// that thing alone.
+pub type EachMarked<'a> = dyn FnMut(&[u8], (Option<ItemKind>, Option<Mark>)) -> Result<()> + 'a;
+
 /// Takes bytes of named items.
 pub trait ObjectSink: Send + Sync {
     /// What it can do.
@@ -458,7 +464,7 @@ pub trait ObjectSink: Send + Sync {
     }
 
     /// The length of the parts of an item of so many bytes, where whole parts are written; the
-    /// same each time.
+    /// same each time. No bytes: that of the first parts of one whose length is not known.
     fn part_bytes(&self, _bytes: u64) -> Option<u64> {
         None
     }
@@ -569,6 +575,14 @@ pub trait ObjectSink: Send + Sync {
     /// What keeps it from being listed to its end, and what `each` answers.
     fn list(&self, place: &Place, each: &mut EachEntry<'_>) -> Result<()>;
 
+    /// As [`ObjectSink::list`], with marks for [`ObjectSink::remove`] where they cost nothing.
+    ///
+    /// # Errors
+    /// As [`ObjectSink::list`].
+    fn list_marked(&self, place: &Place, each: &mut EachMarked<'_>) -> Result<()> {
+        self.list(place, &mut |name, kind| each(name, (kind, None)))
+    }
+
     /// Whether the entry of this name goes by other spellings too: the directory folds case, so
     /// that a name which the source lacks may be the twin of one that it has.
     fn folds(&self, _place: &Place, _name: &[u8]) -> bool {
@@ -604,10 +618,21 @@ pub trait Intake: Send + Sync {
     /// `DestinationWrite`, `DestinationNoSpace`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
 
-    /// The length of all its parts but the last, bytes, where whole parts are written.
+    /// The length of all its parts but the last, bytes, where whole parts are written; that of the
+    /// first ones where its [shape](Shape::open) is open.
     fn part_bytes(&self) -> Option<u64> {
         None
     }
+
+    /// How long its parts from `offset` on should be, where they should be longer than those before
+    /// so that they do not become too many. They stay as they are without [`Intake::lengthen`].
+    fn longer(&self, _offset: u64) -> Option<u64> {
+        None
+    }
+
+    /// Its parts from `offset` on are written, or written again, with a length that
+    /// [`Intake::longer`] said.
+    fn lengthen(&self, _offset: u64, _length: u64) {}
 
     /// The checksum of each part that the destination checks itself.
     fn part_digest(&self) -> Option<Algorithm> {

@@ -2,7 +2,7 @@
 //! lives. A file that can be locked belongs to a dead job, and `cleanup` knows where to look.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,9 +11,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::journal::begun::{self, Notes};
 use crate::journal::state::{lock, lock_own, unusable};
 use crate::model::item::Timestamp;
-use crate::model::leftover::Root;
+use crate::model::leftover::{Over, Root};
 use crate::model::location::Location;
 use crate::model::secret::SecretSource;
 use crate::model::store::StoreOptions;
@@ -49,26 +50,7 @@ struct RootRecord {
 #[derive(Debug)]
 pub struct Attempt {
     path: PathBuf,
-    file: Arc<File>,
-}
-
-/// Adds to a job's record, as long as the job does.
-#[derive(Clone, Debug)]
-pub struct Notes {
-    path: PathBuf,
-    file: Arc<File>,
-}
-
-impl Notes {
-    /// Records the name of something begun, durably: one line, in base64.
-    ///
-    /// # Errors
-    /// `StateDir` when it cannot be written.
-    pub fn add(&self, begun: &[u8]) -> Result<()> {
-        let line = format!("\n{}", BASE64.encode(begun));
-        let written = (&*self.file).write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|error| unusable(&self.path, "write", &error))
-    }
+    file: File,
 }
 
 /// A dead job's record, held so that nobody else cleans the same.
@@ -111,17 +93,18 @@ impl Attempt {
         };
         let text = serde_json::to_vec(&record).unwrap_or_default();
         file.write_all(&text).map_err(failed("write"))?;
-        Ok(Self { path, file: Arc::new(file) })
+        Ok(Self { path, file })
     }
 
-    /// What adds to this record.
+    /// What adds to the names that go with this record; `over` is told of those that are over.
     #[must_use]
-    pub fn notes(&self) -> Notes {
-        Notes { path: self.path.clone(), file: Arc::clone(&self.file) }
+    pub fn notes(&self, over: Arc<Over>) -> Notes {
+        Notes::of(&self.path, over)
     }
 
     /// Forgets the job: nothing of it is left behind.
     pub fn end(self) {
+        begun::remove(&self.path);
         drop(operator::remove_file(&self.path));
         drop(self.file);
     }
@@ -154,12 +137,12 @@ pub fn attempts(folder: &Path) -> Result<Vec<Dead>> {
                     let path = BASE64.decode(&path).ok()?;
                     Some(Root { location: Location { scheme, path, auth, store }, tree })
                 });
-                let attempt = Attempt { path, file: Arc::new(file) };
+                let attempt = Attempt { path, file };
                 let roots = roots.collect();
                 all.push(Dead { job: job.to_owned(), began, roots, begun, attempt });
             }
             Ok(None) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(unusable(&path, "open", &error)),
         }
     }
@@ -200,12 +183,17 @@ fn hold(path: &Path) -> std::io::Result<Option<Held>> {
         return Ok(None);
     }
     let mut text = Vec::new();
-    (&file).take(RECORD_BYTES_MAX).read_to_end(&mut text)?;
+    (&file).take(RECORD_BYTES_MAX + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > RECORD_BYTES_MAX {
+        return Err(std::io::Error::new(ErrorKind::InvalidData, "the record is too long"));
+    }
     let empty = Record { job: String::new(), pid: 0, began_ms: 0, roots: Vec::new() };
     let mut lines = text.split(|byte| *byte == b'\n');
     let record = serde_json::from_slice(lines.next().unwrap_or_default()).unwrap_or(empty);
-    let begun = lines.filter_map(|line| BASE64.decode(line).ok()).collect();
-    Ok(Some((file, record, begun)))
+    // Earlier versions added the names to the record itself.
+    let mut names = begun::names(&lines.collect::<Vec<_>>().join(&b'\n'));
+    names.extend(begun::read(path)?);
+    Ok(Some((file, record, names)))
 }
 
 #[cfg(test)]

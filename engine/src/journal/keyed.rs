@@ -184,6 +184,8 @@ pub struct Ledger {
     /// The facts are small and rewritten whole.
     writing: Arc<Mutex<()>>,
     together: Arc<Together<Receipts>>,
+    /// Items whose names were given since, so that nobody goes on with what was begun of them.
+    pub(super) named: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 /// What opening a key gives.
@@ -394,6 +396,7 @@ impl Ledger {
             begun: clock::now(),
             writing: Arc::default(),
             together: Arc::default(),
+            named: Arc::default(),
         }
     }
 
@@ -459,14 +462,19 @@ impl Ledger {
         found.map(|bytes| self.decode(bytes.value())).transpose()
     }
 
-    /// Commits receipts, with those of other threads in one step.
+    /// Commits receipts, with those of other threads in one step, and forgets what was begun of
+    /// items that have their names.
     ///
     /// # Errors
     /// `StateDir` when they cannot be written.
     pub fn commit_together(&self, receipts: Vec<(Vec<u8>, Receipt)>) -> Result<()> {
         self.together.run(receipts, |all| {
             let all: Vec<_> = all.into_iter().flatten().collect();
-            self.write(|transaction| self.put(transaction, &all))
+            let named = self.take_named();
+            self.write(|transaction| {
+                self.put(transaction, &all)?;
+                partial::forget(transaction, named.iter().map(Vec::as_slice))
+            })
         })
     }
 

@@ -3,6 +3,7 @@
 //! lock that dies with its process.
 
 pub mod attempt;
+pub mod begun;
 pub mod keyed;
 pub mod list;
 pub mod partial;

@@ -1,6 +1,8 @@
 //! Large files that a keyed command had begun when it was killed: under which temporary name, of
 //! which state of the source, and which of their parts were written.
 
+use std::sync::PoisonError;
+
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +136,16 @@ impl Ledger {
         Ok(temps)
     }
 
+    /// The item has its name: what was begun of it is forgotten with the next receipts that are
+    /// committed. Until then it is of no use, and does no harm.
+    pub fn named(&self, path: &[u8]) {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_vec());
+    }
+
+    pub(super) fn take_named(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut *self.named.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Commits receipts of parts, with the record of the file they belong to.
     ///
     /// # Errors
@@ -181,4 +193,48 @@ pub(super) fn forget<'a>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::journal::keyed::{Opened, Receipt, open};
+    use crate::model::item::{Attributes, Handle, Identity, ItemKind};
+    use crate::model::path::ItemPath;
+
+    #[test]
+    fn what_was_begun_of_an_item_goes_once_it_has_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let command = json!({"op": "copy"});
+        let Opened::Run(ledger) = open(dir.path(), "k", &command, "j1").unwrap() else {
+            panic!("run")
+        };
+        let item = Item {
+            path: ItemPath::root(),
+            kind: ItemKind::File,
+            size: 1 << 30,
+            attributes: Attributes::default(),
+            identity: Identity::default(),
+            link: None,
+            special: None,
+            handle: Handle::default(),
+        };
+        let receipt = || Receipt::new(&item, Mark::default(), &[]);
+        let part = PartReceipt { whole: None, piece: PartDigest::Crc(1, 1), tag: None };
+        for number in 0..50u32 {
+            let path = format!("f{number}").into_bytes();
+            let begun = Begun::new(&item, &path, Mark::default(), None, 8 << 20);
+            ledger.commit_parts(&path, &begun, &[(0, part.clone()), (1, part.clone())]).unwrap();
+            // The receipt goes before the name: until then the parts are needed.
+            ledger.commit_together(vec![(path.clone(), receipt())]).unwrap();
+            assert!(ledger.begun(&path).unwrap().is_some_and(|(_, parts)| parts.len() == 2));
+            assert!(ledger.begun_temps().unwrap().len() <= 2);
+            ledger.named(&path);
+        }
+        ledger.commit_together(vec![(b"last".to_vec(), receipt())]).unwrap();
+        assert!(ledger.begun_temps().unwrap().is_empty());
+        assert!(ledger.begun(b"f49").unwrap().is_none());
+    }
 }

@@ -1,5 +1,7 @@
 //! Temporary files: where a job makes them, and whose they are.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::model::location::Location;
 use crate::model::path::{JOB_TAG_DIGITS, temp_tag};
 
@@ -10,6 +12,32 @@ pub struct Root {
     pub location: Location,
     /// Whether below it too.
     pub tree: bool,
+}
+
+/// Names of things that were begun and are over, published or given up, for whoever keeps a record
+/// of those that are not.
+#[derive(Debug, Default)]
+pub struct Over(Mutex<Option<Vec<Vec<u8>>>>);
+
+impl Over {
+    /// Somebody takes the names from now on: until then they are not kept.
+    pub fn listen(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
+    }
+
+    /// This one is over.
+    pub fn add(&self, name: Vec<u8>) {
+        if let Some(names) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            names.push(name);
+        }
+    }
+
+    /// Those that are over since this was asked last.
+    #[must_use]
+    pub fn take(&self) -> Vec<Vec<u8>> {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.as_mut().map(std::mem::take).unwrap_or_default()
+    }
 }
 
 /// Whose temporary files are meant.

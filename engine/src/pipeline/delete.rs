@@ -7,11 +7,10 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::endpoint::contract::{Held, ObjectSink, ObjectSource, Place};
+use crate::endpoint::contract::{ObjectSink, ObjectSource, Place};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::journal::list::{List, Listed};
-use crate::limits::DELETES_A_COMMIT;
+use crate::journal::list::List;
 use crate::model::choice::{Carry, LinkPolicy};
 use crate::model::found::Mark;
 use crate::model::item::ItemKind;
@@ -19,9 +18,10 @@ use crate::model::path::{ItemPath, is_kept};
 use crate::model::selection::Selection;
 use crate::pipeline::feed::ends_job;
 use crate::pipeline::lease::Lease;
+use crate::pipeline::removal;
 use crate::plan::extra::{Cap, Extra, ExtraCount};
 use crate::platform::names::{NameList, Names};
-use crate::progress::{Spent, add};
+use crate::progress::add;
 
 /// A destination and what it is compared with.
 pub struct Deletion<'a> {
@@ -42,6 +42,8 @@ pub struct Deletion<'a> {
     pub dress: Option<Carry>,
     /// Asked before names are removed.
     pub lease: Option<&'a Lease>,
+    /// Names removed at once, where each waits for a network.
+    pub parallel: usize,
 }
 
 impl Deletion<'_> {
@@ -66,7 +68,7 @@ impl Deletion<'_> {
         let found = self.job.progress.items_total.load(Relaxed);
         let new = self.job.progress.items_new.load(Relaxed);
         count.judge(&self.cap, found, new)?;
-        self.apply(root, list.finish()?)
+        removal::apply(self, root, list.finish()?)
     }
 
     /// Whether something failed, so that absence proves nothing. Says so.
@@ -96,55 +98,9 @@ impl Deletion<'_> {
         Ok(search.count)
     }
 
-    fn apply(&self, root: Place, mut extras: Listed) -> Result<u64> {
-        let mut walk = Walk { on: self, open: vec![Level::new(ItemPath::root(), root)] };
-        let (mut removed, mut kept) = (0u64, 0u64);
-        let mut commit = Commit { lease: self.lease, left: 0, held: None };
-        while let Some(record) = extras.take()? {
-            self.job.take_op()?;
-            let extra = Extra::decode(&record)?;
-            commit.ask()?;
-            match walk.remove(&extra) {
-                Ok(true) => {
-                    removed += 1;
-                    self.job.deleted(extra.path.as_bytes());
-                }
-                Ok(false) => kept += u64::from(extra.kind != ItemKind::Directory),
-                Err(error) if ends_job(error.kind()) => return Err(error),
-                Err(error) => self.fail(&extra.path, error),
-            }
-        }
-        drop(commit);
-        walk.close_to(0);
-        if kept > 0 {
-            let message = format!("{kept} names are gone or others since they were listed; kept");
-            self.job.warn(&EngineError::new(Kind::DeleteHalted, message));
-        }
-        Ok(removed)
-    }
-
-    fn fail(&self, path: &ItemPath, error: EngineError) {
+    pub(super) fn fail(&self, path: &ItemPath, error: EngineError) {
         add(&self.job.progress.items_total, 1);
         self.job.fail(path.as_bytes(), error);
-    }
-}
-
-/// The right to remove a few names.
-struct Commit<'a> {
-    lease: Option<&'a Lease>,
-    left: usize,
-    held: Option<Held>,
-}
-
-impl Commit<'_> {
-    fn ask(&mut self) -> Result<()> {
-        if self.left == 0 {
-            self.held = None;
-            self.held = self.lease.map(Lease::commit).transpose()?;
-            self.left = DELETES_A_COMMIT;
-        }
-        self.left -= 1;
-        Ok(())
     }
 }
 
@@ -166,9 +122,9 @@ impl Search<'_, '_> {
     fn directory(&mut self, place: &Place, path: &ItemPath, in_source: bool) -> Result<bool> {
         let (mut stays, mut below) = (false, self.names.list());
         let on = self.on;
-        let listed = on.sink.list(place, &mut |name, kind| {
+        let listed = on.sink.list_marked(place, &mut |name, told| {
             on.job.pass()?;
-            stays |= self.entry(place, path, name, kind, in_source, &mut below)?;
+            stays |= self.entry(place, path, name, told, in_source, &mut below)?;
             Ok(())
         });
         if let Err(error) = listed {
@@ -195,7 +151,7 @@ impl Search<'_, '_> {
         place: &Place,
         path: &ItemPath,
         name: &[u8],
-        kind: Option<ItemKind>,
+        told: (Option<ItemKind>, Option<Mark>),
         in_source: bool,
         below: &mut NameList,
     ) -> Result<bool> {
@@ -206,7 +162,7 @@ impl Search<'_, '_> {
             Ok(child) => child,
             Err(error) => return self.failed(path, error).map(|()| true),
         };
-        let kind = match kind {
+        let kind = match told.0 {
             Some(kind) => kind,
             None => match self.on.sink.found(place, name) {
                 Ok(Some(found)) => found.kind,
@@ -225,7 +181,7 @@ impl Search<'_, '_> {
             return Ok(true);
         }
         self.count.items += 1;
-        match self.judge(place, name, &child, kind, in_source) {
+        match self.judge(place, name, &child, (kind, told.1), in_source) {
             Ok(stays) => Ok(stays),
             Err(error) => self.failed(&child, error).map(|()| true),
         }
@@ -237,7 +193,7 @@ impl Search<'_, '_> {
         place: &Place,
         name: &[u8],
         path: &ItemPath,
-        kind: ItemKind,
+        (kind, mark): (ItemKind, Option<Mark>),
         in_source: bool,
     ) -> Result<bool> {
         if in_source && self.on.source.kind(path, self.on.links)?.is_some() {
@@ -245,6 +201,10 @@ impl Search<'_, '_> {
         }
         if in_source && self.is_twin(place, name, path) {
             return Ok(true);
+        }
+        if let Some(mark) = mark {
+            self.tell(path, kind, mark)?;
+            return Ok(false);
         }
         match self.on.sink.found(place, name)? {
             Some(found) if found.kind == kind => {
@@ -311,88 +271,5 @@ impl Search<'_, '_> {
         }
         self.on.fail(path, error);
         Ok(())
-    }
-}
-
-/// An open directory of the destination.
-struct Level {
-    path: ItemPath,
-    place: Place,
-    /// Whether something in it was removed.
-    touched: bool,
-}
-
-impl Level {
-    fn new(path: ItemPath, place: Place) -> Self {
-        Self { path, place, touched: false }
-    }
-}
-
-/// Goes from directory to directory, with those above open.
-struct Walk<'a> {
-    on: &'a Deletion<'a>,
-    /// From the root down, never empty while names are removed.
-    open: Vec<Level>,
-}
-
-impl Walk<'_> {
-    fn remove(&mut self, extra: &Extra) -> Result<bool> {
-        let Some((level, name)) = self.reach(&extra.path)? else {
-            return Ok(false);
-        };
-        let (sink, progress) = (self.on.sink, &self.on.job.progress);
-        let Some(level) = self.open.get_mut(level) else {
-            return Ok(false);
-        };
-        let remove = || sink.remove(&level.place, name, extra.kind, &extra.mark);
-        let removed = progress.timed(Spent::DestinationWrite, remove)?;
-        level.touched |= removed;
-        Ok(removed)
-    }
-
-    /// Opens the directory that holds `path`; `None` when it is gone.
-    fn reach<'p>(&mut self, path: &'p ItemPath) -> Result<Option<(usize, &'p [u8])>> {
-        let parts: Vec<&[u8]> = path.parts().collect();
-        let Some((name, parents)) = parts.split_last() else {
-            return Ok(None);
-        };
-        let open = self.open.iter().skip(1).map(|level| level.path.name());
-        let same = open.zip(parents).take_while(|(open, part)| open == *part).count();
-        self.close_to(same + 1);
-        for part in parents.iter().skip(same) {
-            let Some(last) = self.open.last() else {
-                return Ok(None);
-            };
-            let Some(place) = self.on.sink.inside(&last.place, part)? else {
-                return Ok(None);
-            };
-            let level = Level::new(last.path.join(part)?, place);
-            self.open.push(level);
-        }
-        Ok(Some((parents.len(), name)))
-    }
-
-    /// Closes directories until so many are open.
-    fn close_to(&mut self, count: usize) {
-        while self.open.len() > count {
-            let closed = self.open.pop();
-            if let (Some(level), Some(carry)) = (closed.filter(|l| l.touched), self.on.dress)
-                && let Err(error) = self.dress(&level, carry)
-            {
-                self.on.fail(&level.path, error);
-            }
-        }
-    }
-
-    /// Gives a directory its source's attributes again: the removal changed its times.
-    fn dress(&self, level: &Level, carry: Carry) -> Result<()> {
-        let Some(item) = self.on.source.find(&level.path)? else {
-            return Ok(());
-        };
-        if item.kind != ItemKind::Directory {
-            return Ok(());
-        }
-        let extended = self.on.source.extended(&item, carry)?;
-        self.on.sink.leave(&level.place, &item.attributes, &extended, carry).map(drop)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::endpoint::contract::{HeldBytes, Intake, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
-use crate::journal::attempt::Notes;
+use crate::journal::begun::Notes;
 use crate::model::digest::Algorithm;
 use crate::model::found::Mark;
 use crate::model::item::{Attributes, Handle};
@@ -26,7 +26,6 @@ pub struct Gather {
     inner: Box<dyn Intake>,
     /// Where it is recorded before its first part.
     notes: Option<Notes>,
-    part_bytes: u64,
     source: Source,
     state: Mutex<State>,
 }
@@ -41,6 +40,8 @@ struct Source {
 struct State {
     /// Had with the first byte.
     buffer: Option<ChunkBuffer>,
+    /// How long the part in the buffer becomes.
+    part_bytes: u64,
     /// Where the part in the buffer begins.
     start: u64,
     /// Bytes of it that are there.
@@ -56,9 +57,14 @@ struct State {
 /// `StateDir`, and what keeps it from being begun.
 pub fn noted(notes: Option<&Notes>, intake: &dyn Intake) -> Result<Option<Vec<u8>>> {
     let note = |token: &[u8]| notes.map_or(Ok(()), |notes| notes.add(token));
-    intake.intent().as_deref().map_or(Ok(()), note)?;
+    let intent = intake.intent();
+    intent.as_deref().map_or(Ok(()), note)?;
     let token = intake.token()?;
     token.as_deref().map_or(Ok(()), note)?;
+    if let (Some(notes), Some(intent), Some(_)) = (notes, intent, &token) {
+        // The name says it all from now on.
+        notes.over(&intent);
+    }
     Ok(token)
 }
 
@@ -90,9 +96,9 @@ impl Gather {
         };
         let (budget, switch) = (job.engine.budget.clone(), job.switch.clone());
         let source = Source { memory, budget, switch };
-        let state = State { buffer: None, start: 0, filled: 0, pinned: None };
+        let state = State { buffer: None, part_bytes, start: 0, filled: 0, pinned: None };
         let notes = job.notes();
-        Box::new(Self { inner, notes, part_bytes, source, state: Mutex::new(state) })
+        Box::new(Self { inner, notes, source, state: Mutex::new(state) })
     }
 
     fn send(&self, state: &mut State) -> Result<()> {
@@ -105,6 +111,20 @@ impl Gather {
         self.inner.write_part(start, bytes, digest)?;
         state.start += state.filled as u64;
         state.filled = 0;
+        Ok(())
+    }
+
+    /// Makes the buffer longer where its next part should be, and memory for it is free. What
+    /// cannot be had now is asked for again with each part.
+    fn lengthen(&self, state: &mut State) -> Result<()> {
+        let Some(wanted) = self.inner.longer(state.start) else {
+            return Ok(());
+        };
+        if let Some(buffer) = self.source.longer(wanted)? {
+            state.buffer = Some(buffer);
+            state.part_bytes = wanted;
+            self.inner.lengthen(state.start, wanted);
+        }
         Ok(())
     }
 
@@ -125,6 +145,7 @@ impl Gather {
             && offset == start + bytes.len() as u64
         {
             state.start = *start;
+            self.inner.lengthen(*start, state.part_bytes);
             if let Some(buffer) = &mut state.buffer {
                 let into = buffer.bytes().get_mut(..bytes.len()).unwrap_or_default();
                 into.copy_from_slice(bytes);
@@ -147,6 +168,13 @@ impl Source {
             Memory::Ahead => self.take_ahead(bytes)?,
         };
         ChunkBuffer::granted(permit, bytes)
+    }
+
+    /// A longer buffer, where memory for it is free beside the one that it takes the place of:
+    /// nobody waits here while holding.
+    fn longer(&self, bytes: u64) -> Result<Option<ChunkBuffer>> {
+        let permit = self.budget.take_ahead(bytes);
+        permit.map(|permit| ChunkBuffer::granted(permit, bytes)).transpose()
     }
 
     fn take_ahead(&self, bytes: u64) -> Result<Permit> {
@@ -190,14 +218,15 @@ impl Intake for Gather {
         let mut rest = bytes;
         while !rest.is_empty() {
             // A full part is sent once more is known to follow: a whole one is held.
-            if state.filled as u64 == self.part_bytes {
+            if state.filled as u64 == state.part_bytes {
                 self.send(state)?;
+                self.lengthen(state)?;
             }
             let buffer = match &mut state.buffer {
                 Some(buffer) => buffer,
-                empty => empty.insert(self.source.take(self.part_bytes)?),
+                empty => empty.insert(self.source.take(state.part_bytes)?),
             };
-            let room = self.part_bytes as usize - state.filled;
+            let room = state.part_bytes as usize - state.filled;
             let (now, later) = rest.split_at(room.min(rest.len()));
             let into = buffer.bytes().get_mut(state.filled..state.filled + now.len());
             into.unwrap_or_default().copy_from_slice(now);
@@ -278,5 +307,120 @@ impl Intake for Gather {
 
     fn abort(self: Box<Self>) {
         self.inner.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// An intake whose parts are 2 bytes long, and from 4 bytes on should be 8.
+    #[derive(Default)]
+    struct Parts {
+        sent: Mutex<Vec<(u64, Vec<u8>)>>,
+        long_from: Mutex<Option<u64>>,
+    }
+
+    impl Intake for Arc<Parts> {
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+            let mut sent = self.sent.lock().unwrap();
+            sent.retain(|(start, _)| *start < offset);
+            sent.push((offset, bytes.to_vec()));
+            Ok(())
+        }
+
+        fn part_bytes(&self) -> Option<u64> {
+            Some(2)
+        }
+
+        fn longer(&self, offset: u64) -> Option<u64> {
+            (offset >= 4 && self.long_from.lock().unwrap().is_none()).then_some(8)
+        }
+
+        fn lengthen(&self, offset: u64, length: u64) {
+            *self.long_from.lock().unwrap() = (length == 8).then_some(offset);
+        }
+
+        fn share(&self, _: &Handle) -> Result<bool> {
+            Ok(false)
+        }
+
+        fn clear(&self, _: u64, _: u64) -> Result<()> {
+            Ok(())
+        }
+
+        fn reserve(&self, _: u64) -> Result<()> {
+            Ok(())
+        }
+
+        fn offload(&self, _: &Handle, _: u64, _: u64) -> Result<Option<u64>> {
+            Ok(None)
+        }
+
+        fn mark(&self) -> Result<Mark> {
+            Ok(Mark::default())
+        }
+
+        fn sync(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn read_at(&self, _: u64, _: &mut [u8], _: bool) -> Result<usize> {
+            Ok(0)
+        }
+
+        fn seal(self: Box<Self>, _: u64, _: &Attributes, _: &Target) -> Result<Staged> {
+            Err(EngineError::new(Kind::Unsupported, "nothing is sealed"))
+        }
+
+        fn abort(self: Box<Self>) {}
+    }
+
+    fn gather(parts: &Arc<Parts>, budget: &Budget) -> Gather {
+        let source =
+            Source { memory: Memory::Waited, budget: budget.clone(), switch: Switch::default() };
+        let state = State { buffer: None, part_bytes: 2, start: 0, filled: 0, pinned: None };
+        Gather { inner: Box::new(Arc::clone(parts)), notes: None, source, state: state.into() }
+    }
+
+    fn lengths(parts: &Arc<Parts>) -> Vec<usize> {
+        parts.sent.lock().unwrap().iter().map(|(_, bytes)| bytes.len()).collect()
+    }
+
+    #[test]
+    fn parts_become_longer_as_soon_as_there_is_memory() {
+        let parts = Arc::new(Parts::default());
+        let budget = Budget::new(12);
+        let others = budget.take(4, &Switch::default()).unwrap();
+        let gather = gather(&parts, &budget);
+        let bytes: Vec<u8> = (0..40).collect();
+        gather.write_at(0, &bytes[..9]).unwrap();
+        assert_eq!(lengths(&parts), [2, 2, 2, 2]);
+        drop(others);
+        gather.write_at(9, &bytes[9..]).unwrap();
+        assert_eq!(lengths(&parts), [2, 2, 2, 2, 2, 8, 8, 8]);
+        assert_eq!(*parts.long_from.lock().unwrap(), Some(10));
+        // What the shorter buffer had is given back.
+        assert!(budget.take_ahead(4).is_some() && budget.take_ahead(5).is_none());
+        let sent: Vec<u8> = parts.sent.lock().unwrap().iter().flat_map(|p| p.1.clone()).collect();
+        assert_eq!(sent, bytes[..34]);
+    }
+
+    #[test]
+    fn who_goes_back_writes_on_in_long_parts() {
+        let parts = Arc::new(Parts::default());
+        let gather = gather(&parts, &Budget::new(12));
+        let bytes: Vec<u8> = (0..60).collect();
+        gather.write_at(0, &bytes[..3]).unwrap();
+        gather.pin(3);
+        gather.write_at(3, &bytes[3..30]).unwrap();
+        assert_eq!(lengths(&parts), [2, 2, 8, 8, 8]);
+        gather.write_at(3, &bytes[33..50]).unwrap();
+        assert_eq!(*parts.long_from.lock().unwrap(), Some(2));
+        assert_eq!(lengths(&parts), [2, 8, 8]);
+        let sent: Vec<u8> = parts.sent.lock().unwrap().iter().flat_map(|p| p.1.clone()).collect();
+        assert_eq!(sent, [&bytes[..3], &bytes[33..48]].concat());
     }
 }

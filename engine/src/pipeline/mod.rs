@@ -20,6 +20,7 @@ pub mod parts;
 pub mod publish;
 pub mod receipts;
 pub mod recode;
+pub mod removal;
 pub mod single;
 pub mod transfer;
 pub mod unpack;

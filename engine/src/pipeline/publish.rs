@@ -18,6 +18,7 @@ use crate::pipeline::confirm::Confirm;
 use crate::pipeline::feed::{Ticket, ends_job};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::manifest::{Listed, ManifestWriter};
+use crate::plan::method::is_large;
 use crate::platform::process;
 use crate::progress::Spent;
 
@@ -188,6 +189,9 @@ impl<'a, S> Publisher<'a, S> {
                 declined.push((item, ticket));
                 continue;
             }
+            if outcome.is_ok() {
+                self.named(&item);
+            }
             let confirm = |()| match self.confirm {
                 Some(confirm) => confirm.stands(self.job, &item, &done),
                 None => Ok(()),
@@ -225,6 +229,14 @@ impl<'a, S> Publisher<'a, S> {
             false => ledger.commit_together(receipts),
         };
         self.job.progress.timed(Spent::Sync, commit)
+    }
+
+    /// Nobody goes on with what was begun of an item that has its name.
+    fn named(&self, item: &Item) {
+        let begun = is_large(item.size) && !self.sink.caps().gathers;
+        if let Some(ledger) = self.job.ledger().filter(|_| begun) {
+            ledger.named(item.path.as_bytes());
+        }
     }
 
     fn report(&self, item: &Item, bytes: u64, done: &Listed, outcome: Result<()>) -> Result<()> {

@@ -90,7 +90,7 @@ impl Single<'_> {
         for attempt in 1..=CHANGED_ATTEMPTS {
             let temp = temp_name(&job.name, job.next_temp());
             // How large it will be is not known.
-            let shape = Shape { durable: true, ..Shape::default() };
+            let shape = Shape { durable: true, open: true, ..Shape::default() };
             let becoming = Becoming { target: &target, attributes: &self.item.attributes };
             let intake = sink.begin(&place, &temp, shape, becoming)?;
             let intake = Gather::around(job, intake, Memory::Ahead);

@@ -163,7 +163,9 @@ impl Transfer<'_> {
         let unnamed = self.target.consent == Consent::New && !named;
         // What is read in one goes as a stream, whatever its size.
         let told = if reader.in_one() { 0 } else { size };
-        let shape = Shape { bytes: told, sparse, durable, unnamed, mode, resumes: false };
+        // A size told as 0 may be any.
+        let open = self.way.is_some() || told == 0;
+        let shape = Shape { bytes: told, open, sparse, durable, unnamed, mode, resumes: false };
         let becoming = Becoming { target: &target, attributes: &attributes };
         // What is recorded of it is the state that is read, whatever the survey saw.
         let opened = Item { size, attributes, identity: reader.identity(), ..self.item.clone() };
@@ -221,7 +223,6 @@ impl Transfer<'_> {
             let intake = sink.begin(place, &temp, shape, becoming)?;
             let intake = match (self.way, shape.bytes) {
                 (Some(_), _) => Gather::around(self.job, intake, Memory::Counted),
-                // A size told as 0 may be any.
                 (None, 0) => Gather::around(self.job, intake, Memory::Waited),
                 (None, _) => intake,
             };

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::EngineError;
+use crate::model::leftover::Over;
 use crate::remote::settings::{Tries, Waits};
 use crate::resource::cancel::Switch;
 
@@ -18,6 +19,8 @@ pub struct Ties {
     pub meter: Arc<Meter>,
     /// What they could not clear away.
     pub left: Arc<Left>,
+    /// What they began and is over.
+    pub over: Arc<Over>,
     /// Memory for data in flight, bytes; 0 where that is not known.
     pub memory_bytes: u64,
     /// Whether secrets may come from a program.

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use migration_engine::endpoint::contract::ObjectSource;
+use migration_engine::endpoint::contract::{ObjectSink, ObjectSource};
 use migration_engine::endpoint::store::Bucket;
 use migration_engine::endpoint::store::verbs::{Condition, Opened, Put, Store};
 use migration_engine::endpoint::{azure, gcs, s3};
@@ -241,6 +241,13 @@ impl Bench {
     /// A key as the library's source of items.
     pub fn source(&self, key: &str, ties: &Ties) -> Box<dyn ObjectSource> {
         Bucket::source(self.opening(), &self.location(&format!("bucket/{key}")), ties).unwrap()
+    }
+
+    /// A key as the library's sink of items, written in parts.
+    pub fn sink(&self, key: &str, ties: &Ties) -> Box<dyn ObjectSink> {
+        let mut at = self.location(&format!("bucket/{key}"));
+        Arc::make_mut(&mut at.store).part_bytes = Some(PART as u64);
+        Bucket::sink(self.opening(), &at, ties).unwrap()
     }
 
     fn opening(&self) -> Open {

@@ -60,3 +60,28 @@ fn what_has_no_known_size_goes_in_equal_parts_too() {
     assert_eq!(result["status"], "ok", "{result}");
     assert!(bench.file("back").unwrap() == all);
 }
+
+/// What has no known size, and more parts of the first length than fit the store.
+#[test]
+fn parts_of_a_stream_become_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = Some(dir.path().to_owned());
+    let mut bench = Bench::with(Options { directory, ..Options::new(Dialect::Gcs) }, &[]);
+    // A twentieth of the parts that the store takes, and some.
+    let size = (500 << 20) + 5 * (1 << 20) + 7;
+    let sparse = std::fs::File::create(bench.place.path("f")).unwrap();
+    sparse.set_len(size).unwrap();
+    let here = json!({"op": "compress", "id": "z", "src": "f", "dst": "f.zst", "format": "zstd"});
+    assert_eq!(bench.session.call(&here)["status"], "ok");
+    let mut dst = bench.at("f");
+    dst["part_bytes"] = json!("1MiB");
+    let command =
+        json!({"op": "decompress", "id": "d", "src": "f.zst", "dst": dst, "max_ratio": 1 << 20});
+    let result = bench.session.call(&command);
+    assert_eq!(result["status"], "ok", "{result}");
+    let object = bench.server.objects().get("bucket", "f").unwrap();
+    assert_eq!(object.content.len() as u64, size);
+    let parts = bench.server.log().of(bench.names.part);
+    let of_two = parts.iter().filter(|entry| entry.bytes_in > 2 << 20).count();
+    assert_eq!((parts.len(), of_two), (503, 2));
+}

@@ -219,6 +219,7 @@ impl Store for Container {
             copy_bytes_max: BLOCKS_MAX * BLOCK_BYTES_MAX,
             key_bytes_max: KEY_UNITS_MAX * BYTES_OF_UNIT,
             parallel_parts: true,
+            equal_parts: false,
             checksum: Some(Algorithm::Crc64Nvme),
             checks_whole: false,
             creates_only: true,

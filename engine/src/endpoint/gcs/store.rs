@@ -30,6 +30,7 @@ impl Store for Bucket {
             copy_bytes_max: OBJECT_BYTES_MAX,
             key_bytes_max: 1024,
             parallel_parts: true,
+            equal_parts: false,
             checksum: Some(Algorithm::Crc32c),
             checks_whole: true,
             creates_only: true,

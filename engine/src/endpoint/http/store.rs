@@ -25,6 +25,7 @@ impl Store for Site {
             copy_bytes_max: 0,
             key_bytes_max: 8 << 10,
             parallel_parts: false,
+            equal_parts: false,
             checksum: None,
             checks_whole: false,
             creates_only: false,

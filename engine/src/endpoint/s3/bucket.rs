@@ -277,6 +277,7 @@ impl Store for Bucket {
             copy_bytes_max: PART_BYTES.end,
             key_bytes_max: KEY_BYTES_MAX,
             parallel_parts: true,
+            equal_parts: self.style.wants_equal_parts(),
             checksum: confirmed.then_some(Algorithm::Crc64Nvme),
             checks_whole: confirmed,
             creates_only: puts.absent && completes.absent,

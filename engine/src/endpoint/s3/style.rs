@@ -64,6 +64,13 @@ impl Style {
         self.endpoint.as_ref().is_none_or(|(origin, _)| origin.tls && aws(&origin.host))
     }
 
+    /// Whether this is Cloudflare R2, which takes parts of one length alone.
+    #[must_use]
+    pub fn wants_equal_parts(&self) -> bool {
+        let r2 = |host: &str| host.ends_with(".r2.cloudflarestorage.com");
+        self.endpoint.as_ref().is_some_and(|(origin, _)| r2(&origin.host))
+    }
+
     /// The bucket's name.
     #[must_use]
     pub fn bucket(&self) -> &str {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::endpoint::contract::{Caps, ObjectSink, ObjectSource, Place};
 use crate::error::Result;
 use crate::model::item::{Handle, Timestamp};
+use crate::model::leftover::Over;
 use crate::model::location::Location;
 use crate::model::store::StoreOptions;
 use crate::remote::call::Side;
@@ -33,6 +34,7 @@ pub struct Bucket {
     pub(super) shown: Arc<Vec<u8>>,
     pub(super) meter: Arc<Meter>,
     pub(super) left: Arc<Left>,
+    pub(super) over: Arc<Over>,
     /// Memory for data in flight.
     pub(super) memory_bytes: u64,
 }
@@ -44,6 +46,7 @@ impl Bucket {
         let is_prefix = root.is_empty() || location.is_into();
         let (listings, options) = (Arc::default(), Arc::clone(&location.store));
         let (meter, left) = (Arc::clone(&ties.meter), Arc::clone(&ties.left));
+        let over = Arc::clone(&ties.over);
         let (memory_bytes, shown) = (ties.memory_bytes, Arc::new(location.shown()));
         Ok(Self {
             store,
@@ -55,6 +58,7 @@ impl Bucket {
             shown,
             meter,
             left,
+            over,
             memory_bytes,
         })
     }

@@ -8,10 +8,12 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
 use crate::model::found::Mark;
 use crate::model::item::{Attributes, Handle, Timestamp};
+use crate::model::leftover::Over;
 use crate::model::loss::{Loss, What, lose};
 use crate::model::parts::{PartDigest, joined};
 use crate::remote::ties::Left;
 
+use super::parts::Cut;
 use super::token::Token;
 use super::verbs::{Copying, From, Part, Put, Rules, Store, Upload, Whole};
 
@@ -30,6 +32,8 @@ pub(super) struct Sealing {
     pub(super) key: String,
     pub(super) content: Sealed,
     pub(super) put: Put,
+    /// The number of this write.
+    pub(super) write: u64,
     /// As [`Shape::resumes`](crate::endpoint::contract::Shape::resumes).
     pub(super) resumes: bool,
 }
@@ -46,11 +50,14 @@ pub(super) struct ObjectIntake {
     pub(super) tagged: bool,
     /// The number of this write.
     pub(super) write: u64,
-    pub(super) part_bytes: u64,
+    /// Where its parts lie.
+    pub(super) cut: Mutex<Cut>,
     /// As [`Shape::resumes`](crate::endpoint::contract::Shape::resumes).
     pub(super) resumes: bool,
     /// Told of an upload that cannot be given up.
     pub(super) left: Arc<Left>,
+    /// Told of one that was.
+    pub(super) over: Arc<Over>,
     pub(super) state: Mutex<State>,
 }
 
@@ -76,10 +83,17 @@ impl State {
 }
 
 /// Gives an upload up. One that stays is named in the job's record, which is kept for it.
-pub(super) fn abandon(store: &dyn Store, upload: &Upload, left: &Left) {
-    if let Err(error) = store.abandon(upload) {
-        left.add(error.at(upload.key.as_str()));
+pub(super) fn abandon(store: &dyn Store, write: u64, upload: &Upload, left: &Left, over: &Over) {
+    match store.abandon(upload) {
+        Ok(()) => over.add(token_of(store, write, upload)),
+        Err(error) => left.add(error.at(upload.key.as_str())),
     }
+}
+
+/// How an upload is named in the job's record.
+pub(super) fn token_of(store: &dyn Store, write: u64, upload: &Upload) -> Vec<u8> {
+    let (bucket, upload) = (store.identity().to_owned(), upload.clone());
+    Token { bucket, write, upload }.encode()
 }
 
 /// A part's CRC as stores take it.
@@ -116,16 +130,12 @@ impl ObjectIntake {
     }
 
     fn index(&self, offset: u64) -> Result<u32> {
-        let index = offset / self.part_bytes;
-        if !offset.is_multiple_of(self.part_bytes) || index >= self.rules.parts_max {
-            let message = "not the beginning of a part";
-            return Err(EngineError::new(Kind::Internal, message).offset(offset));
-        }
-        Ok(index as u32)
+        let cut = self.cut();
+        cut.index(offset).ok_or_else(|| cut.refusal(offset))
     }
 
-    fn token_of(&self, upload: Upload) -> Vec<u8> {
-        Token { bucket: self.store.identity().to_owned(), write: self.write, upload }.encode()
+    fn cut(&self) -> std::sync::MutexGuard<'_, Cut> {
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The parts in order, which must be all of `size` bytes.
@@ -143,9 +153,9 @@ impl ObjectIntake {
     fn sealed(&self, size: u64, attributes: &Attributes, target: &Target) -> Result<Staged> {
         let mut state = self.state();
         // What was sent and then taken back lies behind the end.
-        let parts = size.div_ceil(self.part_bytes) as u32;
-        state.parts.retain(|index, _| *index < parts);
-        state.sums.retain(|index, _| *index < parts);
+        let parts = self.cut().count(size);
+        state.parts.retain(|index, _| u64::from(*index) < parts);
+        state.sums.retain(|index, _| u64::from(*index) < parts);
         let algorithm = self.rules.checksum;
         let held = state.held.take();
         let copied = state.copied.take();
@@ -188,14 +198,20 @@ impl ObjectIntake {
             consent: target.consent,
             mark: Mark { ino: self.write, size, mtime, ..Mark::default() },
             lost,
-            inner: Box::new(Sealing { key: self.key.clone(), content, put, resumes: self.resumes }),
+            inner: Box::new(Sealing {
+                key: self.key.clone(),
+                content,
+                put,
+                write: self.write,
+                resumes: self.resumes,
+            }),
         })
     }
 
     fn give_up(&self) {
         let upload = self.state().upload.take();
         if let Some(upload) = upload {
-            abandon(&*self.store, &upload, &self.left);
+            abandon(&*self.store, self.write, &upload, &self.left, &self.over);
         }
     }
 }
@@ -207,7 +223,15 @@ impl Intake for ObjectIntake {
     }
 
     fn part_bytes(&self) -> Option<u64> {
-        Some(self.part_bytes)
+        Some(self.cut().first())
+    }
+
+    fn longer(&self, offset: u64) -> Option<u64> {
+        self.cut().wanted(offset)
+    }
+
+    fn lengthen(&self, offset: u64, length: u64) {
+        self.cut().lengthen(offset, length);
     }
 
     fn part_digest(&self) -> Option<Algorithm> {
@@ -237,11 +261,12 @@ impl Intake for ObjectIntake {
     }
 
     fn intent(&self) -> Option<Vec<u8>> {
-        Some(self.token_of(Upload { key: self.key.clone(), id: String::new() }))
+        let upload = Upload { key: self.key.clone(), id: String::new() };
+        Some(token_of(&*self.store, self.write, &upload))
     }
 
     fn token(&self) -> Result<Option<Vec<u8>>> {
-        self.upload().map(|upload| Some(self.token_of(upload)))
+        self.upload().map(|upload| Some(token_of(&*self.store, self.write, &upload)))
     }
 
     fn part_tag(&self, offset: u64) -> Option<String> {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use crate::endpoint::contract::{
-    Becoming, Caps, EachEntry, Intake, LeaseCell, ObjectSink, Place, Shape, Staged, Target,
+    Becoming, Caps, EachEntry, EachMarked, Intake, LeaseCell, ObjectSink, Place, Shape, Staged,
+    Target,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Consent, Durable};
@@ -16,11 +17,12 @@ use crate::model::loss::Loss;
 use crate::model::version::Version;
 
 use super::bucket::Bucket;
-use super::intake::{ObjectIntake, Sealed, Sealing, State, abandon};
+use super::intake::{ObjectIntake, Sealed, Sealing, State, abandon, token_of};
 use super::lease::ObjectLease;
+use super::parts::Cut;
 use super::source::Home;
 use super::token::{Token, write_number};
-use super::verbs::{Ask, Condition, From, Object, Put};
+use super::verbs::{Ask, Condition, From, Object, Put, Rules};
 use super::walk::PAGE_ENTRIES;
 use super::{metadata, parts};
 
@@ -92,13 +94,21 @@ impl Bucket {
             // The location's own tags take their place.
             tagged: target.extended.tagged && self.options.tags.is_empty(),
             write,
-            part_bytes: self.part_bytes_of(bytes),
+            cut: Mutex::new(self.cut(&rules, shape)),
             resumes: shape.resumes,
             left: Arc::clone(&self.left),
+            over: Arc::clone(&self.over),
             state: Mutex::new(State::default()),
         };
         intake.reserve(bytes)?;
         Ok(intake)
+    }
+
+    fn cut(&self, rules: &Rules, shape: Shape) -> Cut {
+        match shape.open {
+            true => Cut::growing(rules, self.part_bytes_of(0), self.memory_bytes),
+            false => Cut::equal(rules, self.part_bytes_of(shape.bytes)),
+        }
     }
 
     fn part_bytes_of(&self, bytes: u64) -> u64 {
@@ -131,8 +141,8 @@ impl Bucket {
         let given = self.given(&sealing, staged.consent);
         match &given {
             Err(error) if sealing.resumes && passes(error.kind()) => self.left.keep(),
-            Err(_) => self.drop_upload(&sealing.content),
-            Ok(_) => {}
+            Err(_) => self.drop_upload(&sealing),
+            Ok(_) => self.end(&sealing),
         }
         given.map(drop)
     }
@@ -181,9 +191,16 @@ impl Bucket {
         Ok(copied.version)
     }
 
-    fn drop_upload(&self, content: &Sealed) {
-        if let Sealed::Parts(upload, _) = content {
-            abandon(&*self.store, upload, &self.left);
+    fn drop_upload(&self, sealing: &Sealing) {
+        if let Sealed::Parts(upload, _) = &sealing.content {
+            abandon(&*self.store, sealing.write, upload, &self.left, &self.over);
+        }
+    }
+
+    /// An upload that became an object needs no record any more.
+    fn end(&self, sealing: &Sealing) {
+        if let Sealed::Parts(upload, _) = &sealing.content {
+            self.over.add(token_of(&*self.store, sealing.write, upload));
         }
     }
 }
@@ -294,7 +311,7 @@ impl ObjectSink for Bucket {
         if let Ok(sealing) = staged.inner.downcast::<Sealing>() {
             match sealing.resumes {
                 true => self.left.keep(),
-                false => self.drop_upload(&sealing.content),
+                false => self.drop_upload(&sealing),
             }
         }
     }
@@ -313,6 +330,10 @@ impl ObjectSink for Bucket {
     }
 
     fn list(&self, place: &Place, each: &mut EachEntry<'_>) -> Result<()> {
+        self.list_marked(place, &mut |name, (kind, _)| each(name, kind))
+    }
+
+    fn list_marked(&self, place: &Place, each: &mut EachMarked<'_>) -> Result<()> {
         let prefix = prefix_in(place)?;
         let mut next: Option<String> = None;
         loop {
@@ -321,7 +342,7 @@ impl ObjectSink for Bucket {
             let page = self.store.list(&ask)?;
             for folder in &page.prefixes {
                 let name = folder.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix('/'));
-                each(&self.part(name, folder)?, Some(ItemKind::Directory))?;
+                each(&self.part(name, folder)?, (Some(ItemKind::Directory), None))?;
             }
             for object in &page.objects {
                 let name = object.key.strip_prefix(&prefix);
@@ -329,7 +350,10 @@ impl ObjectSink for Bucket {
                 if name == Some("") && object.size == 0 {
                     continue;
                 }
-                each(&self.part(name, &object.key)?, Some(ItemKind::File))?;
+                let Object { size, version, .. } = *object;
+                let mark = Mark { size, version, ..Mark::default() };
+                let mark = (!version.is_none()).then_some(mark);
+                each(&self.part(name, &object.key)?, (Some(ItemKind::File), mark))?;
             }
             match page.next {
                 None => return Ok(()),
@@ -343,6 +367,10 @@ impl ObjectSink for Bucket {
             return Ok(false);
         }
         let key = self.names.key(&prefix_in(place)?, name)?;
+        if !seen.version.is_none() && seen.ino == 0 {
+            // Nothing but its version is known of it, which the store compares.
+            return self.store.remove(&key, seen.version);
+        }
         // Equal contents may have equal versions: whose write it was tells them apart.
         match self.store.look(&key)? {
             Some(object) if found(&object).mark == *seen => self.store.remove(&key, seen.version),

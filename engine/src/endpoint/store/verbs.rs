@@ -183,6 +183,8 @@ pub struct Rules {
     pub key_bytes_max: usize,
     /// Whether parts arrive in any order and at once; otherwise one after the other.
     pub parallel_parts: bool,
+    /// Whether all parts but the last must be of one length.
+    pub equal_parts: bool,
     /// The checksum that the store checks itself for parts and the whole.
     pub checksum: Option<Algorithm>,
     /// Whether it checks that of the whole when an upload is completed, joined from its parts'.

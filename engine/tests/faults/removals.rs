@@ -1,0 +1,130 @@
+//! Names that a mirror removes from a bucket: each by one request that is bound to what was listed,
+//! several at once.
+
+use migration_fixtures::store::{Action, Dialect, Draft, Entry, Options, Rule};
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, DIALECTS, code};
+
+const EXTRAS: usize = 40;
+
+fn bench(options: Options) -> Bench {
+    let bench = Bench::with(options, &[]);
+    for extra in 0..EXTRAS {
+        bench.put(&format!("t/extra/{}/{extra}", extra % 3), format!("{extra}").as_bytes());
+    }
+    bench.write("t/new", b"new");
+    bench
+}
+
+fn mirror(bench: &mut Bench, max_delete: &Value) -> Value {
+    let fields = json!({"on_exists": "update", "delete": true, "max_delete": max_delete});
+    bench.copy(&json!("t"), &bench.at("t"), &fields)
+}
+
+/// Requests about names that are to go.
+fn about_extras(bench: &Bench, operation: &str) -> Vec<Entry> {
+    let entries = bench.server.log().of(operation);
+    entries.into_iter().filter(|entry| entry.key.starts_with("t/extra/")).collect()
+}
+
+fn extras(bench: &Bench) -> usize {
+    let keys = bench.server.objects().keys("bucket");
+    keys.iter().filter(|key| key.starts_with("t/extra/")).count()
+}
+
+/// The removal of one extra.
+fn of_removal(bench: &Bench, key: &str) -> Draft {
+    Rule::of(bench.names.remove).key(key)
+}
+
+fn is_bound(entry: &Entry) -> bool {
+    let by_query = entry.query.iter().any(|(name, _)| name == "ifGenerationMatch");
+    by_query || entry.headers.contains_key("if-match")
+}
+
+#[test]
+fn what_a_store_removes_by_version_is_not_looked_at() {
+    for dialect in DIALECTS {
+        let mut bench = bench(Options::new(dialect));
+        let result = mirror(&mut bench, &json!({"count": EXTRAS}));
+        assert_eq!((&result["status"], extras(&bench)), (&json!("ok"), 0), "{dialect:?} {result}");
+        assert_eq!(result["data"]["deleted"], EXTRAS, "{dialect:?} {result}");
+        let removals = about_extras(&bench, bench.names.remove);
+        assert_eq!(removals.len(), EXTRAS, "{dialect:?}");
+        assert!(removals.iter().all(is_bound), "{dialect:?} {removals:?}");
+        assert!(about_extras(&bench, bench.names.look).is_empty(), "{dialect:?}");
+    }
+}
+
+/// A store of which nobody knows whether it heeds conditions of removals, since nothing was written
+/// to it: one look each, right before.
+#[test]
+fn what_a_store_may_not_compare_is_looked_at_once() {
+    let mut bench = bench(Options::new(Dialect::S3));
+    bench.put("t/new", b"new");
+    let fields = json!({"on_exists": "skip", "delete": true, "max_delete": {}, "lock": "none"});
+    let result = bench.copy(&json!("t"), &bench.at("t"), &fields);
+    assert_eq!((&result["status"], extras(&bench)), (&json!("ok"), 0), "{result}");
+    assert_eq!(about_extras(&bench, bench.names.remove).len(), EXTRAS);
+    assert_eq!(about_extras(&bench, bench.names.look).len(), EXTRAS);
+}
+
+#[test]
+fn removals_do_not_wait_for_each_other() {
+    for dialect in DIALECTS {
+        let mut bench = bench(Options::new(dialect));
+        bench.rule(of_removal(&bench, "t/extra/0/0").then(Action::Delay { ms: 1500 }));
+        let result = mirror(&mut bench, &json!({}));
+        assert_eq!((&result["status"], extras(&bench)), (&json!("ok"), 0), "{dialect:?} {result}");
+        let removals = about_extras(&bench, bench.names.remove);
+        assert_ne!(removals[0].key, "t/extra/0/0", "{dialect:?}");
+    }
+}
+
+/// Replaced between the listing and its removal, by others.
+#[test]
+fn what_was_replaced_since_it_was_listed_stays() {
+    for dialect in DIALECTS {
+        let mut bench = bench(Options::new(dialect));
+        bench.rule(of_removal(&bench, "t/extra/0/0").times(1).then(Action::Delay { ms: 2000 }));
+        let (id, dst) = ("r", bench.at("t"));
+        bench.session.send(&json!({"op": "copy", "id": id, "src": "t", "dst": dst,
+            "on_exists": "update", "delete": true, "max_delete": {}}));
+        while about_extras(&bench, bench.names.remove).is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        bench.put("t/extra/0/0", b"another's");
+        let result = bench.session.result(id);
+        assert_eq!(result["status"], "ok", "{dialect:?} {result}");
+        assert_eq!(result["data"]["deleted"], EXTRAS - 1, "{dialect:?} {result}");
+        assert_eq!(bench.object("t/extra/0/0").unwrap(), b"another's", "{dialect:?}");
+    }
+}
+
+#[test]
+fn one_more_than_is_allowed_and_nothing_is_removed() {
+    for dialect in DIALECTS {
+        let mut bench = bench(Options::new(dialect));
+        let result = mirror(&mut bench, &json!({"count": EXTRAS - 1}));
+        assert_eq!(code(&result), "DELETE_LIMIT", "{dialect:?} {result}");
+        assert_eq!((extras(&bench), about_extras(&bench, bench.names.remove).len()), (EXTRAS, 0));
+    }
+}
+
+/// A refusal concerns its own name; the others go.
+#[test]
+fn a_removal_that_fails_keeps_no_other() {
+    for dialect in DIALECTS {
+        let mut bench = bench(Options::new(dialect));
+        let word = match dialect {
+            Dialect::S3 => "AccessDenied",
+            Dialect::Gcs => "forbidden",
+            Dialect::Azure => "AuthorizationPermissionMismatch",
+        };
+        bench.rule(of_removal(&bench, "t/extra/1/1").then(Action::status(403, word)));
+        let result = mirror(&mut bench, &json!({}));
+        assert_eq!(extras(&bench), 1, "{dialect:?} {result}");
+        assert_eq!(code(&result), "DELETE_PERMISSION", "{dialect:?} {result}");
+    }
+}
