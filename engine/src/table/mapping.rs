@@ -81,7 +81,8 @@ impl Mapping<'_> {
             .iter()
             .map(|table| (*table, self.target_name(&table.name, rules, &mut names)))
             .collect();
-        let mut indexes = Namer::new(rules);
+        let mut indexes =
+            Namer::of_indexes(rules, named.iter().map(|(_, name)| name.name.as_str()));
         named.iter().map(|(table, name)| self.one(table, name, &named, &mut indexes)).collect()
     }
 
@@ -119,7 +120,7 @@ impl Mapping<'_> {
     fn named_columns(&self, table: &Table) -> (Names, Names) {
         let shown = table.name.shown();
         let chosen = self.choices.columns.get(&shown);
-        let mut names = Namer::new(self.sink.names());
+        let mut names = Namer::new(self.sink.names().of_parts());
         let (mut named, mut renamed) = (Vec::new(), Vec::new());
         let goes = |column: &&Column| chosen.is_none_or(|chosen| chosen.contains(&column.name));
         for column in table.columns.iter().filter(goes) {
@@ -387,7 +388,8 @@ impl<'a> Making<'a> {
         } else {
             format!("{table}_{}", key.name)
         };
-        let own = if self.alike { own } else { Namer::new(self.mapping.sink.names()).name(&own) };
+        let rules = self.mapping.sink.names().of_parts();
+        let own = if self.alike { own } else { Namer::new(rules).name(&own) };
         Some(ForeignKey {
             name: own,
             columns: self.all_renamed(&key.columns),
