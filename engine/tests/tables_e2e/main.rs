@@ -14,6 +14,7 @@ mod db;
 mod losses;
 mod modes;
 mod names;
+mod refused;
 mod resume;
 #[path = "../session/session.rs"]
 mod session;
