@@ -18,6 +18,7 @@ mod refused;
 mod resume;
 #[path = "../session/session.rs"]
 mod session;
+mod tpch;
 
 use serde_json::{Value, json};
 
