@@ -282,7 +282,7 @@ impl<'a> Making<'a> {
         if !written {
             return;
         }
-        own_losses(self.mapping.source.engine, &kind, &mut losses);
+        own_losses(self.mapping.source.engine, self.alike, &kind, &mut losses);
         let ask = |class| Question { column: column.name.clone(), class };
         self.plan.questions.extend(losses.into_iter().map(ask));
         let cell = |name: &str| Cell {
@@ -434,14 +434,27 @@ impl<'a> Making<'a> {
     }
 }
 
-/// Values that a source's engine lets stand in a column although its type forbids them.
-fn own_losses(engine: Engine, kind: &ColumnType, losses: &mut Vec<LossClass>) {
-    let dated = matches!(kind, ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampTz);
+/// Values that a source's engine lets stand in a column although its type forbids them, and those
+/// that travel to no other engine.
+fn own_losses(engine: Engine, alike: bool, kind: &ColumnType, losses: &mut Vec<LossClass>) {
+    let stamped = matches!(kind, ColumnType::Timestamp | ColumnType::TimestampTz);
+    let dated = stamped || *kind == ColumnType::Date;
     match engine {
         Engine::Mysql if dated => losses.push(LossClass::ImpossibleDate),
         Engine::Mysql if *kind == ColumnType::Bool => losses.push(LossClass::NotBoolean),
+        // What was no label when it was written is the empty text, with the number 0.
+        Engine::Mysql if matches!(kind, ColumnType::Enum(labels) if !labels.contains(&String::new())) =>
+        {
+            losses.push(LossClass::NotDeclared(kind.clone()));
+        }
         Engine::Sqlite if *kind != ColumnType::Any => {
             losses.push(LossClass::NotDeclared(kind.clone()));
+        }
+        // 64 bits of microseconds end before its calendar does.
+        Engine::Postgres if stamped && !alike => {
+            if !losses.iter().any(|loss| matches!(loss, LossClass::DateOutside { .. })) {
+                losses.push(LossClass::DateOutside { first: "-4714-01-01", end: "294247-01-01" });
+            }
         }
         _ => {}
     }

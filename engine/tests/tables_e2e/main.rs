@@ -10,6 +10,7 @@
     reason = "tests make and judge what they use, with a part of the session's harness"
 )]
 
+mod cases;
 mod db;
 mod losses;
 mod modes;
@@ -19,6 +20,7 @@ mod resume;
 #[path = "../session/session.rs"]
 mod session;
 mod tpch;
+mod values;
 
 use serde_json::{Value, json};
 
