@@ -451,10 +451,12 @@ fn own_losses(engine: Engine, alike: bool, kind: &ColumnType, losses: &mut Vec<L
             losses.push(LossClass::NotDeclared(kind.clone()));
         }
         // 64 bits of microseconds end before its calendar does.
-        Engine::Postgres if stamped && !alike => {
-            if !losses.iter().any(|loss| matches!(loss, LossClass::DateOutside { .. })) {
-                losses.push(LossClass::DateOutside { first: "-4714-01-01", end: "294247-01-01" });
-            }
+        Engine::Postgres
+            if stamped
+                && !alike
+                && !losses.iter().any(|loss| matches!(loss, LossClass::DateOutside { .. })) =>
+        {
+            losses.push(LossClass::DateOutside { first: "-4714-01-01", end: "294247-01-01" });
         }
         _ => {}
     }
