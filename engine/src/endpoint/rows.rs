@@ -294,6 +294,23 @@ pub struct NameRules {
     pub schemas: bool,
     /// Whether names of indexes are unique in a schema; in a table otherwise.
     pub indexes_share: bool,
+    /// Whether names end in no white space and hold no character beyond the basic plane, and no
+    /// index is called `PRIMARY`.
+    pub plain: bool,
+    /// Longest name of a table, bytes, where it is that of a file: one that is neither an ASCII
+    /// letter, a digit nor `_` takes five.
+    pub file_most: Option<usize>,
+    /// How the names of tables and indexes begin that only the engine gives, in small letters; empty
+    /// for none.
+    pub own: &'static str,
+}
+
+impl NameRules {
+    /// The rules for names of columns and constraints.
+    #[must_use]
+    pub fn of_parts(self) -> Self {
+        Self { file_most: None, own: "", ..self }
+    }
 }
 
 /// A statement that makes a thing of a name: on resume, what is there is not made again.

@@ -81,7 +81,8 @@ impl Mapping<'_> {
             .iter()
             .map(|table| (*table, self.target_name(&table.name, rules, &mut names)))
             .collect();
-        let mut indexes = Namer::new(rules);
+        let mut indexes =
+            Namer::of_indexes(rules, named.iter().map(|(_, name)| name.name.as_str()));
         named.iter().map(|(table, name)| self.one(table, name, &named, &mut indexes)).collect()
     }
 
@@ -119,7 +120,7 @@ impl Mapping<'_> {
     fn named_columns(&self, table: &Table) -> (Names, Names) {
         let shown = table.name.shown();
         let chosen = self.choices.columns.get(&shown);
-        let mut names = Namer::new(self.sink.names());
+        let mut names = Namer::new(self.sink.names().of_parts());
         let (mut named, mut renamed) = (Vec::new(), Vec::new());
         let goes = |column: &&Column| chosen.is_none_or(|chosen| chosen.contains(&column.name));
         for column in table.columns.iter().filter(goes) {
@@ -281,7 +282,7 @@ impl<'a> Making<'a> {
         if !written {
             return;
         }
-        own_losses(self.mapping.source.engine, &kind, &mut losses);
+        own_losses(self.mapping.source.engine, self.alike, &kind, &mut losses);
         let ask = |class| Question { column: column.name.clone(), class };
         self.plan.questions.extend(losses.into_iter().map(ask));
         let cell = |name: &str| Cell {
@@ -387,7 +388,8 @@ impl<'a> Making<'a> {
         } else {
             format!("{table}_{}", key.name)
         };
-        let own = if self.alike { own } else { Namer::new(self.mapping.sink.names()).name(&own) };
+        let rules = self.mapping.sink.names().of_parts();
+        let own = if self.alike { own } else { Namer::new(rules).name(&own) };
         Some(ForeignKey {
             name: own,
             columns: self.all_renamed(&key.columns),
@@ -432,14 +434,29 @@ impl<'a> Making<'a> {
     }
 }
 
-/// Values that a source's engine lets stand in a column although its type forbids them.
-fn own_losses(engine: Engine, kind: &ColumnType, losses: &mut Vec<LossClass>) {
-    let dated = matches!(kind, ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampTz);
+/// Values that a source's engine lets stand in a column although its type forbids them, and those
+/// that travel to no other engine.
+fn own_losses(engine: Engine, alike: bool, kind: &ColumnType, losses: &mut Vec<LossClass>) {
+    let stamped = matches!(kind, ColumnType::Timestamp | ColumnType::TimestampTz);
+    let dated = stamped || *kind == ColumnType::Date;
     match engine {
         Engine::Mysql if dated => losses.push(LossClass::ImpossibleDate),
         Engine::Mysql if *kind == ColumnType::Bool => losses.push(LossClass::NotBoolean),
+        // What was no label when it was written is the empty text, with the number 0.
+        Engine::Mysql if matches!(kind, ColumnType::Enum(labels) if !labels.contains(&String::new())) =>
+        {
+            losses.push(LossClass::NotDeclared(kind.clone()));
+        }
         Engine::Sqlite if *kind != ColumnType::Any => {
             losses.push(LossClass::NotDeclared(kind.clone()));
+        }
+        // 64 bits of microseconds end before its calendar does.
+        Engine::Postgres
+            if stamped
+                && !alike
+                && !losses.iter().any(|loss| matches!(loss, LossClass::DateOutside { .. })) =>
+        {
+            losses.push(LossClass::DateOutside { first: "-4714-01-01", end: "294247-01-01" });
         }
         _ => {}
     }

@@ -10,17 +10,30 @@
     reason = "tests make and judge what they use, with a part of the session's harness"
 )]
 
+mod cases;
 mod db;
 mod losses;
 mod modes;
+mod names;
+mod refused;
 mod resume;
 #[path = "../session/session.rs"]
 mod session;
+mod tpch;
+mod values;
 
 use serde_json::{Value, json};
 
 use db::Db;
 use session::{Place, Session};
+
+/// A scratch directory, in memory where there is such a place: what is judged here is no disk.
+fn place() -> Place {
+    match tempfile::tempdir_in("/dev/shm") {
+        Ok(dir) => Place { dir },
+        Err(_) => Place::new(),
+    }
+}
 
 /// Sends one command to an engine of its own. Returns its result and the exit status.
 fn run(place: &Place, command: &Value) -> (Value, i32) {

@@ -93,6 +93,9 @@ impl TableSink for Sink {
             folds_case: false,
             schemas: true,
             indexes_share: false,
+            plain: false,
+            file_most: None,
+            own: "",
         }
     }
 

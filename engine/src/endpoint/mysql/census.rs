@@ -122,6 +122,7 @@ fn condition(own: &Own, class: &LossClass) -> Result<Option<String>> {
         }
         LossClass::Longer(most) => Some(format!("LENGTH({name}) > {most}")),
         LossClass::NotBoolean => Some(format!("{name} NOT IN (0, 1)")),
+        LossClass::NotDeclared(_) if own.base == "enum" => Some(format!("({name} + 0) = 0")),
         LossClass::NotJson => Some(format!("NOT JSON_VALID({name})")),
         _ => None,
     })

@@ -107,6 +107,14 @@ fn text_column(own: &Own, kind: &ColumnType, misfit: Misfit) -> Box<dyn Grow> {
                 Ok(())
             })
         }
+        ColumnType::Enum(labels) if !labels.iter().any(String::is_empty) => {
+            Texts::boxed(As::Text, misfit, move |value, out| {
+                if value.is_empty() {
+                    return Err("is none of the labels");
+                }
+                text(charset, value, out)
+            })
+        }
         _ if charset == Charset::Latin1 => Texts::boxed(As::Text, misfit, |value, out| {
             latin1(value, out);
             Ok(())

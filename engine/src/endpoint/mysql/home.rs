@@ -41,13 +41,14 @@ pub(super) fn home(dialect: &Mysql, kind: &ColumnType) -> Home {
         note,
     };
     let plain = |declared: String| own(declared, Vec::new(), "");
+    let zero = if dialect.maria { "-0.0 is kept as 0" } else { "" };
     let dates = || vec![LossClass::InfiniteDate, DAYS];
     match kind {
         K::Bool => plain("tinyint(1)".to_owned()),
         K::Int(bits) => plain(int(*bits).to_owned()),
         K::Unsigned(bits) => plain(format!("{} unsigned", int(*bits))),
-        K::Float32 => own("float".to_owned(), vec![LossClass::NotFinite], ""),
-        K::Float64 => own("double".to_owned(), vec![LossClass::NotFinite], ""),
+        K::Float32 => own("float".to_owned(), vec![LossClass::NotFinite], zero),
+        K::Float64 => own("double".to_owned(), vec![LossClass::NotFinite], zero),
         K::Decimal(digits) => match digits.and_then(fixed) {
             Some(declared) => own(declared, vec![LossClass::NotFinite], ""),
             None => as_text(K::Text(None), LOOSE),

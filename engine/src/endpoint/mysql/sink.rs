@@ -26,6 +26,9 @@ use super::session::{Role, Session};
 use super::source::Source;
 use super::writer::Writer;
 
+/// Longest name of a table's file, less its suffix: the file systems' 255 bytes.
+const FILE_BYTES_MAX: usize = 250;
+
 /// Types of the ledger's texts.
 const LEDGER_KEY: &str = "varchar(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 const LEDGER_TEXT: &str = "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
@@ -84,7 +87,16 @@ impl TableSink for Sink {
     }
 
     fn names(&self) -> NameRules {
-        NameRules { most: 64, bytes: false, folds_case: true, schemas: false, indexes_share: false }
+        NameRules {
+            most: 64,
+            bytes: false,
+            folds_case: true,
+            schemas: false,
+            indexes_share: false,
+            plain: true,
+            file_most: Some(FILE_BYTES_MAX),
+            own: "",
+        }
     }
 
     fn statements(&self, table: &Table) -> Result<Statements> {

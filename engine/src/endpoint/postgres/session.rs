@@ -47,12 +47,14 @@ impl Session {
     pub(super) fn open(config: &Config, reads: bool) -> Done<Self> {
         let (wire, greeting) = startup::connect(config)?;
         let mut session = Self { wire, version: 0, version_text: greeting.version };
+        // What is too old may not answer what follows.
+        if series(&session.version_text).is_some_and(|series| series < VERSION_LEAST / 10_000) {
+            return Err(session.too_old());
+        }
         let found = session.query("SHOW server_version_num")?;
         session.version = found.first().and_then(|row| row.number(0)).unwrap_or(0);
         if session.version < VERSION_LEAST {
-            let message = format!("PostgreSQL {} is too old", session.version_text);
-            let error = EngineError::new(Kind::DatabaseVersion, message);
-            return Err(error.hint("PostgreSQL 12 or newer").into());
+            return Err(session.too_old());
         }
         session.run(PINS)?;
         session.query(NEWER_PINS)?;
@@ -60,6 +62,11 @@ impl Session {
             session.run(READER_PINS)?;
         }
         Ok(session)
+    }
+
+    fn too_old(&self) -> Fault {
+        let message = format!("PostgreSQL {} is too old", self.version_text);
+        EngineError::new(Kind::DatabaseVersion, message).hint("PostgreSQL 12 or newer").into()
     }
 
     /// Runs statements; the last one's tag, such as `INSERT 0 1`.
@@ -246,6 +253,12 @@ impl Drop for Session {
         // Politeness: nobody waits for it.
         drop(self.wire.write(&message(b'X', &[])));
     }
+}
+
+/// The first number of a version: 15 of `15.18 (Debian)`.
+fn series(version: &str) -> Option<u32> {
+    let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }
 
 fn tag_text(payload: &[u8]) -> String {

@@ -149,6 +149,9 @@ impl TableSink for Sink {
             folds_case: false,
             schemas: true,
             indexes_share: true,
+            plain: false,
+            file_most: None,
+            own: "",
         }
     }
 

@@ -92,6 +92,9 @@ impl TableSink for Sink {
             folds_case: true,
             schemas: false,
             indexes_share: true,
+            plain: false,
+            file_most: None,
+            own: "sqlite_",
         }
     }
 

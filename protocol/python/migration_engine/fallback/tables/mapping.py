@@ -52,7 +52,7 @@ class Mapping:
         self._known_names()
         # Python keeps the order of equals, also backwards.
         wanted.sort(key=_size, reverse=True)
-        names = Namer()
+        names = Namer("sqlite_")
         rename = self._choices.rename
         named = [(table, names.name(rename.get(table.name, table.name))) for table in wanted]
         return [self._one(table, name, named) for table, name in named]
