@@ -1,6 +1,7 @@
 //! `tables`: copies tables from one database to another, exactly once, and says what was proven.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use migration_protocol::event::Verified;
@@ -18,7 +19,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Ledger;
 use crate::limits::{BATCH_ROWS, PARALLEL_SPANS, SPAN_ROWS};
-use crate::model::catalog::Catalog;
+use crate::model::catalog::{Catalog, TableName};
 use crate::model::location::Location;
 use crate::model::selection::Selection;
 use crate::progress::add;
@@ -357,12 +358,21 @@ impl Tables {
     ) -> Result<(Vec<Copied>, Vec<Proof>, Rejects)> {
         let name = self.ledger_name(job);
         let ledger = sides.sink.open_ledger(&name)?;
+        let made = Mutex::new(Vec::new());
         let closed = |error: EngineError| {
-            // What the first error was is what is told.
-            if job.key().is_none() && self.clear(job, &name, prepared).is_err() {
-                tracing::warn!(ledger = name, "what the job made could not be removed");
+            let made = made.lock().unwrap_or_else(PoisonError::into_inner);
+            if job.key().is_some() {
+                return error;
             }
-            error
+            // What the first error was is what is told.
+            match self.clear(job, &name, prepared, &made) {
+                Ok(None) => error,
+                Ok(Some((rows, table))) => with_rows_left(error, rows, &table),
+                Err(_) => {
+                    tracing::warn!(ledger = name, "what the job made could not be removed");
+                    error
+                }
+            }
         };
         let run = || {
             copy::check_free(&prepared.plans, self.choices.mode, &ledger.receipts)?;
@@ -374,6 +384,7 @@ impl Tables {
                 sink: &*sides.sink,
                 plans: &prepared.plans,
                 rejects: &rejects,
+                made: &made,
             };
             let copied = copy.run(&ledger)?;
             let proofs = readback::prove(&copy, &copied)?;
@@ -406,24 +417,46 @@ impl Tables {
 
     /// Removes what is half made, also where the job was cancelled; not for long, since whatever
     /// ended the job may last.
-    fn clear(&self, job: &Job, ledger: &str, prepared: &Ready) -> Result<()> {
+    fn clear(
+        &self,
+        job: &Job,
+        ledger: &str,
+        prepared: &Ready,
+        made: &[TableName],
+    ) -> Result<Option<(u64, TableName)>> {
         let mut ties = job.ties.clone();
         ties.switch = Switch::default();
         ties.tries.total = ties.tries.total.min(CLEARING);
         let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties)?;
-        leftover::remove(&*sink, ledger, &prepared.plans, self.choices.mode)
+        leftover::remove(&*sink, ledger, &prepared.plans, made)
     }
 }
 
-/// A table must not be copied onto itself.
+/// An error of a job that added rows to tables which stood before: sent again, it would add them twice.
+fn with_rows_left(error: EngineError, rows: u64, table: &TableName) -> EngineError {
+    let left = format!(
+        "{rows} rows that were committed stay, in {} first; with a key, the next attempt goes on there",
+        table.shown()
+    );
+    let hint = error.parts().hint.as_ref().map_or_else(String::new, |hint| format!("{hint}; "));
+    error.hint(format!("{hint}{left}"))
+}
+
+/// No table that is read may be one that is written.
 fn apart(plans: &[TablePlan], sides: &Sides) -> Result<()> {
     if sides.here.identity != sides.there.identity || sides.here.identity.is_empty() {
         return Ok(());
     }
-    match plans.iter().find(|plan| plan.source.name == plan.target.name) {
+    let folds = sides.sink.names().folds_tables;
+    let is_one = |one: &TableName, other: &TableName| {
+        one == other || (folds && one.shown().eq_ignore_ascii_case(&other.shown()))
+    };
+    let written =
+        |plan: &&TablePlan| plans.iter().any(|other| is_one(&plan.source.name, &other.target.name));
+    match plans.iter().find(written) {
         None => Ok(()),
         Some(plan) => {
-            let message = "the table would be copied onto itself";
+            let message = "the table is read, and would be written by the same command";
             Err(EngineError::new(Kind::Overlap, message).at(plan.source.name.shown()))
         }
     }

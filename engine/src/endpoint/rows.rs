@@ -217,7 +217,8 @@ pub trait TableSink: Send + Sync {
     /// `Unsupported` for what this engine has no statement for.
     fn statements(&self, table: &Table) -> Result<Statements>;
 
-    /// Runs statements by one session, in order. `SET`s of one stay for the next.
+    /// Runs statements by one session, in order, all or none of them where the engine can. `SET`s of
+    /// one stay for the next.
     ///
     /// # Errors
     /// Those of the engine.
@@ -235,6 +236,12 @@ pub trait TableSink: Send + Sync {
     /// # Errors
     /// Those of the engine; `LeaseLost` where another attempt has raised the epoch.
     fn note(&self, job: &LedgerJob, receipts: &[SpanReceipt]) -> Result<()>;
+
+    /// Takes back what was noted as planned of one table, which could not be made.
+    ///
+    /// # Errors
+    /// As [`TableSink::note`].
+    fn unplan(&self, job: &LedgerJob, planned: &[SpanReceipt]) -> Result<()>;
 
     /// The statement that removes the rows of a range, to copy it anew.
     ///
@@ -290,6 +297,8 @@ pub struct NameRules {
     pub bytes: bool,
     /// Whether names that differ by case alone are one name.
     pub folds_case: bool,
+    /// Whether tables that stand are found by names that differ by case alone.
+    pub folds_tables: bool,
     /// Whether there are schemas.
     pub schemas: bool,
     /// Whether names of indexes are unique in a schema; in a table otherwise.

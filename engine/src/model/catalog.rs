@@ -38,6 +38,8 @@ pub struct Catalog {
     pub version: String,
     /// What tells this database from every other: of use in a certificate.
     pub identity: String,
+    /// The schema of tables whose name says none; empty where there are no schemas.
+    pub schema: String,
     /// Its tables, by name.
     pub tables: Vec<Table>,
     /// What is not a table.

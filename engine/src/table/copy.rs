@@ -36,6 +36,8 @@ pub struct Copy<'a> {
     pub plans: &'a [TablePlan],
     /// Where rejected rows go.
     pub rejects: &'a Rejects,
+    /// Tables that were made in this attempt.
+    pub made: &'a Mutex<Vec<TableName>>,
 }
 
 /// A table on its way.
@@ -50,6 +52,8 @@ pub struct Table<'a> {
     pub spans: Vec<Span>,
     /// Whether the job made it, in this attempt or an earlier one.
     pub is_own: bool,
+    /// Whether it was gone that an earlier attempt had filled: nothing of it is kept.
+    pub was_gone: bool,
 }
 
 /// What became of a table.
@@ -128,6 +132,7 @@ impl<'a> Copy<'a> {
             let table = there.tables.iter().find(|table| table.name == from.target.name);
             table.is_some_and(|table| table.foreign_keys.iter().any(|k| k.to == to.target.name))
         };
+        let mut drops = Vec::new();
         while !left.is_empty() {
             let is_free = |plan: &&TablePlan| {
                 left.iter()
@@ -135,10 +140,10 @@ impl<'a> Copy<'a> {
             };
             // In a circle any is as good; the engine says what keeps it.
             let at = left.iter().position(is_free).unwrap_or_default();
-            self.job.pass()?;
-            self.sink.execute(&left.remove(at).statements.drop)?;
+            drops.extend_from_slice(&left.remove(at).statements.drop);
         }
-        Ok(())
+        self.job.pass()?;
+        self.sink.execute(&drops)
     }
 
     /// Makes the table where it is this job's to make, and settles its spans.
@@ -172,12 +177,38 @@ impl<'a> Copy<'a> {
                 .collect();
             self.sink.note(job, &planned)?;
             if makes {
-                self.sink.execute(&plan.statements.create)?;
+                self.make(plan).inspect_err(|_| {
+                    // Somebody else's table may stand there: the next attempt must not take it for
+                    // its own.
+                    if self.sink.unplan(job, &planned).is_err() {
+                        tracing::warn!(table = plan.target.name.shown(), "it stays planned");
+                    }
+                })?;
             }
-        } else if !plan.stands {
-            self.sink.execute(&plan.statements.create)?;
+            return Ok(Table { plan, read, write, spans, is_own, was_gone: false });
         }
-        Ok(Table { plan, read, write, spans, is_own })
+        let was_gone = !plan.stands;
+        if was_gone {
+            let done: Vec<(TableName, u32)> = of_table(receipts, &plan.target.name)
+                .map(|receipt| (receipt.table.clone(), receipt.span.number))
+                .collect();
+            if !done.is_empty() {
+                let message =
+                    "the table was gone that an earlier attempt had made: it is made anew";
+                let warning = EngineError::new(Kind::DestinationChanged, message);
+                self.job.warn(&warning.at(plan.target.name.shown()));
+                self.sink.forget(job, &done, &[])?;
+            }
+            self.make(plan)?;
+        }
+        Ok(Table { plan, read, write, spans, is_own, was_gone })
+    }
+
+    fn make(&self, plan: &TablePlan) -> Result<()> {
+        self.sink.execute(&plan.statements.create)?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.push(plan.target.name.clone());
+        Ok(())
     }
 
     fn split(&self, plan: &TablePlan) -> Result<Vec<Span>> {

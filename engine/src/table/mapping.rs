@@ -139,14 +139,28 @@ impl Mapping<'_> {
         let chosen = self.choices.rename.get(&name.shown());
         if rules.schemas {
             let whole = Namer::new(rules).name(chosen.unwrap_or(&name.name));
-            return TableName { schema: name.schema.clone(), name: whole };
+            // A table in the target's own schema says none there.
+            let schema = name.schema.clone();
+            let schema = if schema == self.there.schema { String::new() } else { schema };
+            return TableName { schema, name: whole };
         }
         let flat = match chosen {
             Some(chosen) => chosen.clone(),
             None if name.schema.is_empty() => name.name.clone(),
             None => format!("{}_{}", name.schema, name.name),
         };
-        TableName { schema: String::new(), name: names.name(&flat) }
+        self.spelled(names.name(&flat), rules)
+    }
+
+    /// A name, as it is spelled by the table that the target finds by it.
+    fn spelled(&self, name: String, rules: NameRules) -> TableName {
+        let name = TableName { schema: String::new(), name };
+        let stands = |there: &&Table| there.name == name;
+        let folded =
+            |there: &&Table| rules.folds_tables && there.name.name.eq_ignore_ascii_case(&name.name);
+        let tables = &self.there.tables;
+        let there = tables.iter().find(stands).or_else(|| tables.iter().find(folded));
+        there.map_or_else(|| name.clone(), |there| there.name.clone())
     }
 
     fn one(

@@ -119,6 +119,7 @@ mod tests {
             most,
             bytes: true,
             folds_case,
+            folds_tables: folds_case,
             schemas: false,
             indexes_share: true,
             plain: false,

@@ -23,6 +23,9 @@ pub fn committed(
     tables: &[Table<'_>],
     receipts: &[SpanReceipt],
 ) -> Result<Vec<SpanReceipt>> {
+    if table.was_gone {
+        return Ok(Vec::new());
+    }
     let mut holding = Vec::new();
     let mut changed = Vec::new();
     let mut summer = Summer::default();

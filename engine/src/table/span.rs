@@ -186,6 +186,8 @@ impl<'a> Copier<'a> {
             return Err(EngineError::new(Kind::Accounting, message).into());
         }
         refused.extend(misfits.rejected);
+        // What the engine says of the last rows comes before any is filed.
+        writer.settle()?;
         self.rejects.add(&task.write.table, span.number, &task.write.key, &refused)?;
         let table = task.write.table.clone();
         let span = span.clone();

@@ -15,6 +15,7 @@ mod db;
 mod losses;
 mod modes;
 mod names;
+mod others;
 mod refused;
 mod resume;
 #[path = "../session/session.rs"]

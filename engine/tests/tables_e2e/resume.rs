@@ -52,3 +52,31 @@ fn keys(place: &Place, target: &Db) -> usize {
     let tables = crate::schema(place, target);
     tables.iter().map(|table| table["foreign_keys"].as_array().map_or(0, Vec::len)).sum()
 }
+
+/// What was committed into a table that is gone is not there any more, whatever the ledger says.
+#[test]
+fn a_table_that_is_gone_is_made_and_filled_anew() {
+    let place = Place::new();
+    for to in ENGINES {
+        let source = Db::with(
+            Engine::Sqlite,
+            &place,
+            "PRAGMA foreign_keys = off;\n\
+             CREATE TABLE parents (id INTEGER PRIMARY KEY, name VARCHAR(9));\n\
+             CREATE TABLE far (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL \
+             REFERENCES parents (id));\n\
+             INSERT INTO parents VALUES (1, 'Ada'), (2, 'Bo'); INSERT INTO far VALUES (1, 7);",
+        );
+        let target = Db::new(to, &place);
+        let fields = json!({"key": format!("gone at {to:?}")});
+        let (failed, _) = tables(&place, &source, &target, &fields);
+        assert_eq!(failed["status"], "failed", "{target}: {failed:#}");
+        source.run("UPDATE far SET parent = 1");
+        target.run("DROP TABLE far; DROP TABLE parents;");
+        let result = copied(&place, &source, &target, &fields);
+        assert_eq!(target.one("SELECT count(*) FROM parents"), "2", "{target}: {result:#}");
+        assert_eq!(target.one("SELECT parent FROM far"), "1", "{target}: {result:#}");
+        let told = result["data"]["tables"].as_array().unwrap();
+        assert!(told.iter().all(|table| table["spans_kept"] == 0), "{target}: {result:#}");
+    }
+}

@@ -73,6 +73,7 @@ impl TableSink for Sink {
         let tables = names.iter().filter_map(|name| self.store.table_of(name.as_bytes()));
         let tables = tables.map(|name| Table { name, ..Table::default() });
         Ok(Catalog {
+            schema: String::new(),
             engine: Engine::Files,
             version: "files".to_owned(),
             identity: self.shown.clone(),
@@ -91,6 +92,7 @@ impl TableSink for Sink {
             most: TABLE_BYTES_MAX,
             bytes: true,
             folds_case: false,
+            folds_tables: false,
             schemas: true,
             indexes_share: false,
             plain: false,
@@ -124,6 +126,16 @@ impl TableSink for Sink {
         let mut locked = ledger::lock(&self.store, &job.job)?;
         locked.fence(job)?;
         receipts.iter().try_for_each(|receipt| locked.record(&self.store, receipt))?;
+        self.store.sync()
+    }
+
+    fn unplan(&self, job: &LedgerJob, planned: &[SpanReceipt]) -> Result<()> {
+        let mut locked = ledger::lock(&self.store, &job.job)?;
+        locked.fence(job)?;
+        for receipt in planned {
+            let record = locked.names.record(&receipt.table, receipt.span.number, true);
+            self.store.remove(record.as_bytes())?;
+        }
         self.store.sync()
     }
 

@@ -43,6 +43,7 @@ fn read(session: &mut Session, database: &str) -> Result<Catalog> {
     let mut tables: Vec<Table> = tables.into_values().collect();
     tables.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Catalog {
+        schema: String::new(),
         engine: Engine::Mysql,
         version: session.server.version.clone(),
         identity: format!("{}/{database}", place.unwrap_or_default()),

@@ -39,9 +39,11 @@ const LEDGER_TEXT: &str = "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 /// As [`Config::of`] and [`Session::open`].
 pub(super) fn open(location: &Location, ties: &Ties) -> Result<Box<dyn TableSink>> {
     let config = Config::of(location, ties)?;
-    let session = Session::open(&config, ties, Role::Define)?;
+    let mut session = Session::open(&config, ties, Role::Define)?;
     let dialect = Mysql::of(&session.server);
-    Ok(Box::new(Sink { config, ties: ties.clone(), dialect }))
+    let folds = session.value("SELECT @@lower_case_table_names")?;
+    let folds_tables = folds.is_some_and(|folds| folds != "0");
+    Ok(Box::new(Sink { config, ties: ties.clone(), dialect, folds_tables }))
 }
 
 /// A database that is written; each call has a session of its own.
@@ -49,6 +51,8 @@ pub(super) struct Sink {
     pub config: Arc<Config>,
     pub ties: Ties,
     pub dialect: Mysql,
+    /// Whether names of tables that differ by case alone are one name.
+    folds_tables: bool,
 }
 
 impl Sink {
@@ -91,6 +95,7 @@ impl TableSink for Sink {
             most: 64,
             bytes: false,
             folds_case: true,
+            folds_tables: self.folds_tables,
             schemas: false,
             indexes_share: false,
             plain: true,
@@ -153,6 +158,16 @@ impl TableSink for Sink {
         for receipt in receipts {
             session.run(&ledger.record(job, receipt)?)?;
         }
+        session.run("COMMIT")?;
+        Ok(())
+    }
+
+    fn unplan(&self, job: &LedgerJob, planned: &[SpanReceipt]) -> Result<()> {
+        let Some(first) = planned.first() else { return Ok(()) };
+        let (mut session, ledger) = (self.session(Role::Define)?, self.ledger());
+        session.run("START TRANSACTION")?;
+        fence(&mut session, &ledger.fence(job)?)?;
+        session.run(&ledger.unplan(job, &first.table)?)?;
         session.run("COMMIT")?;
         Ok(())
     }

@@ -66,7 +66,8 @@ pub(super) fn read(session: &mut Session, config: &Config) -> Done<Catalog> {
     let others = others::read(session, &dialect)?;
     session.run("COMMIT")?;
     let version = format!("PostgreSQL {}", session.version_text);
-    Ok(Catalog { engine: Engine::Postgres, version, identity, tables, others })
+    let schema = dialect.schema.clone();
+    Ok(Catalog { engine: Engine::Postgres, version, identity, schema, tables, others })
 }
 
 /// A name, its schema left out where it is the default one.

@@ -131,6 +131,16 @@ pub(super) fn forget(
     })
 }
 
+/// Takes back what is planned of a table.
+pub(super) fn unplan(sink: &Sink, job: &LedgerJob, planned: &[SpanReceipt]) -> Result<()> {
+    let Some(first) = planned.first() else { return Ok(()) };
+    within(sink, "failed to write the ledger", |session| {
+        fence(sink, session, job)?;
+        session.run(&sql(&sink.dialect).unplan(job, &first.table)?)?;
+        Ok(())
+    })
+}
+
 /// Forgets a job, and removes the ledger once no job is left.
 pub(super) fn close(sink: &Sink, job: &str) -> Result<()> {
     let ledger = sql(&sink.dialect);

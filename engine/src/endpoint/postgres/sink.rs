@@ -147,6 +147,7 @@ impl TableSink for Sink {
             most: NAME_BYTES_MAX,
             bytes: true,
             folds_case: false,
+            folds_tables: false,
             schemas: true,
             indexes_share: true,
             plain: false,
@@ -190,7 +191,9 @@ impl TableSink for Sink {
 
     fn execute(&self, statements: &[String]) -> Result<()> {
         let mut session = self.session()?;
-        for statement in statements {
+        let around = |word: &'static str| (statements.len() > 1).then_some(word);
+        let all = around("BEGIN").into_iter().chain(statements.iter().map(String::as_str));
+        for statement in all.chain(around("COMMIT")) {
             session
                 .run(statement)
                 .map_err(|fault| fault.error(Side::Destination, "failed to run a statement"))?;
@@ -204,6 +207,10 @@ impl TableSink for Sink {
 
     fn note(&self, job: &LedgerJob, receipts: &[SpanReceipt]) -> Result<()> {
         ledger::note(self, job, receipts)
+    }
+
+    fn unplan(&self, job: &LedgerJob, planned: &[SpanReceipt]) -> Result<()> {
+        ledger::unplan(self, job, planned)
     }
 
     fn removal(&self, table: &Table, range: &Range) -> Result<String> {

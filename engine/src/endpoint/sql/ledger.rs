@@ -129,6 +129,16 @@ impl<D: Dialect> LedgerSql<'_, D> {
         ))
     }
 
+    /// Forgets what is planned of a table.
+    ///
+    /// # Errors
+    /// As [`Dialect::quote`].
+    pub fn unplan(&self, job: &LedgerJob, table: &TableName) -> Result<String> {
+        let (spans, name) = (self.spans()?, self.0.literal(&job.job));
+        let table = self.0.literal(&table_id(table, true));
+        Ok(format!("DELETE FROM {spans} WHERE job = {name} AND table_id = {table}"))
+    }
+
     /// Forgets a whole job.
     ///
     /// # Errors

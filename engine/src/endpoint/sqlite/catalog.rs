@@ -25,6 +25,7 @@ pub fn read(session: &Connection, identity: String) -> rusqlite::Result<Catalog>
         }
     }
     Ok(Catalog {
+        schema: String::new(),
         engine: Engine::Sqlite,
         version: format!("SQLite {}", rusqlite::version()),
         identity,

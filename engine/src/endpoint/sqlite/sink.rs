@@ -90,6 +90,7 @@ impl TableSink for Sink {
             most: NAME_BYTES_MAX,
             bytes: true,
             folds_case: true,
+            folds_tables: true,
             schemas: false,
             indexes_share: true,
             plain: false,
@@ -103,7 +104,11 @@ impl TableSink for Sink {
     }
 
     fn execute(&self, statements: &[String]) -> Result<()> {
-        self.alone(|session| statements.iter().try_for_each(|sql| self.run(session, sql)))
+        self.alone(|session| {
+            ledger::transaction(&self.place, session, || {
+                statements.iter().try_for_each(|sql| self.run(session, sql))
+            })
+        })
     }
 
     fn open_ledger(&self, job: &str) -> Result<OpenedLedger> {
@@ -117,6 +122,16 @@ impl TableSink for Sink {
                 receipts.iter().try_for_each(|receipt| {
                     ledger::run(&self.place, session, &SQL.record(job, receipt)?)
                 })
+            })
+        })
+    }
+
+    fn unplan(&self, job: &LedgerJob, planned: &[SpanReceipt]) -> Result<()> {
+        let Some(first) = planned.first() else { return Ok(()) };
+        self.alone(|session| {
+            ledger::transaction(&self.place, session, || {
+                ledger::fence(&self.place, session, job)?;
+                ledger::run(&self.place, session, &SQL.unplan(job, &first.table)?)
             })
         })
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..faults import Fault
 from ..fields import Field
@@ -13,7 +13,7 @@ from ..job import Job, Outcome
 from ..location import database
 from ..names import path_fields
 from ..tables import catalog, census, choices, ledger, report
-from ..tables.catalog import Catalog
+from ..tables.catalog import Catalog, fold
 from ..tables.census import Loss
 from ..tables.choices import Choices
 from ..tables.copy import Copy, Ends, check_free
@@ -123,13 +123,22 @@ def _prepare(job: Job, sides: Sides, chosen: Choices) -> Ready:
 
 
 def _refuse_overlap(plans: Sequence[TablePlan], sides: Sides) -> None:
-    """A table must not be copied onto itself."""
+    """No table that is read may be one that is written."""
     if not sides.src.is_same(sides.dst):
         return
+    written = {fold(one.target.name) for one in plans}
     for one in plans:
-        if one.source.name == one.target.name:
-            message = "the table would be copied onto itself"
+        if fold(one.source.name) in written:
+            message = "the table is read, and would be written by the same command"
             raise Fault("OVERLAP", message, path=one.source.name.encode("utf-8"))
+
+
+def _told_left(rows: int, table: str) -> str:
+    """Sent again, the command would add these rows twice."""
+    return (
+        "%d rows that were committed stay, in %s first; with a key, the next attempt goes on there"
+        % (rows, table)
+    )
 
 
 class _Tables:
@@ -144,6 +153,8 @@ class _Tables:
         self._ready = ready
         self._name = _ledger_name(job, params)
         self._rejects: Optional[Rejects] = None
+        # Tables that were made in this attempt.
+        self._made: Set[str] = set()
 
     def run(self) -> Outcome:
         """The copy, proven as far as was chosen."""
@@ -151,9 +162,10 @@ class _Tables:
             owner, receipts = ledger.open_ledger(session, self._name)
             try:
                 outcome = self._copied(session, owner, receipts)
-            except BaseException:
-                if self._job.key is None:
-                    self._clear()
+            except BaseException as error:
+                left = self._clear() if self._job.key is None else None
+                if left is not None and isinstance(error, Fault):
+                    error.hint = "; ".join(filter(None, (error.hint, _told_left(*left))))
                 raise
             finally:
                 if self._rejects is not None:
@@ -164,15 +176,19 @@ class _Tables:
             ledger.close_ledger(session, self._name)
         return outcome
 
-    def _clear(self) -> None:
-        """Removes what is half made; what the first error was is what is told."""
+    def _clear(self) -> Optional[Tuple[int, str]]:
+        """Removes what is half made; what the first error was is what is told.
+
+        Returns the rows that stay in tables which stood before, with one of those.
+        """
         made = {
             one.target.name: one.statements.drop
             for one in self._ready.plans
-            if not one.stands or self._chosen.mode == "replace"
+            if one.target.name in self._made
         }
         with contextlib.suppress(Exception), self._sides.dst.parting().open() as session:
-            ledger.remove_leftovers(session, self._name, made)
+            return ledger.remove_leftovers(session, self._name, made)
+        return None
 
     def _copied(
         self, session: Session, owner: ledger.LedgerJob, receipts: Sequence[Receipt]
@@ -182,7 +198,8 @@ class _Tables:
         check_free(plans, self._chosen.mode, receipts)
         rejects = self._rejects = self._reject_file(receipts)
         ends = Ends(sides.instant, sides.dst, session)
-        copied = Copy(self._job, self._chosen, ends, plans, rejects).run(owner, receipts)
+        copy = Copy(self._job, self._chosen, ends, plans, rejects, self._made)
+        copied = copy.run(owner, receipts)
         proofs = prove(self._job, self._chosen, ends, plans, copied)
         data = report.certificate(
             (sides.here, sides.there), self._chosen.mode, plans, self._ready.losses

@@ -95,6 +95,17 @@ class Catalog(NamedTuple):
         """The table of this name."""
         return next((table for table in self.tables if table.name == name), None)
 
+    def spelled(self, name: str) -> str:
+        """A name, as it is spelled by the table that the library finds by it."""
+        folded = fold(name)
+        found = [table.name for table in self.tables if fold(table.name) == folded]
+        return name if name in found or not found else found[0]
+
+
+def fold(name: str) -> str:
+    """A name as the library compares it: letters of ASCII without their case."""
+    return "".join(char.lower() if char.isascii() else char for char in name)
+
 
 def of(place: Place) -> Catalog:
     """What is in a file."""

@@ -32,6 +32,8 @@ class Task(NamedTuple):
     spans: Tuple[Receipt, ...]
     is_own: bool
     """Whether the job made it, in this attempt or an earlier one."""
+    was_gone: bool = False
+    """Whether it was gone that an earlier attempt had filled: nothing of it is kept."""
 
 
 class Copied:
@@ -86,13 +88,20 @@ class Copy:
     """Copies everything that the ledger does not have."""
 
     def __init__(
-        self, job: Job, choices: Choices, ends: Ends, plans: Sequence[TablePlan], rejects: Rejects
+        self,
+        job: Job,
+        choices: Choices,
+        ends: Ends,
+        plans: Sequence[TablePlan],
+        rejects: Rejects,
+        made: Set[str],
     ) -> None:
         self._job = job
         self._choices = choices
         self._ends = ends
         self._plans = plans
         self._rejects = rejects
+        self._made = made
 
     def run(self, owner: LedgerJob, receipts: Sequence[Receipt]) -> List[Copied]:
         """What became of each table. What is committed stays, and the ledger knows it."""
@@ -106,7 +115,8 @@ class Copy:
         resume = Resume(self._job, self._choices, self._ends.instant, self._ends.writer, owner)
         for task, count in zip(tasks, copied):
             earlier = [one for one in receipts if one.table == task.write.table and not one.planned]
-            held = resume.committed(task.plan, task.read, earlier, task.is_own)
+            standing = [] if task.was_gone else earlier
+            held = resume.committed(task.plan, task.read, standing, task.is_own)
             for receipt in held:
                 count.count(receipt)
             count.kept, count.redone = len(held), len(earlier) - len(held)
@@ -124,6 +134,7 @@ class Copy:
         is_own = makes or any(one.makes and one.table == name for one in receipts)
         spans = [one for one in receipts if one.planned and one.table == name]
         spans.sort(key=lambda one: one.number)
+        was_gone = False
         if not spans:
             if plan.stands and replaces:
                 self._execute(plan.statements.drop)
@@ -132,13 +143,36 @@ class Copy:
             ]
             ledger.note(self._ends.writer, owner, spans)
             if makes:
-                self._execute(plan.statements.create)
+                try:
+                    self._make(plan)
+                except Fault:
+                    # Somebody else's table may stand there: the next attempt must not take it for
+                    # its own.
+                    ledger.forget(self._ends.writer, owner, spans, [])
+                    raise
         elif not plan.stands:
-            self._execute(plan.statements.create)
+            self._forget_gone(owner, plan, receipts)
+            self._make(plan)
+            was_gone = True
         write = Write(
             name, plan.write, plan.target.primary_key, merges=self._choices.mode == "merge"
         )
-        return Task(plan, reading(self._choices, plan), write, tuple(spans), is_own)
+        return Task(plan, reading(self._choices, plan), write, tuple(spans), is_own, was_gone)
+
+    def _forget_gone(
+        self, owner: LedgerJob, plan: TablePlan, receipts: Sequence[Receipt]
+    ) -> None:
+        """What was committed into a table that is gone is to be copied again."""
+        name = plan.target.name
+        done = [one for one in receipts if one.table == name and not one.planned]
+        if done:
+            message = "the table was gone that an earlier attempt had made: it is made anew"
+            self._job.warn(Fault("DST_CHANGED", message, path=name.encode("utf-8")))
+            ledger.forget(self._ends.writer, owner, done, [])
+
+    def _make(self, plan: TablePlan) -> None:
+        self._execute(plan.statements.create)
+        self._made.add(plan.target.name)
 
     def _split(self, plan: TablePlan) -> List[Tuple[int, Range]]:
         rows = self._choices.span_rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..faults import Fault
 from .blake3 import blake3_hex
@@ -95,10 +95,13 @@ def forget(
             session.run(statement)
 
 
-def remove_leftovers(session: Session, job: str, made: Mapping[str, str]) -> None:
+def remove_leftovers(
+    session: Session, job: str, made: Mapping[str, str]
+) -> Optional[Tuple[int, str]]:
     """Removes the tables that a job made and did not fill, and its rows of the ledger.
 
-    ``made``: by the names of tables, the statements that remove them.
+    ``made``: by the names of tables, the statements that remove them. Returns the rows that were
+    committed into tables that stood before, with one of those: they stay.
     """
     # A writer that still lives commits nothing from here on.
     _, receipts = open_ledger(session, job)
@@ -109,6 +112,9 @@ def remove_leftovers(session: Session, job: str, made: Mapping[str, str]) -> Non
             with session.place.told("remove a table"):
                 session.run(statement)
     close_ledger(session, job)
+    added = [one for one in receipts if not one.planned and one.table not in made]
+    rows = sum(one.written.rows for one in added)
+    return (rows, added[0].table) if rows else None
 
 
 def close_ledger(session: Session, job: str) -> None:

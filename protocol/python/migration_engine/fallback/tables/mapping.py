@@ -54,7 +54,10 @@ class Mapping:
         wanted.sort(key=_size, reverse=True)
         names = Namer("sqlite_")
         rename = self._choices.rename
-        named = [(table, names.name(rename.get(table.name, table.name))) for table in wanted]
+        named = [
+            (table, self._there.spelled(names.name(rename.get(table.name, table.name))))
+            for table in wanted
+        ]
         return [self._one(table, name, named) for table, name in named]
 
     def _known_names(self) -> None:
