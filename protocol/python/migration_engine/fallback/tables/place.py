@@ -238,9 +238,12 @@ class Session:
         self._open.add(cursor)
         return cursor
 
-    def many(self, sql: str, bound: Sequence[Sequence[Any]]) -> None:
-        """Runs one statement for each of ``bound``, within a transaction that is open."""
-        self._base.executemany(sql, bound)
+    def many(self, sql: str, bound: Sequence[Sequence[Any]]) -> int:
+        """Runs one statement for each of ``bound``, within a transaction that is open.
+
+        Returns how many rows they changed.
+        """
+        return self._base.executemany(sql, bound).rowcount
 
     def _patiently(self, call: Callable[[], T]) -> T:
         import sqlite3

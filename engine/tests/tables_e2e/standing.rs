@@ -1,0 +1,87 @@
+//! Rules of tables that stand: none of them drops a row, replaces one or doubles one without a word,
+//! and what they refuse is not there.
+
+use serde_json::json;
+
+use crate::db::{Db, Engine};
+use crate::session::Place;
+use crate::{copied, refused};
+
+const THREE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9));\n\
+    INSERT INTO t VALUES (1, 'new'), (2, 'new'), (3, 'new');";
+
+const ROWS: &str = "SELECT id, a FROM t ORDER BY id";
+
+fn told(place: &Place, name: &str) -> serde_json::Value {
+    json!({"limit": 2, "file": place.path(name)})
+}
+
+#[test]
+fn a_conflict_clause_of_the_tables_own_neither_drops_nor_replaces_rows() {
+    let place = Place::new();
+    for rule in ["IGNORE", "REPLACE", "FAIL", "ROLLBACK"] {
+        let source = Db::with(Engine::Sqlite, &place, THREE);
+        let made = format!(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT {rule}, \
+             a VARCHAR(9) NOT NULL ON CONFLICT {rule}); INSERT INTO t VALUES (2, 'old');"
+        );
+        let target = Db::with(Engine::Sqlite, &place, &made);
+        refused(&place, &source, &target, &json!({"mode": "append"}), "ROW_REFUSED", 4);
+        assert_eq!(target.query(ROWS), [["2", "old"]], "{rule}");
+
+        let fields = json!({"mode": "append", "rejects": told(&place, rule)});
+        let result = copied(&place, &source, &target, &fields);
+        let told = &result["data"];
+        assert_eq!((&told["rows"], &told["rejected"]), (&json!(2), &json!(1)), "{rule}: {told}");
+        assert_eq!(target.query(ROWS), [["1", "new"], ["2", "old"], ["3", "new"]], "{rule}");
+        copied(&place, &source, &target, &json!({"mode": "merge"}));
+        assert_eq!(target.query(ROWS), [["1", "new"], ["2", "new"], ["3", "new"]], "{rule}");
+    }
+}
+
+#[test]
+fn merge_does_not_go_by_a_conflict_clause_of_another_key() {
+    let place = Place::new();
+    for rule in ["IGNORE", "REPLACE"] {
+        let source = Db::with(Engine::Sqlite, &place, THREE);
+        source.run("DELETE FROM t WHERE id > 1");
+        let made = format!(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9) UNIQUE ON CONFLICT {rule}); \
+             INSERT INTO t VALUES (9, 'new');"
+        );
+        let target = Db::with(Engine::Sqlite, &place, &made);
+        refused(&place, &source, &target, &json!({"mode": "merge"}), "ROW_REFUSED", 4);
+        assert_eq!(target.query(ROWS), [["9", "new"]], "{rule}");
+    }
+}
+
+#[test]
+fn rows_that_a_trigger_ignores_are_refused() {
+    let place = Place::new();
+    let source = Db::with(Engine::Sqlite, &place, THREE);
+    for mode in ["append", "merge"] {
+        let target = Db::with(
+            Engine::Sqlite,
+            &place,
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9));\n\
+             CREATE TRIGGER g BEFORE INSERT ON t WHEN new.id = 2 BEGIN SELECT raise(IGNORE); END;",
+        );
+        refused(&place, &source, &target, &json!({"mode": mode}), "ROW_REFUSED", 4);
+        assert_eq!(target.one("SELECT count(*) FROM t"), "0", "{mode}");
+        let fields = json!({"mode": mode, "rejects": told(&place, mode)});
+        let result = copied(&place, &source, &target, &fields);
+        assert_eq!(result["data"]["rejected"], 1, "{mode}: {result}");
+        assert_eq!(target.query(ROWS), [["1", "new"], ["3", "new"]], "{mode}");
+    }
+}
+
+/// Rows that are nothing but a key are merged by leaving those that are there.
+#[test]
+fn keys_alone_are_merged() {
+    let place = Place::new();
+    let keys = "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2);";
+    let source = Db::with(Engine::Sqlite, &place, keys);
+    let target = Db::with(Engine::Sqlite, &place, &keys.replace("(1), ", ""));
+    copied(&place, &source, &target, &json!({"mode": "merge"}));
+    assert_eq!(target.query("SELECT id FROM t ORDER BY id"), [["1"], ["2"]]);
+}
