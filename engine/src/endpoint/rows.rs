@@ -14,7 +14,7 @@
 //!   engine's bulk protocol; nothing of a row ever becomes SQL text unescaped.
 //! - Errors of single rows are [`WriteFault::Row`]; everything else ends the span.
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Catalog, Engine, Table, TableName};
 use crate::model::kind::ColumnType;
 use crate::model::rows::{Cell, Range, Read, Rows, Span, Tally};
@@ -392,6 +392,16 @@ pub enum Meets {
     Insert,
     /// A row whose primary key is there replaces that row's columns.
     Merge,
+}
+
+/// Why no rows are written into a table whose storage engine keeps no transactions: those of a span
+/// that is given up would stay, and come twice with the next attempt.
+#[must_use]
+pub fn untransacted(table: &TableName, engine: &str) -> EngineError {
+    let message = format!("the table at the target is of {engine}, which keeps no transactions");
+    EngineError::new(Kind::SchemaMismatch, message)
+        .at(table.shown())
+        .hint("ALTER TABLE … ENGINE = InnoDB makes it one that does")
 }
 
 /// What is written into a table.

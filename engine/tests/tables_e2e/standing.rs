@@ -85,3 +85,31 @@ fn keys_alone_are_merged() {
     copied(&place, &source, &target, &json!({"mode": "merge"}));
     assert_eq!(target.query("SELECT id FROM t ORDER BY id"), [["1"], ["2"]]);
 }
+
+/// Rows of a span that is given up would stay, and be there twice.
+#[test]
+fn tables_without_transactions_take_no_rows() {
+    let place = Place::new();
+    for engine in ["MyISAM", "MEMORY", "Aria TRANSACTIONAL = 0", "Aria"] {
+        let source = Db::with(Engine::Sqlite, &place, THREE);
+        source.run("CREATE TABLE a (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1);");
+        let made = format!(
+            "CREATE TABLE a (id INTEGER PRIMARY KEY); \
+             CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9)) ENGINE = {engine}; \
+             INSERT INTO t VALUES (3, 'old');"
+        );
+        let target = Db::with(Engine::Maria, &place, &made);
+        for mode in ["append", "merge"] {
+            let result =
+                refused(&place, &source, &target, &json!({"mode": mode}), "SCHEMA_MISMATCH", 4);
+            let told = &result["error"];
+            let word = engine.split(' ').next().unwrap();
+            assert!(told["message"].as_str().unwrap().contains(word), "{told}");
+            assert!(told["hint"].as_str().unwrap().contains("InnoDB"), "{told}");
+            assert_eq!(target.query(ROWS), [["3", "old"]], "{engine}, {mode}");
+            assert_eq!(target.one("SELECT count(*) FROM a"), "0", "{engine}, {mode}");
+        }
+        copied(&place, &source, &target, &json!({"mode": "replace"}));
+        assert_eq!(target.one("SELECT count(*) FROM t"), "3", "{engine}");
+    }
+}
