@@ -417,6 +417,9 @@ pub struct Write {
     pub meets: Meets,
     /// Whether one of the cells is an identity that must be overridden.
     pub overrides_identity: bool,
+    /// Whether the job makes the table: its foreign keys are made, or looked at, after the rows. Those
+    /// of a table that stood before are kept by each row.
+    pub own: bool,
 }
 
 /// Why rows were not written.

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::db::{Db, Engine};
+use crate::db::{Db, ENGINES, Engine};
 use crate::session::Place;
 use crate::{copied, refused};
 
@@ -112,4 +112,58 @@ fn tables_without_transactions_take_no_rows() {
         copied(&place, &source, &target, &json!({"mode": "replace"}));
         assert_eq!(target.one("SELECT count(*) FROM t"), "3", "{engine}");
     }
+}
+
+/// A child whose parent is there, and one that points nowhere.
+const CHILDREN: &str = "CREATE TABLE child (id INTEGER PRIMARY KEY, p INTEGER);\n\
+    INSERT INTO child VALUES (1, 7), (2, 8);";
+
+const FAMILY: &str = "CREATE TABLE parent (id INTEGER PRIMARY KEY); INSERT INTO parent VALUES (7);\n\
+    CREATE TABLE child (id INTEGER PRIMARY KEY, p INTEGER, \
+    CONSTRAINT c FOREIGN KEY (p) REFERENCES parent (id));";
+
+#[test]
+fn no_orphans_get_in_under_a_foreign_key_that_stands() {
+    let place = Place::new();
+    let source = Db::with(Engine::Sqlite, &place, CHILDREN);
+    for engine in ENGINES {
+        for mode in ["append", "merge"] {
+            let target = Db::with(engine, &place, FAMILY);
+            refused(&place, &source, &target, &json!({"mode": mode}), "ROW_REFUSED", 4);
+            assert_eq!(target.one("SELECT count(*) FROM child"), "0", "{target}, {mode}");
+            let fields = json!({"mode": mode, "rejects": told(&place, &format!("{target}{mode}"))});
+            let result = copied(&place, &source, &target, &fields);
+            assert_eq!(result["data"]["rejected"], 1, "{target}, {mode}: {result}");
+            assert_eq!(target.query("SELECT id, p FROM child"), [["1", "7"]], "{target}, {mode}");
+        }
+    }
+}
+
+/// One session writes what stands and what the job makes, each by its own rule.
+#[test]
+fn a_table_that_is_made_beside_one_that_stands_takes_rows_in_any_order() {
+    let place = Place::new();
+    for engine in ENGINES {
+        let source = Db::with(engine, &place, FAMILY);
+        source.run("INSERT INTO child VALUES (1, 7), (2, NULL)");
+        let more: Vec<String> = (10..60).map(|id| format!("({id}, 7)")).collect();
+        source.run(&format!("INSERT INTO child VALUES {}", more.join(",")));
+        let target = Db::with(engine, &place, "CREATE TABLE parent (id INTEGER PRIMARY KEY)");
+        // The larger one comes first, and is the child.
+        let fields = json!({"mode": "append", "parallel_spans": 1});
+        copied(&place, &source, &target, &fields);
+        assert_eq!(target.one("SELECT count(*) FROM child"), "52", "{target}");
+    }
+}
+
+/// Which row it was is not known at a commit; nothing of the span is there.
+#[test]
+fn a_foreign_key_that_is_looked_at_last_keeps_the_whole_span_out() {
+    let place = Place::new();
+    let source = Db::with(Engine::Sqlite, &place, CHILDREN);
+    let deferred = FAMILY.replace("(id));", "(id) DEFERRABLE INITIALLY DEFERRED);");
+    let target = Db::with(Engine::Sqlite, &place, &deferred);
+    let fields = json!({"mode": "append", "rejects": told(&place, "deferred")});
+    refused(&place, &source, &target, &fields, "ROW_REFUSED", 4);
+    assert_eq!(target.one("SELECT count(*) FROM child"), "0");
 }

@@ -78,6 +78,8 @@ impl<'a> Writer<'a> {
         if self.plan.as_ref().is_some_and(|plan| plan.write == *write) {
             return Ok(());
         }
+        let keys = if write.own { 0 } else { 1 };
+        self.session.run(&format!("SET SESSION foreign_key_checks = {keys}"))?;
         facts::check_transactions(&mut self.session, &write.table)?;
         let facts = Facts::of(&mut self.session, &write.table)?;
         let field = |cell: &Cell| Ok(Field::new(facts.column(&cell.name)?, cell));

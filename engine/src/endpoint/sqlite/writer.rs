@@ -139,6 +139,9 @@ impl SpanWriter for Writer {
         self.end();
         let (insert, may_leave) = statement(write).map_err(WriteFault::Job)?;
         let pass = self.gate.pass(&self.place.ties).map_err(WriteFault::Job)?;
+        // Within a transaction it cannot be said any more.
+        let keys = if write.own { "OFF" } else { "ON" };
+        self.say(&format!("PRAGMA foreign_keys = {keys}"))?;
         self.say("BEGIN IMMEDIATE")?;
         let (write, has_savepoint) = (write.clone(), false);
         self.open = Some(Open { write, insert, may_leave, has_savepoint, _pass: pass });
@@ -192,7 +195,11 @@ impl SpanWriter for Writer {
         self.end();
         match self.probe(receipt) {
             Ok(true) => Ok(()),
-            _ => Err(failed),
+            _ => Err(match failed {
+                // Of foreign keys that are looked at last, nobody knows the row.
+                WriteFault::Row(error) => WriteFault::Job(error),
+                failed => failed,
+            }),
         }
     }
 

@@ -135,9 +135,8 @@ class Copy:
                 self._execute(plan.statements.create)
         elif not plan.stands:
             self._execute(plan.statements.create)
-        write = Write(
-            name, plan.write, plan.target.primary_key, merges=self._choices.mode == "merge"
-        )
+        merges = self._choices.mode == "merge"
+        write = Write(name, plan.write, plan.target.primary_key, merges, is_own)
         return Task(plan, reading(self._choices, plan), write, tuple(spans), is_own)
 
     def _split(self, plan: TablePlan) -> List[Tuple[int, Range]]:

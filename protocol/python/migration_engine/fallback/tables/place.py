@@ -200,7 +200,8 @@ class Session:
             "cell_size_check = ON",
             "mmap_size = 0",
             "cache_size = -%d" % _CACHE_KIB,
-            # Rows come in any order; what points nowhere is looked for at the end.
+            # Rows come in any order; what points nowhere is looked for at the end. Of tables that
+            # stood before, whoever writes them has it looked at.
             "foreign_keys = OFF",
             "synchronous = FULL" if place.writes else "query_only = ON",
         ):

@@ -98,6 +98,8 @@ class SpanCopier:
 
     def _attempt(self, read: Read, hand: _Hand, span: Receipt, careful: bool) -> Receipt:
         with self._place.told("begin a transaction"):
+            # Within a transaction it cannot be said any more.
+            self._session.run("PRAGMA foreign_keys = " + ("OFF" if hand.write.own else "ON"))
             self._session.run("BEGIN IMMEDIATE")
         try:
             receipt = self._written(read, hand, span, careful)
