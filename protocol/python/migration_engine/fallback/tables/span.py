@@ -70,8 +70,10 @@ class Write(NamedTuple):
     key: Tuple[str, ...]
     merges: bool
     own: bool
-    """Whether the job makes the table: its foreign keys are looked at after the rows. Those of a table
-    that stood before are kept by each row."""
+    """Whether the job makes the table: its foreign keys are looked at after the rows.
+
+    Those of a table that stood before are kept by each row.
+    """
 
 
 class Reject(NamedTuple):
