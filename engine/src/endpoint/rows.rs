@@ -14,7 +14,7 @@
 //!   engine's bulk protocol; nothing of a row ever becomes SQL text unescaped.
 //! - Errors of single rows are [`WriteFault::Row`]; everything else ends the span.
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Catalog, Engine, Table, TableName};
 use crate::model::kind::ColumnType;
 use crate::model::rows::{Cell, Range, Read, Rows, Span, Tally};
@@ -403,6 +403,16 @@ pub enum Meets {
     Merge,
 }
 
+/// Why no rows are written into a table whose storage engine keeps no transactions: those of a span
+/// that is given up would stay, and come twice with the next attempt.
+#[must_use]
+pub fn untransacted(table: &TableName, engine: &str) -> EngineError {
+    let message = format!("the table at the target is of {engine}, which keeps no transactions");
+    EngineError::new(Kind::SchemaMismatch, message)
+        .at(table.shown())
+        .hint("ALTER TABLE … ENGINE = InnoDB makes it one that does")
+}
+
 /// What is written into a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
@@ -416,6 +426,9 @@ pub struct Write {
     pub meets: Meets,
     /// Whether one of the cells is an identity that must be overridden.
     pub overrides_identity: bool,
+    /// Whether the job makes the table: its foreign keys are made, or looked at, after the rows. Those
+    /// of a table that stood before are kept by each row.
+    pub own: bool,
 }
 
 /// Why rows were not written.

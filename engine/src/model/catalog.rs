@@ -90,6 +90,9 @@ pub struct Table {
     pub bytes: Option<u64>,
     /// Whether it is made of partitions; they are read as one.
     pub partitioned: bool,
+    /// The storage engine of its rows, where that keeps no transactions: what is written there stays,
+    /// though the transaction was given up.
+    pub untransacted: Option<String>,
 }
 
 impl Table {

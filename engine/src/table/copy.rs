@@ -153,7 +153,7 @@ impl<'a> Copy<'a> {
         plan: &'a TablePlan,
         receipts: &[SpanReceipt],
     ) -> Result<Table<'a>> {
-        let (read, write) = (self.read(plan), self.write(plan));
+        let read = self.read(plan);
         let mut spans: Vec<Span> = receipts
             .iter()
             .filter(|receipt| receipt.planned && receipt.table == plan.target.name)
@@ -163,6 +163,7 @@ impl<'a> Copy<'a> {
         let makes = !plan.stands || self.choices.mode == Mode::Replace;
         let made = |receipt: &SpanReceipt| receipt.makes && receipt.table == plan.target.name;
         let is_own = makes || receipts.iter().any(made);
+        let write = self.write(plan, is_own);
         if spans.is_empty() {
             spans = self.split(plan)?;
             let planned: Vec<SpanReceipt> = spans
@@ -233,7 +234,7 @@ impl<'a> Copy<'a> {
         }
     }
 
-    fn write(&self, plan: &TablePlan) -> Write {
+    fn write(&self, plan: &TablePlan, own: bool) -> Write {
         let key = plan.target.primary_key.as_ref();
         let identity = |name: &str| {
             plan.target.column(name).and_then(|column| column.identity.as_ref()).is_some()
@@ -244,6 +245,7 @@ impl<'a> Copy<'a> {
             key: key.map(|key| key.columns.clone()).unwrap_or_default(),
             meets: if self.choices.mode == Mode::Merge { Meets::Merge } else { Meets::Insert },
             overrides_identity: plan.write.iter().any(|cell| identity(&cell.name)),
+            own,
         }
     }
 

@@ -2,7 +2,7 @@
 //! of what does not fit a column (a rounded number, a double, an integer of a text), some of them
 //! without a word.
 
-use crate::endpoint::rows::{LossClass, Question};
+use crate::endpoint::rows::{LossClass, Question, untransacted};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Column, Table};
 use crate::model::kind::ColumnType;
@@ -13,11 +13,14 @@ use crate::table::mapping::TablePlan;
 ///
 /// # Errors
 /// `SchemaMismatch` where a column is not there, needs a value that is not sent, or would make other
-/// values of those that come.
+/// values of those that come; where the table's storage engine keeps no transactions.
 pub fn fit(plan: &mut TablePlan, there: &Table) -> Result<()> {
     let refused = |message: String| {
         Err(EngineError::new(Kind::SchemaMismatch, message).at(there.name.shown()))
     };
+    if let Some(engine) = &there.untransacted {
+        return Err(untransacted(&there.name, engine));
+    }
     let masked: Vec<bool> = plan.masks.iter().map(Option::is_some).collect();
     for ((read, write), masked) in plan.read.iter_mut().zip(&mut plan.write).zip(masked) {
         let Some(column) = there.column(&write.name) else {

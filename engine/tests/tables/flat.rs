@@ -67,6 +67,7 @@ fn write_of(table: &Table) -> Write {
         key: Vec::new(),
         meets: Meets::Insert,
         overrides_identity: false,
+        own: true,
     }
 }
 

@@ -20,6 +20,7 @@ mod refused;
 mod resume;
 #[path = "../session/session.rs"]
 mod session;
+mod standing;
 mod tpch;
 mod values;
 

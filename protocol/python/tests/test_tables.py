@@ -217,6 +217,40 @@ def test_rows_that_the_target_refuses(make_host: MakeHost, tmp_path: Path) -> No
     assert shops.tables(tmp_path / "b.db") == ["n"]
 
 
+def test_rules_of_a_table_that_stands_drop_no_row(make_host: MakeHost, tmp_path: Path) -> None:
+    numbers(tmp_path / "a.db", rows=3)
+    rule = "CREATE TABLE n (id INTEGER PRIMARY KEY ON CONFLICT %s, v TEXT)"
+    ignore = "CREATE TRIGGER g BEFORE INSERT ON n WHEN new.id = 1 BEGIN SELECT raise(IGNORE); END"
+    host = make_host()
+    for at, made in enumerate((rule % "IGNORE", rule % "REPLACE", rule % "ABORT")):
+        other = "INSERT INTO n VALUES (1, 'old')" if at < 2 else ignore
+        shops.run(tmp_path / ("%d.db" % at), made, other)
+        command = tables(id=at, mode="append", dst="sqlite://%d.db" % at)
+        assert code(ask(host, command)) == "ROW_REFUSED", made
+        command = {**command, "id": "r%d" % at, "rejects": {"limit": 1, "file": "r%d" % at}}
+        assert ask(host, command)["data"]["rejected"] == 1, made
+        with sqlite3.connect(tmp_path / ("%d.db" % at)) as base:
+            kept = base.execute("SELECT id, v FROM n ORDER BY id").fetchall()
+        assert kept == [(0, "v0"), *([(1, "old")] if at < 2 else []), (2, "v2")], made
+
+
+def test_no_orphans_get_in(make_host: MakeHost, tmp_path: Path) -> None:
+    children = "CREATE TABLE child (id INTEGER PRIMARY KEY, p INTEGER%s)"
+    shops.run(tmp_path / "a.db", children % "", "INSERT INTO child VALUES (1, 7), (2, 8)")
+    shops.run(
+        tmp_path / "b.db",
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+        "INSERT INTO parent VALUES (7)",
+        children % " REFERENCES parent (id)",
+    )
+    host = make_host()
+    assert code(ask(host, tables(mode="append"))) == "ROW_REFUSED"
+    rejects = {"limit": 1, "file": "rejects"}
+    assert ask(host, tables(id="r", mode="merge", rejects=rejects))["data"]["rejected"] == 1
+    with sqlite3.connect(tmp_path / "b.db") as base:
+        assert base.execute("SELECT id, p FROM child").fetchall() == [(1, 7)]
+
+
 def test_a_plan_makes_nothing(make_host: MakeHost, tmp_path: Path) -> None:
     shops.make(tmp_path / "a.db", 20)
     planned = ask(make_host(), {"op": "plan", "id": "p", "command": drop_id(tables())})

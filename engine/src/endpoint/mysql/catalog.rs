@@ -57,9 +57,10 @@ pub(super) type Tables = HashMap<String, Table>;
 
 fn tables(session: &mut Session) -> Result<Tables> {
     let lines = session.lines(
-        "SELECT TABLE_NAME, TABLE_COMMENT, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH, CREATE_OPTIONS \
-         FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
-         AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')",
+        "SELECT TABLE_NAME, TABLE_COMMENT, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH, CREATE_OPTIONS, \
+         IF(e.TRANSACTIONS = 'YES', NULL, t.ENGINE) \
+         FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e USING (ENGINE) \
+         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')",
     )?;
     let table = |line: Line| {
         let mut parts = line.into_iter();
@@ -71,6 +72,7 @@ fn tables(session: &mut Session) -> Result<Tables> {
             rows_estimate: next().and_then(|rows| rows.parse().ok()),
             bytes: next().and_then(|bytes| bytes.parse().ok()),
             partitioned: next().is_some_and(|options| options.contains("partitioned")),
+            untransacted: next(),
             ..Table::default()
         };
         (!ledger::is_ours(&name)).then_some((name, table))

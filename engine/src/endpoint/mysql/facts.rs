@@ -1,6 +1,7 @@
 //! What a reader or a writer must know of a table beside its cells: the columns' own types and
 //! character sets, and the first column of the primary key.
 
+use crate::endpoint::rows::untransacted;
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::TableName;
 use crate::model::kind::ColumnType;
@@ -66,6 +67,20 @@ impl Facts {
             EngineError::new(Kind::SchemaMismatch, format!("the table has no column {name}"))
         })
     }
+}
+
+/// Makes sure that what is written into a table can be taken back.
+///
+/// # Errors
+/// `SchemaMismatch` where its storage engine keeps no transactions; those of the server.
+pub(super) fn check_transactions(session: &mut Session, table: &TableName) -> Result<()> {
+    let name = literal(&table.name);
+    let engine = session.value(&format!(
+        "SELECT IF(e.TRANSACTIONS = 'YES', NULL, t.ENGINE) \
+         FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e USING (ENGINE) \
+         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = {name}"
+    ))?;
+    engine.map_or(Ok(()), |engine| Err(untransacted(table, &engine)))
 }
 
 fn own(line: &Line) -> Own {

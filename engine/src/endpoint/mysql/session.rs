@@ -97,6 +97,7 @@ impl Session {
             Role::Read => self.run("SET SESSION TRANSACTION READ ONLY")?,
             // A key that is added later is checked against every row: only with this on.
             Role::Define => self.run(&format!("SET SESSION foreign_key_checks = 1, {WRITES}"))?,
+            // A writer says for each table whether its keys are looked at.
             Role::Write => self.run(&format!("SET SESSION foreign_key_checks = 0, {WRITES}"))?,
         };
         Ok(())

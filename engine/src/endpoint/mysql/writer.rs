@@ -12,7 +12,7 @@ use crate::model::rows::{Cell, Rows};
 use super::dialect::Mysql;
 use super::encode::Field;
 use super::error::Fault;
-use super::facts::Facts;
+use super::facts::{self, Facts};
 use super::merge::Merge;
 use super::session::{Role, Session};
 use super::sink::{Sink, fence};
@@ -78,6 +78,9 @@ impl<'a> Writer<'a> {
         if self.plan.as_ref().is_some_and(|plan| plan.write == *write) {
             return Ok(());
         }
+        let keys = if write.own { 0 } else { 1 };
+        self.session.run(&format!("SET SESSION foreign_key_checks = {keys}"))?;
+        facts::check_transactions(&mut self.session, &write.table)?;
         let facts = Facts::of(&mut self.session, &write.table)?;
         let field = |cell: &Cell| Ok(Field::new(facts.column(&cell.name)?, cell));
         let fields: Vec<Field> = write.cells.iter().map(field).collect::<Result<_>>()?;

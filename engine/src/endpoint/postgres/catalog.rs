@@ -61,6 +61,7 @@ pub(super) fn read(session: &mut Session, config: &Config) -> Done<Catalog> {
             rows_estimate: row.number::<f64>(5).filter(|n| *n >= 0.0).map(|n| n as u64),
             bytes: row.number(6),
             partitioned: row.get(3) == Some("p"),
+            untransacted: None,
         });
     }
     let others = others::read(session, &dialect)?;

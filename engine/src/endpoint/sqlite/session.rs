@@ -111,7 +111,8 @@ impl Place {
         session.pragma_update(None, "cell_size_check", true)?;
         session.pragma_update(None, "mmap_size", 0)?;
         session.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        // Rows come in any order; what points nowhere is looked for at the end.
+        // Rows come in any order; what points nowhere is looked for at the end. Of tables that stood
+        // before, a writer has it looked at.
         session.pragma_update(None, "foreign_keys", false)?;
         match self.side {
             Side::Source => session.pragma_update(None, "query_only", true)?,

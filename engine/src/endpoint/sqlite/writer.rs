@@ -1,8 +1,8 @@
 //! Writes spans, each by one transaction.
 
 use arrow_array::RecordBatch;
+use rusqlite::Connection;
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{CachedStatement, Connection};
 
 use crate::endpoint::rows::{LedgerJob, Meets, SpanReceipt, SpanWriter, Write, WriteFault};
 use crate::endpoint::sql::dialect::Dialect;
@@ -31,6 +31,8 @@ pub struct Writer {
 struct Open {
     write: Write,
     insert: String,
+    /// Whether a row may be left as it is: one that is there, and that is nothing but its key.
+    may_leave: bool,
     has_savepoint: bool,
     _pass: Pass,
 }
@@ -72,13 +74,14 @@ impl Writer {
                 let value = ToSqlOutput::Borrowed(value);
                 statement.raw_bind_parameter(at + 1, value).map_err(failed)?;
             }
-            self.step(&mut statement).map_err(failed)?;
+            // A trigger of the table's may have it that nothing is done, and no error told.
+            if statement.raw_execute().map_err(failed)? != 1 && !open.may_leave {
+                let message = "the table took no row, by a rule of its own";
+                let error = EngineError::new(Kind::RowRefused, message);
+                return Err(WriteFault::Row(error.at(open.write.table.shown())));
+            }
         }
         Ok(())
-    }
-
-    fn step(&self, statement: &mut CachedStatement<'_>) -> rusqlite::Result<()> {
-        statement.raw_execute().map(|_| ())
     }
 
     /// Ends the transaction without a trace.
@@ -110,14 +113,15 @@ fn fault(error: EngineError) -> WriteFault {
     }
 }
 
-/// The insert of a row.
-fn statement(write: &Write) -> Result<String> {
+/// The insert of a row, and whether it may leave one as it is. A table that stands may say for itself
+/// what comes of a key that is there, such as `ON CONFLICT IGNORE`: `OR ABORT` overrules it.
+fn statement(write: &Write) -> Result<(String, bool)> {
     let table = Sqlite.quote(&write.table.name)?;
     let names = Sqlite.quote_all(write.cells.iter().map(|cell| cell.name.as_str()))?;
     let marks = vec!["?"; write.cells.len()].join(", ");
-    let insert = format!("INSERT INTO {table} ({names}) VALUES ({marks})");
+    let insert = format!("INSERT OR ABORT INTO {table} ({names}) VALUES ({marks})");
     if write.meets == Meets::Insert || write.key.is_empty() {
-        return Ok(insert);
+        return Ok((insert, false));
     }
     let key = Sqlite.quote_all(write.key.iter().map(String::as_str))?;
     let others = write.cells.iter().filter(|cell| !write.key.contains(&cell.name));
@@ -125,18 +129,22 @@ fn statement(write: &Write) -> Result<String> {
         others.map(|cell| Sqlite.quote(&cell.name).map(|name| format!("{name} = excluded.{name}")));
     let sets: Vec<String> = sets.collect::<Result<_>>()?;
     Ok(match sets.is_empty() {
-        true => format!("{insert} ON CONFLICT ({key}) DO NOTHING"),
-        false => format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {}", sets.join(", ")),
+        true => (format!("{insert} ON CONFLICT ({key}) DO NOTHING"), true),
+        false => (format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {}", sets.join(", ")), false),
     })
 }
 
 impl SpanWriter for Writer {
     fn begin(&mut self, write: &Write) -> Result<(), WriteFault> {
         self.end();
-        let insert = statement(write).map_err(WriteFault::Job)?;
+        let (insert, may_leave) = statement(write).map_err(WriteFault::Job)?;
         let pass = self.gate.pass(&self.place.ties).map_err(WriteFault::Job)?;
+        // Within a transaction it cannot be said any more.
+        let keys = if write.own { "OFF" } else { "ON" };
+        self.say(&format!("PRAGMA foreign_keys = {keys}"))?;
         self.say("BEGIN IMMEDIATE")?;
-        self.open = Some(Open { write: write.clone(), insert, has_savepoint: false, _pass: pass });
+        let (write, has_savepoint) = (write.clone(), false);
+        self.open = Some(Open { write, insert, may_leave, has_savepoint, _pass: pass });
         Ok(())
     }
 
@@ -187,7 +195,11 @@ impl SpanWriter for Writer {
         self.end();
         match self.probe(receipt) {
             Ok(true) => Ok(()),
-            _ => Err(failed),
+            _ => Err(match failed {
+                // Of foreign keys that are looked at last, nobody knows the row.
+                WriteFault::Row(error) => WriteFault::Job(error),
+                failed => failed,
+            }),
         }
     }
 

@@ -152,6 +152,7 @@ pub fn writing(table: &str, cells: &[Cell], key: &[&str], meets: Meets) -> Write
         key: key.iter().map(|k| (*k).to_owned()).collect(),
         meets,
         overrides_identity: false,
+        own: true,
     }
 }
 

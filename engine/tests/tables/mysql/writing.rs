@@ -131,3 +131,17 @@ fn a_row_beyond_the_servers_packet_is_refused_where_it_goes_by_insert() {
     let WriteFault::Row(error) = fault else { panic!("{fault:?}") };
     assert_eq!(error.kind(), Kind::RowTooLarge);
 }
+
+/// A table may change its storage engine between the plan and the rows.
+#[test]
+fn a_table_without_transactions_is_not_written() {
+    for scratch in Scratch::each() {
+        scratch.run(&[TABLE, "ALTER TABLE t ENGINE = MyISAM"]);
+        let sink = scratch.sink();
+        let job = sink.open_ledger("job").unwrap().job;
+        let mut writer = sink.writer(&job).unwrap();
+        let fault = writer.begin(&writing("t", &both(), &["a"], Meets::Insert)).unwrap_err();
+        let WriteFault::Job(error) = fault else { panic!("{fault:?}") };
+        assert_eq!(error.kind(), Kind::SchemaMismatch, "{error}");
+    }
+}

@@ -132,6 +132,7 @@ pub fn writing(table: &TableName, cells: Vec<Cell>) -> Write {
         key: Vec::new(),
         meets: Meets::Insert,
         overrides_identity: false,
+        own: true,
     }
 }
 

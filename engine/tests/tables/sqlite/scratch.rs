@@ -122,6 +122,7 @@ pub fn write_of(table: &Table, meets: Meets) -> Write {
         key: table.primary_key.as_ref().map_or_else(Vec::new, |key| key.columns.clone()),
         meets,
         overrides_identity: false,
+        own: true,
     }
 }
 

@@ -154,9 +154,8 @@ class Copy:
             self._forget_gone(owner, plan, receipts)
             self._make(plan)
             was_gone = True
-        write = Write(
-            name, plan.write, plan.target.primary_key, merges=self._choices.mode == "merge"
-        )
+        merges = self._choices.mode == "merge"
+        write = Write(name, plan.write, plan.target.primary_key, merges, is_own)
         return Task(plan, reading(self._choices, plan), write, tuple(spans), is_own, was_gone)
 
     def _forget_gone(

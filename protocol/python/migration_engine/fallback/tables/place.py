@@ -200,7 +200,8 @@ class Session:
             "cell_size_check = ON",
             "mmap_size = 0",
             "cache_size = -%d" % _CACHE_KIB,
-            # Rows come in any order; what points nowhere is looked for at the end.
+            # Rows come in any order; what points nowhere is looked for at the end. Of tables that
+            # stood before, whoever writes them has it looked at.
             "foreign_keys = OFF",
             "synchronous = FULL" if place.writes else "query_only = ON",
         ):
@@ -238,9 +239,12 @@ class Session:
         self._open.add(cursor)
         return cursor
 
-    def many(self, sql: str, bound: Sequence[Sequence[Any]]) -> None:
-        """Runs one statement for each of ``bound``, within a transaction that is open."""
-        self._base.executemany(sql, bound)
+    def many(self, sql: str, bound: Sequence[Sequence[Any]]) -> int:
+        """Runs one statement for each of ``bound``, within a transaction that is open.
+
+        Returns how many rows they changed.
+        """
+        return self._base.executemany(sql, bound).rowcount
 
     def _patiently(self, call: Callable[[], T]) -> T:
         import sqlite3

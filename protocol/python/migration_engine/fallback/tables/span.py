@@ -69,6 +69,11 @@ class Write(NamedTuple):
     cells: Tuple[Cell, ...]
     key: Tuple[str, ...]
     merges: bool
+    own: bool
+    """Whether the job makes the table: its foreign keys are looked at after the rows.
+
+    Those of a table that stood before are kept by each row.
+    """
 
 
 class Reject(NamedTuple):

@@ -34,10 +34,14 @@ def digest(rows: Sequence[bytes]) -> int:
 
 
 def insert(write: Write) -> str:
-    """The statement for a row."""
+    """The statement for a row.
+
+    A table that stands may say for itself what comes of a key that is there, such as ``ON CONFLICT
+    IGNORE``: ``OR ABORT`` overrules it.
+    """
     names = quote_all(cell.name for cell in write.cells)
     marks = ", ".join("?" * len(write.cells))
-    sql = "INSERT INTO %s (%s) VALUES (%s)" % (quote(write.table), names, marks)
+    sql = "INSERT OR ABORT INTO %s (%s) VALUES (%s)" % (quote(write.table), names, marks)
     if not write.merges or not write.key:
         return sql
     others = (quote(cell.name) for cell in write.cells if cell.name not in write.key)
@@ -52,6 +56,8 @@ class _Hand:
     def __init__(self, write: Write) -> None:
         self.write = write
         self.insert = insert(write)
+        # One that is there, and that is nothing but its key, is left as it is.
+        self.may_leave = self.insert.endswith("DO NOTHING")
         self.tally = Tally()
         self.refused: List[Reject] = []
 
@@ -92,6 +98,8 @@ class SpanCopier:
 
     def _attempt(self, read: Read, hand: _Hand, span: Receipt, careful: bool) -> Receipt:
         with self._place.told("begin a transaction"):
+            # Within a transaction it cannot be said any more.
+            self._session.run("PRAGMA foreign_keys = " + ("OFF" if hand.write.own else "ON"))
             self._session.run("BEGIN IMMEDIATE")
         try:
             receipt = self._written(read, hand, span, careful)
@@ -135,13 +143,17 @@ class SpanCopier:
         import sqlite3
 
         try:
-            self._session.many(hand.insert, rows)
+            taken = self._session.many(hand.insert, rows)
         except sqlite3.Error as error:
             fault = self._place.fault("the database refused a row", error)
             if fault.code in ("ROW_REFUSED", "ROW_TOO_LARGE"):
                 raise _RowRefused(fault.at(hand.write.table.encode("utf-8"))) from error
             with self._place.told("write rows", hand.write.table):
                 raise
+        # A trigger of the table's may have it that nothing is done, and no error told.
+        if taken != len(rows) and not hand.may_leave:
+            message = "the table took no row, by a rule of its own"
+            raise _RowRefused(Fault("ROW_REFUSED", message).at(hand.write.table.encode("utf-8")))
 
     def _carefully(
         self, hand: _Hand, canonical: Sequence[bytes], rows: Sequence[Tuple[Bound, ...]]
