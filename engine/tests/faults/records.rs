@@ -76,13 +76,14 @@ fn an_upload_that_cannot_be_given_up_stays_in_the_record() {
     assert!(!ties.over.take().contains(&token) && ties.left.take().0);
 }
 
-/// A record lies beside that of its job: a clean-up reads both, and removes both.
+/// A record lies beside that of its job: a clean-up reads both, and removes both. What the server had
+/// not begun to read when the engine died, it never carries out.
 #[test]
 fn a_killed_jobs_uploads_are_found_and_its_record_goes() {
     for dialect in DIALECTS {
         let mut bench = Bench::new(dialect);
         bench.write("f", &bytes(3 * PARTS, 17));
-        bench.rule(bench.of_part("f").from(2).then(Action::DelayAnswer { ms: 60_000 }));
+        bench.rule(bench.of_part("f").from(2).then(Action::Delay { ms: 60_000 }));
         let dst = bench.in_parts("f");
         bench.session.send(&json!({"op": "copy", "id": "c", "src": "f", "dst": dst}));
         while bench.done(bench.names.part, "f") == 0 {
