@@ -22,9 +22,9 @@ from campaign.wire import STAGES, Trap, Wire
 # What happens in an attempt, by how often: the engine dies at a message, its session does there,
 # the engine dies at a time or an event, somebody else is in its way.
 WAYS = {"wire": 9, "cut": 5, "aim": 5, "rival": 4}
-# Traps for what ends a span, of all traps.
-COMMIT_SHARE = 0.4
-COMMITS = ("commit", "record", "close")
+# Traps for what makes a table and what ends a span, of all traps.
+WEIGHTY_SHARE = 0.4
+WEIGHTY = ("create", "commit", "record", "close")
 # Resumes that another engine ends, while the first is held up.
 LATE_SHARE = 0.15
 # Attempts after which the source is changed.
@@ -232,8 +232,8 @@ class TableRun(Run):
         sides = [side for side in self.wires if only in ("", self.wires[side].engine)]
         side = self.rng.choice(sides)
         counts = self.source.messages[side]
-        ends = [what for what in COMMITS if what in counts]
-        is_end = bool(ends) and self.rng.random() < COMMIT_SHARE
+        ends = [what for what in WEIGHTY if what in counts]
+        is_end = bool(ends) and self.rng.random() < WEIGHTY_SHARE
         what = self.rng.choice(ends if is_end else sorted(counts))
         most = counts[what] if attempt == "first" else max(1, counts[what] // 2)
         trap = Trap(what, self.rng.randint(1, most), self.rng.choice(STAGES), spring)

@@ -178,10 +178,10 @@ impl<'a> Copy<'a> {
                 .collect();
             self.sink.note(job, &planned)?;
             if makes {
-                self.make(plan).inspect_err(|_| {
+                self.make(plan).inspect_err(|error| {
                     // Somebody else's table may stand there: the next attempt must not take it for
-                    // its own.
-                    if self.sink.unplan(job, &planned).is_err() {
+                    // its own. Where only the answer was lost, it may be this job's.
+                    if !is_open(error.kind()) && self.sink.unplan(job, &planned).is_err() {
                         tracing::warn!(table = plan.target.name.shown(), "it stays planned");
                     }
                 })?;
@@ -396,6 +396,14 @@ impl<'a> Copy<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a statement that failed so may have been carried out.
+fn is_open(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Cancelled | Kind::RemoteAnswer | Kind::RemoteTimeout | Kind::RemoteUnavailable
+    )
 }
 
 /// What the ledger has of a table.

@@ -6,25 +6,23 @@ use crate::db::{Db, ENGINES, Engine};
 use crate::session::Place;
 use crate::{copied, tables};
 
+/// A row of `far` points to no parent: its foreign key cannot be made, nor kept.
+const ORPHAN: &str = "PRAGMA foreign_keys = off;\n\
+    CREATE TABLE parents (id INTEGER PRIMARY KEY, name VARCHAR(9));\n\
+    CREATE TABLE near (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL \
+    REFERENCES parents (id), note VARCHAR(9));\n\
+    CREATE TABLE far (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL REFERENCES parents (id));\n\
+    INSERT INTO parents VALUES (1, 'Ada'), (2, 'Bo');\n\
+    INSERT INTO near VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 2, 'c');\n\
+    INSERT INTO far VALUES (1, 7);";
+
 /// The first attempt copies all rows and makes one of two foreign keys: the other one has an orphan.
 /// Then the orphan goes, and a parent changes, to which the foreign key that stands points.
 #[test]
 fn rows_that_changed_go_though_a_foreign_key_points_to_them() {
     let place = Place::new();
     for to in ENGINES {
-        let source = Db::with(
-            Engine::Sqlite,
-            &place,
-            "PRAGMA foreign_keys = off;\n\
-             CREATE TABLE parents (id INTEGER PRIMARY KEY, name VARCHAR(9));\n\
-             CREATE TABLE near (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL \
-             REFERENCES parents (id), note VARCHAR(9));\n\
-             CREATE TABLE far (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL \
-             REFERENCES parents (id));\n\
-             INSERT INTO parents VALUES (1, 'Ada'), (2, 'Bo');\n\
-             INSERT INTO near VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 2, 'c');\n\
-             INSERT INTO far VALUES (1, 7);",
-        );
+        let source = Db::with(Engine::Sqlite, &place, ORPHAN);
         let target = Db::new(to, &place);
         let fields = json!({"key": format!("resumed at {to:?}")});
         let (failed, _) = tables(&place, &source, &target, &fields);
@@ -58,21 +56,13 @@ fn keys(place: &Place, target: &Db) -> usize {
 fn a_table_that_is_gone_is_made_and_filled_anew() {
     let place = Place::new();
     for to in ENGINES {
-        let source = Db::with(
-            Engine::Sqlite,
-            &place,
-            "PRAGMA foreign_keys = off;\n\
-             CREATE TABLE parents (id INTEGER PRIMARY KEY, name VARCHAR(9));\n\
-             CREATE TABLE far (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL \
-             REFERENCES parents (id));\n\
-             INSERT INTO parents VALUES (1, 'Ada'), (2, 'Bo'); INSERT INTO far VALUES (1, 7);",
-        );
+        let source = Db::with(Engine::Sqlite, &place, ORPHAN);
         let target = Db::new(to, &place);
         let fields = json!({"key": format!("gone at {to:?}")});
         let (failed, _) = tables(&place, &source, &target, &fields);
         assert_eq!(failed["status"], "failed", "{target}: {failed:#}");
         source.run("UPDATE far SET parent = 1");
-        target.run("DROP TABLE far; DROP TABLE parents;");
+        target.run("DROP TABLE far; DROP TABLE near; DROP TABLE parents;");
         let result = copied(&place, &source, &target, &fields);
         assert_eq!(target.one("SELECT count(*) FROM parents"), "2", "{target}: {result:#}");
         assert_eq!(target.one("SELECT parent FROM far"), "1", "{target}: {result:#}");
