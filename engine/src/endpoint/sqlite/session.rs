@@ -122,7 +122,7 @@ impl Place {
     }
 
     /// Waits for locks, and long statements, end with the job.
-    fn hook(&self, session: &mut Connection) -> rusqlite::Result<()> {
+    pub fn hook(&self, session: &mut Connection) -> rusqlite::Result<()> {
         let (switch, most) = (self.ties.switch.clone(), self.ties.tries.total);
         let mut since = Instant::now();
         let busy = move |times: i32| {

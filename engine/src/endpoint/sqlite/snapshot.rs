@@ -4,11 +4,16 @@
 //! instant, a session beside them asks for its data version (it changes with every commit of anybody
 //! else's) before the first begins and after the last did: the same answer twice means that nobody
 //! committed in between. Otherwise all begin anew. So nothing is locked and nothing written.
+//!
+//! Outside of WAL mode a reader keeps a commit from ending, and a commit that waits keeps readers from
+//! beginning: a session that waited while another one reads would wait for itself. So none of them
+//! waits; where one meets a lock, all end, and begin anew.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::ffi::ErrorCode;
 
 use crate::endpoint::rows::{Finding, Question, Snapshot, SpanReader, filter_check};
 use crate::endpoint::sql::dialect::Dialect;
@@ -20,9 +25,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Table, TableName};
 use crate::model::rows::Range;
 
-/// Attempts at one instant.
-const ATTEMPTS: u32 = 1000;
-/// Time between two of them.
+/// Time between two attempts at one instant.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// An instant.
@@ -38,31 +41,37 @@ impl Instant {
     /// Opens one.
     ///
     /// # Errors
-    /// `SnapshotRefused` where somebody commits all the time; those of opening.
+    /// `SnapshotRefused` where others commit all the time, `Locked` where they keep it locked; those
+    /// of opening.
     pub fn open(place: &Place, readers: usize) -> Result<Self> {
         let guard = place.open()?;
-        let sessions: Vec<Connection> =
+        let mut sessions: Vec<Connection> =
             (0..=readers).map(|_| place.open()).collect::<Result<_>>()?;
-        let failed = |error: rusqlite::Error| place.error("failed to begin the snapshot", &error);
-        for _ in 0..ATTEMPTS {
-            let before = version(&guard).map_err(failed)?;
-            for session in &sessions {
-                // Reading anything begins the transaction in the file.
-                let begin = "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1";
-                session.execute_batch(begin).map_err(failed)?;
+        let failed = |error: &rusqlite::Error| place.error("failed to begin the snapshot", error);
+        for session in sessions.iter().chain([&guard]) {
+            session.busy_timeout(Duration::ZERO).map_err(|error| failed(&error))?;
+        }
+        let since = std::time::Instant::now();
+        loop {
+            let met = begin(&guard, &sessions);
+            match &met {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) if is_busy(error) => {}
+                Err(error) => return Err(failed(error)),
             }
-            if version(&guard).map_err(failed)? == before {
-                let idle = Mutex::new(sessions);
-                return Ok(Self { place: place.clone(), readers, idle });
+            for session in sessions.iter().filter(|session| !session.is_autocommit()) {
+                session.execute_batch("ROLLBACK").map_err(|error| failed(&error))?;
             }
-            for session in &sessions {
-                session.execute_batch("ROLLBACK").map_err(failed)?;
+            if since.elapsed() >= place.ties.tries.total {
+                return Err(met.map_or_else(|error| failed(&error), |_| restless()));
             }
             place.ties.switch.sleep(PAUSE)?;
         }
-        let message = "others commit without a pause: no two readers see the same instant";
-        Err(EngineError::new(Kind::SnapshotRefused, message)
-            .hint("read with one reader, or while less is written"))
+        for session in &mut sessions {
+            place.hook(session).map_err(|error| failed(&error))?;
+        }
+        Ok(Self { place: place.clone(), readers, idle: Mutex::new(sessions) })
     }
 
     fn take(&self) -> Result<Connection> {
@@ -83,6 +92,26 @@ impl Instant {
         self.give(session);
         answer
     }
+}
+
+/// Begins all; whether nobody committed meanwhile.
+fn begin(guard: &Connection, sessions: &[Connection]) -> rusqlite::Result<bool> {
+    let before = version(guard)?;
+    for session in sessions {
+        // Reading anything begins the transaction in the file.
+        session.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1")?;
+    }
+    Ok(version(guard)? == before)
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn restless() -> EngineError {
+    let message = "others commit without a pause: no two readers see the same instant";
+    EngineError::new(Kind::SnapshotRefused, message)
+        .hint("read with one reader, or while less is written")
 }
 
 fn version(session: &Connection) -> rusqlite::Result<i64> {
