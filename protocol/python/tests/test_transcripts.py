@@ -12,7 +12,7 @@ import re
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Dict, List, Protocol, Tuple
+from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
 
 import pytest
 
@@ -38,9 +38,7 @@ WRITE = os.environ.get("MIGRATION_ENGINE_TRANSCRIPTS") == "write"
 class Player(Protocol):
     def send_raw(self, data: bytes) -> None: ...
 
-    def wait_result(self, id_: Any) -> None: ...
-
-    def wait_state(self, id_: Any, state: str) -> None: ...
+    def wait_for(self, matches: Callable[[Line], bool]) -> Line: ...
 
     def finish(self) -> Tuple[int, List[Line]]: ...
 
@@ -56,11 +54,8 @@ class PipePlayer:
     def send_raw(self, data: bytes) -> None:
         self._host.send_raw(data)
 
-    def wait_result(self, id_: Any) -> None:
-        self._host.result(id_)
-
-    def wait_state(self, id_: Any, state: str) -> None:
-        self._host.state(id_, state)
+    def wait_for(self, matches: Callable[[Line], bool]) -> Line:
+        return self._host.wait_for(matches)
 
     def finish(self) -> Tuple[int, List[Line]]:
         code = self._host.finish()
@@ -94,23 +89,13 @@ class ClientPlayer:
         with contextlib.suppress(BrokenPipeError):
             self._engine.send_line(data)
 
-    def wait_result(self, id_: Any) -> None:
-        self._wait("result", id_, None)
-
-    def wait_state(self, id_: Any, state: str) -> None:
-        self._wait("state", id_, state)
-
-    def _wait(self, kind: str, id_: Any, state: Any) -> None:
-        def came() -> bool:
-            return any(
-                line["type"] == kind
-                and line.get("id") == id_
-                and (state is None or line["state"] == state)
-                for line in self._lines
-            )
-
+    def wait_for(self, matches: Callable[[Line], bool]) -> Line:
         with self._came:
-            assert self._came.wait_for(came, LIVENESS_S), "no %s of %s" % (kind, id_)
+            found: Optional[Line] = self._came.wait_for(
+                lambda: next((line for line in self._lines if matches(line)), None), LIVENESS_S
+            )
+        assert found is not None, "the line did not come"
+        return found
 
     def finish(self) -> Tuple[int, List[Line]]:
         self._engine.end_input()
@@ -135,14 +120,29 @@ def inserted(spec: Dict[str, Any]) -> bytes:
     return str(spec.get("before", "")).encode() + text + str(spec.get("after", "")).encode()
 
 
+def _of(
+    kind: str, id_: Any, holds: Callable[[Line], bool] = lambda _: True
+) -> Callable[[Line], bool]:
+    return lambda line: line["type"] == kind and line.get("id") == id_ and holds(line)
+
+
+def _state(id_: Any, state: str) -> Callable[[Line], bool]:
+    return _of("state", id_, lambda line: line["state"] == state)
+
+
 def play(case: Dict[str, Any], script: List[str], one: Player) -> Tuple[int, List[Line]]:
-    """Sends the script's lines; ``$wait``, ``$state`` and ``$insert`` steer the playing."""
+    """Sends the script's lines.
+
+    ``$wait`` (its result), ``$state``, ``$moved`` (first bytes) and ``$insert`` steer the playing.
+    """
     for text in script:
         step = json.loads(text) if text.startswith('{"$') else {}
         if "$wait" in step:
-            one.wait_result(step["$wait"])
+            one.wait_for(_of("result", step["$wait"]))
         elif "$state" in step:
-            one.wait_state(*step["$state"])
+            one.wait_for(_state(*step["$state"]))
+        elif "$moved" in step:
+            one.wait_for(_of("progress", step["$moved"], lambda line: line["bytes_done"] > 0))
         elif "$insert" in step:
             one.send_raw(inserted(case["insert"][step["$insert"]]))
         else:
