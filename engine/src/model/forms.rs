@@ -132,6 +132,28 @@ pub fn bound(text: &str) -> Option<i64> {
 
 /// A day, and what stands behind it.
 fn read_day(text: &str) -> Option<(i64, &str)> {
+    match plain_day(text) {
+        Some((year, month, day, rest)) => Some((days(year, month, day)?, rest)),
+        None => read_any_day(text),
+    }
+}
+
+/// The parts of a day of ten bytes, as most are.
+fn plain_day(text: &str) -> Option<(i64, u32, u32, &str)> {
+    let (&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1], _) = text.as_bytes().split_first_chunk()?
+    else {
+        return None;
+    };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0, |all, digit| {
+            digit.is_ascii_digit().then(|| all * 10 + u32::from(digit - b'0'))
+        })
+    };
+    let year = i64::from(number(&[y0, y1, y2, y3])?);
+    Some((year, number(&[m0, m1])?, number(&[d0, d1])?, text.get(10..)?))
+}
+
+fn read_any_day(text: &str) -> Option<(i64, &str)> {
     let (sign, digits) = match text.as_bytes().first()? {
         b'-' => (-1, text.get(1..)?),
         b'+' => (1, text.get(1..)?),
@@ -271,8 +293,8 @@ pub fn read_uuid(text: &str) -> Option<[u8; 16]> {
 /// Whether this is a decimal number in plain digits, or one of `NaN`, `Infinity`, `-Infinity`.
 #[must_use]
 pub fn is_decimal(text: &str) -> bool {
-    if matches!(text, "NaN" | "Infinity" | "-Infinity") {
-        return true;
+    if text.ends_with(['N', 'y']) {
+        return matches!(text, "NaN" | "Infinity" | "-Infinity");
     }
     let (whole, behind) = decimal_parts(text);
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

@@ -156,11 +156,12 @@ impl Scan<'_> {
         let misfits = Misfits::default();
         let mut filling = Filling { columns: kinds.collect(), rows: 0, bytes: 0, misfits };
         while let Some(row) = rows.next().map_err(|error| self.failed(&error))? {
-            let bytes = self.bytes(row)?;
+            let values = self.values(row)?;
+            let bytes = self.bytes(row, &values)?;
             if filling.rows > 0 && filling.bytes.saturating_add(bytes) > read.batch_bytes {
                 self.send(&mut filling)?;
             }
-            if self.push(row, &mut filling)? {
+            if self.push(row, &values, &mut filling)? {
                 filling.rows += 1;
                 filling.bytes += bytes;
             }
@@ -174,16 +175,20 @@ impl Scan<'_> {
         self.post(Batch { rows: None, misfits: filling.misfits })
     }
 
+    fn values<'r>(&self, row: &'r Row<'_>) -> Result<Vec<ValueRef<'r>>> {
+        let cells = 0..self.span.read.cells.len();
+        let values: rusqlite::Result<_> = cells.map(|at| row.get_ref(at)).collect();
+        values.map_err(|error| self.failed(&error))
+    }
+
     /// Bytes of a row as it travels.
-    fn bytes(&self, row: &Row<'_>) -> Result<usize> {
+    fn bytes(&self, row: &Row<'_>, values: &[ValueRef<'_>]) -> Result<usize> {
         let read = &self.span.read;
-        let mut bytes = 0_usize;
-        for at in 0..read.cells.len() {
-            bytes += match self.value(row, at)? {
-                ValueRef::Text(value) | ValueRef::Blob(value) => value.len() + 8,
-                _ => 8,
-            };
-        }
+        let lengths = values.iter().map(|value| match value {
+            ValueRef::Text(value) | ValueRef::Blob(value) => value.len() + 8,
+            _ => 8,
+        });
+        let bytes: usize = lengths.sum();
         if bytes > read.row_bytes_max {
             let message = format!("the row {} is {bytes} bytes long", self.key(row));
             return Err(EngineError::new(Kind::RowTooLarge, message).at(read.table.shown()));
@@ -191,53 +196,44 @@ impl Scan<'_> {
         Ok(bytes)
     }
 
-    fn value<'r>(&self, row: &'r Row<'_>, at: usize) -> Result<ValueRef<'r>> {
-        row.get_ref(at).map_err(|error| self.failed(&error))
-    }
-
     /// Adds a row; false where it is rejected.
-    fn push(&self, row: &Row<'_>, filling: &mut Filling) -> Result<bool> {
+    fn push(&self, row: &Row<'_>, values: &[ValueRef<'_>], filling: &mut Filling) -> Result<bool> {
         let cells = &self.span.read.cells;
         let mut scratch = String::new();
-        for (at, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.misfit == Misfit::Reject)
-        {
-            let value = self.value(row, at)?;
-            let null = matches!(value, ValueRef::Null);
-            if !null && !decode::holds(&cell.kind, value, &mut scratch) {
-                let reject = self.reject(row, at, value)?;
-                filling.misfits.rejected.push(reject);
+        for (at, (cell, value)) in cells.iter().zip(values).enumerate() {
+            let judged = cell.misfit == Misfit::Reject && !matches!(value, ValueRef::Null);
+            if judged && !decode::holds(&cell.kind, *value, &mut scratch) {
+                filling.misfits.rejected.push(self.reject(row, at, values));
                 return Ok(false);
             }
         }
-        for (at, (cell, column)) in cells.iter().zip(&mut filling.columns).enumerate() {
-            let value = self.value(row, at)?;
-            if column.push(value).is_ok() {
+        let columns = cells.iter().zip(&mut filling.columns).zip(values);
+        for (at, ((cell, column), value)) in columns.enumerate() {
+            if column.push(*value).is_ok() {
                 continue;
             }
             match cell.misfit {
                 Misfit::Null => column.push_null(),
                 Misfit::Clamp => {
-                    column.push_nearest(value).map_err(|_| self.refused(row, at, value))?;
+                    column.push_nearest(*value).map_err(|_| self.refused(row, at, *value))?;
                 }
-                Misfit::Fail | Misfit::Reject => return Err(self.refused(row, at, value)),
+                Misfit::Fail | Misfit::Reject => return Err(self.refused(row, at, *value)),
             }
             filling.misfits.changed += 1;
         }
         Ok(true)
     }
 
-    fn reject(&self, row: &Row<'_>, at: usize, value: ValueRef<'_>) -> Result<Reject> {
+    fn reject(&self, row: &Row<'_>, at: usize, values: &[ValueRef<'_>]) -> Reject {
         let cells = &self.span.read.cells;
-        let shown = cells
-            .iter()
-            .enumerate()
-            .map(|(own, cell)| Ok((cell.name.clone(), decode::shown(self.value(row, own)?))));
+        let shown = cells.iter().zip(values);
         let column = cells.get(at).map_or(String::new(), |cell| cell.name.clone());
-        Ok(Reject {
-            row: shown.collect::<Result<_>>()?,
+        let value = values.get(at).copied().unwrap_or(ValueRef::Null);
+        Reject {
+            row: shown.map(|(cell, value)| (cell.name.clone(), decode::shown(*value))).collect(),
             column,
             error: self.refused(row, at, value),
-        })
+        }
     }
 
     fn refused(&self, row: &Row<'_>, at: usize, value: ValueRef<'_>) -> EngineError {

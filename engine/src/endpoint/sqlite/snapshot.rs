@@ -81,6 +81,15 @@ impl Instant {
         })
     }
 
+    /// As many sessions as there are readers, or those that are left.
+    fn take_all(&self) -> Result<Vec<Connection>> {
+        let mut sessions = vec![self.take()?];
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = self.readers.saturating_sub(1).min(idle.len());
+        sessions.extend(idle.drain(..more));
+        Ok(sessions)
+    }
+
     /// Takes a session back.
     pub fn give(&self, session: Connection) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
@@ -139,7 +148,10 @@ impl Snapshot for Instant {
     }
 
     fn census(&self, table: &Table, filter: &str, questions: &[Question]) -> Result<Vec<Finding>> {
-        self.with(|session| census::take(session, &self.place, table, filter, questions))
+        let mut sessions = self.take_all()?;
+        let found = census::take(&mut sessions, &self.place, table, filter, questions);
+        sessions.into_iter().for_each(|session| self.give(session));
+        found
     }
 
     fn count(&self, table: &TableName, filter: &str) -> Result<u64> {
