@@ -73,9 +73,9 @@ impl ChunkBuffer {
         Ok(Self { bytes: mapped, _permit: permit })
     }
 
-    /// How many bytes it has.
+    /// How many bytes it takes.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         self.bytes.len()
     }
 

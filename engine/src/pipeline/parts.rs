@@ -356,13 +356,14 @@ impl<'a> Work<'a> {
     /// Does a unit that is late a second time, this one or any. The first attempt may still end
     /// before: then nothing comes of this one, and of what fails in it neither.
     fn second(&self, unit: Option<u64>, buffer: Option<&mut ChunkBuffer>) {
-        let Some(flight) = self.flights.late(unit).filter(|_| self.may_double()) else {
+        let late = if self.may_double() { self.flights.late(unit) } else { None };
+        let Some(flight) = late else {
             return;
         };
         let start = flight.unit * self.unit;
         let end = (start + self.unit).min(self.size);
         let mut spare;
-        let buffer = match buffer.filter(|own| own.len() as u64 >= end - start) {
+        let buffer = match buffer.filter(|own| own.capacity() as u64 >= end - start) {
             Some(own) => own,
             None => match ChunkBuffer::spare(self.large.job, end - start) {
                 Some(had) => {

@@ -212,3 +212,18 @@ fn an_answer_that_is_none_removes_nothing_by_its_word() {
         assert_eq!(result["data"]["deleted"], EXTRAS, "{action:?} {result}");
     }
 }
+
+#[test]
+fn a_thousand_removals_cost_a_handful_of_requests() {
+    let mut bench = Bench::new(Dialect::S3);
+    for extra in 0..1000 {
+        bench.put(&format!("t/extra/{extra}"), b"x");
+    }
+    bench.write("t/new", b"new");
+    let result = mirror(&mut bench, &json!({"count": 1000}));
+    assert_eq!((&result["status"], extras(&bench)), (&json!("ok"), 0), "{result}");
+    assert_eq!((removals(&bench), &result["data"]["deleted"]), ((1, 0), &json!(1000)));
+    // What is copied, listed, looked at and found out is in it.
+    let requests = result["metrics"]["requests"].as_u64().unwrap();
+    assert!(requests <= 40, "{requests}");
+}
