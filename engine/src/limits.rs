@@ -278,3 +278,12 @@ pub const DATABASE_PROBE_MS: u64 = 60_000;
 pub const MYSQL_ANSWER_MS: u64 = 86_400_000;
 /// Bytes of a result that is held whole: a catalogue, the ends of ranges.
 pub const MYSQL_RESULT_BYTES_MAX: usize = 64 << 20;
+/// A part on its way for so much longer than most of its fellows took is asked for a second time:
+/// so many times as long, and at least so many milliseconds.
+pub const HEDGE_TIMES: u32 = 3;
+/// See [`HEDGE_TIMES`].
+pub const HEDGE_AFTER_MS: u64 = 2_000;
+/// Parts that must have ended before any is late, and most whose time is remembered.
+pub const HEDGE_FELLOWS: (usize, usize) = (3, 64);
+/// Parts of a job that may always be asked for twice, and requests of it for each one more.
+pub const HEDGE_SHARE: (u64, u64) = (4, 20);

@@ -406,6 +406,19 @@ pub type EachEntry<'a> = dyn FnMut(&[u8], Option<ItemKind>) -> Result<()> + 'a;
 /// that thing alone.
 pub type EachMarked<'a> = dyn FnMut(&[u8], (Option<ItemKind>, Option<Mark>)) -> Result<()> + 'a;
 
+/// A thing that is to go.
+#[derive(Clone, Copy)]
+pub struct Doomed<'a> {
+    /// Where it stands.
+    pub place: &'a Place,
+    /// Its name there.
+    pub name: &'a [u8],
+    /// What it is.
+    pub kind: ItemKind,
+    /// As it was found.
+    pub seen: &'a Mark,
+}
+
 /// Takes bytes of named items.
 pub trait ObjectSink: Send + Sync {
     /// What it can do.
@@ -596,6 +609,21 @@ pub trait ObjectSink: Send + Sync {
     /// `DestinationPermission`, `DestinationReadOnly`, …
     fn remove(&self, place: &Place, name: &[u8], kind: ItemKind, seen: &Mark) -> Result<bool>;
 
+    /// Most things beneath `root` that [`ObjectSink::remove_many`] takes together, so that it is
+    /// worth it.
+    ///
+    /// # Errors
+    /// What keeps it from being found out.
+    fn removes_at_once(&self, _root: &Place) -> Result<usize> {
+        Ok(1)
+    }
+
+    /// Removes things as [`ObjectSink::remove`] does. The outcome of each, in order.
+    fn remove_many(&self, doomed: &[Doomed<'_>]) -> Vec<Result<bool>> {
+        let remove = |it: &Doomed<'_>| self.remove(it.place, it.name, it.kind, it.seen);
+        doomed.iter().map(remove).collect()
+    }
+
     /// The record of the lease on `place`.
     ///
     /// # Errors
@@ -646,6 +674,12 @@ pub trait Intake: Send + Sync {
     /// As [`Intake::write_at`].
     fn write_part(&self, offset: u64, bytes: &[u8], _digest: Option<PartDigest>) -> Result<()> {
         self.write_at(offset, bytes)
+    }
+
+    /// Whether a part may be written while the same bytes are on their way as the same part, and
+    /// the one or the other may come last.
+    fn doubles(&self) -> bool {
+        false
     }
 
     /// Writing may go back to `offset`, which is where it goes on now; what is before will not be

@@ -16,6 +16,7 @@ use sha2::Digest as _;
 
 use crate::error::{EngineError, Kind, Result};
 use crate::journal::partial;
+use crate::journal::signed;
 use crate::journal::state::{lock, unusable};
 use crate::journal::together::Together;
 use crate::limits::CLOCK_TICK_NS;
@@ -273,8 +274,9 @@ pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) ->
     let path = file_of(folder, key);
     let database = Arc::new(open_database(&path)?);
     let mut ledger = Ledger::of(database, path, false);
+    let command = signed::written(command);
     let facts = match ledger.facts()? {
-        Some(facts) if facts.command != *command || facts.key != key => {
+        Some(facts) if signed::written(&facts.command) != command || facts.key != key => {
             let message = "the key belongs to another command";
             return Err(EngineError::new(Kind::KeyConflict, message));
         }
@@ -283,12 +285,12 @@ pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) ->
             ledger.resumed = true;
             ledger.begun = Timestamp(facts.begun_ns);
             facts.jobs.push(job.to_owned());
-            facts
+            Facts { command, ..facts }
         }
         None => Facts {
             version: VERSION,
             key: key.to_owned(),
-            command: command.clone(),
+            command,
             jobs: vec![job.to_owned()],
             begun_ns: ledger.begun.0,
             roots: BTreeMap::new(),
@@ -304,7 +306,8 @@ pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) ->
 /// The command stored under a key.
 ///
 /// # Errors
-/// `StateDir`, `JournalCorrupt`; `Locked` when another command holds it.
+/// `StateDir`, `JournalCorrupt`; `Locked` when another command holds it; `ResumeRefused` when a part
+/// of it is not stored, since it proved who asks.
 pub fn stored(folder: &Path, key: &str) -> Result<Option<serde_json::Value>> {
     let path = file_of(folder, key);
     if !path.exists() {
@@ -312,7 +315,13 @@ pub fn stored(folder: &Path, key: &str) -> Result<Option<serde_json::Value>> {
     }
     let database = Arc::new(open_database(&path)?);
     let ledger = Ledger::of(database, path, true);
-    Ok(ledger.facts()?.map(|facts| facts.command))
+    let command = ledger.facts()?.map(|facts| facts.command);
+    if command.as_ref().is_some_and(signed::lacks) {
+        let message = "a URL of the command was signed, and signatures are not stored";
+        return Err(EngineError::new(Kind::ResumeRefused, message)
+            .hint("send the command again with its key and a URL that is signed now"));
+    }
+    Ok(command)
 }
 
 /// The key that the job of this name ran under.

@@ -8,6 +8,7 @@ pub mod keyed;
 pub mod list;
 pub mod partial;
 pub mod report;
+mod signed;
 pub mod spill;
 pub mod state;
 pub mod together;

@@ -73,6 +73,12 @@ impl ChunkBuffer {
         Ok(Self { bytes: mapped, _permit: permit })
     }
 
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The bytes.
     pub fn bytes(&mut self) -> &mut [u8] {
         &mut self.bytes

@@ -9,6 +9,7 @@ pub mod copy;
 pub mod delete;
 pub mod feed;
 pub mod gather;
+mod hedge;
 pub mod join;
 pub mod lane;
 pub mod lease;

@@ -19,6 +19,7 @@ use crate::model::item::Handle;
 use crate::model::parts::{PartDigest, PartHasher, join, part_bytes};
 use crate::pipeline::content::{self, ChunkBuffer, Content, Cursor, Step};
 use crate::pipeline::gather::part_digest;
+use crate::pipeline::hedge::{Attempt, Flight, Flights};
 use crate::pipeline::receipts::Receipts;
 use crate::platform::process;
 use crate::progress::{Shown, Spent, add};
@@ -26,6 +27,8 @@ use crate::resource::gate::Gate;
 
 /// Longest wait for a turn before looking whether the job is still wanted.
 const TURN_WAIT: Duration = Duration::from_millis(100);
+/// How long apart whoever has nothing else to do looks for units that are late.
+const LATE_WAIT: Duration = Duration::from_millis(20);
 
 /// A large file on its way.
 pub struct Large<'a> {
@@ -180,6 +183,7 @@ struct Work<'a> {
     piece: Option<Algorithm>,
     next: AtomicU64,
     gate: Gate,
+    flights: Flights<'a>,
     /// Receipts of earlier attempts that were looked at.
     checked: AtomicU64,
     parts: Mutex<Vec<Part>>,
@@ -234,6 +238,7 @@ impl<'a> Work<'a> {
                 if large.remote || sent.is_some() { large.threads } else { process::cores() },
                 large.threads,
             ),
+            flights: Flights::new(large.job),
             checked: AtomicU64::new(0),
             parts: Mutex::new(parts),
             turn: (Mutex::new(turn), Condvar::new()),
@@ -309,11 +314,14 @@ impl<'a> Work<'a> {
                 break;
             }
             let end = (start + self.unit).min(self.size);
-            let done = if self.ordered {
-                self.in_turn(unit, start, end, buffer)
-            } else {
-                self.part(start, end, buffer)
-            };
+            let flight = self.flights.begin(unit);
+            let done = flight.on(Attempt::First, || match self.ordered {
+                true => self.in_turn(&flight, start, end, buffer),
+                false => self.part(&flight, start, end, buffer),
+            });
+            self.flights.end(&flight);
+            // What was taken by a second attempt is that one's to answer for.
+            let done = if flight.is_lost(Attempt::First) { Ok(()) } else { done };
             let done = done.and_then(|()| self.record(false));
             if let Err(error) = done {
                 self.fail(error);
@@ -321,6 +329,89 @@ impl<'a> Work<'a> {
             self.gate.did(end - start);
             drop(slot);
         }
+        self.watch(buffer);
+    }
+
+    /// Watches over the units that others are about, one of those who have nothing else to do.
+    fn watch(&self, buffer: &mut ChunkBuffer) {
+        if !self.may_double() || !self.flights.watch() {
+            return;
+        }
+        while self.flights.any() && !self.stop.load(Ordering::Acquire) {
+            self.second(None, Some(buffer));
+            if self.large.job.switch.sleep(LATE_WAIT).is_err() {
+                break;
+            }
+        }
+        self.flights.unwatch();
+    }
+
+    /// Whether a unit may be done by two at once.
+    fn may_double(&self) -> bool {
+        let doubles = |intake: &dyn Intake| !self.sent || intake.doubles();
+        let waits = self.large.remote || self.sent;
+        waits && self.large.intake.is_none_or(doubles) && !self.offloads.load(Ordering::Relaxed)
+    }
+
+    /// Does a unit that is late a second time, this one or any. The first attempt may still end
+    /// before: then nothing comes of this one, and of what fails in it neither.
+    fn second(&self, unit: Option<u64>, buffer: Option<&mut ChunkBuffer>) {
+        let late = if self.may_double() { self.flights.late(unit) } else { None };
+        let Some(flight) = late else {
+            return;
+        };
+        let start = flight.unit * self.unit;
+        let end = (start + self.unit).min(self.size);
+        let mut spare;
+        let buffer = match buffer.filter(|own| own.capacity() as u64 >= end - start) {
+            Some(own) => own,
+            None => match ChunkBuffer::spare(self.large.job, end - start) {
+                Some(had) => {
+                    spare = had;
+                    &mut spare
+                }
+                None => return,
+            },
+        };
+        let done = flight.on(Attempt::Second, || self.again(&flight, start, end, buffer));
+        if flight.is_lost(Attempt::First)
+            && let Err(error) = done
+        {
+            self.fail(error);
+        }
+    }
+
+    /// A unit from its beginning, all of which is in hand before anything is changed.
+    fn again(&self, flight: &Flight, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
+        let count = content::fill(self.large.job, self.large.reader, start..end, buffer.bytes())?;
+        if count as u64 != end - start {
+            return Ok(());
+        }
+        let chunk = buffer.bytes().get(..count).unwrap_or_default();
+        let mut hashers = Hashers::new(self.large.algorithm, self.piece, start);
+        if !self.ordered {
+            hashers.update(chunk);
+        }
+        if self.sent {
+            let piece = part_digest(self.piece, start, chunk);
+            self.write_part(start, chunk, piece)?;
+        }
+        if !flight.take(Attempt::Second) {
+            return Ok(());
+        }
+        self.flights.end(flight);
+        if !self.sent {
+            self.write(start, chunk)?;
+        }
+        if self.ordered {
+            return self.digested(flight.unit, start, end, chunk, false);
+        }
+        let (whole, piece) = hashers.finish();
+        self.with_part(start, |part| {
+            *part = Part { bytes: end - start, whole, piece, stands: false };
+        });
+        self.count(end - start - flight.counted());
+        Ok(())
     }
 
     /// Whether no unit is left, or everything stops.
@@ -359,14 +450,14 @@ impl<'a> Work<'a> {
     }
 
     /// A part whose digests need no order.
-    fn part(&self, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
+    fn part(&self, flight: &Flight, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
         if self.with_part(start, |part| part.stands).unwrap_or_default() {
             self.with_part(start, |part| part.bytes = end - start);
             self.count(end - start);
             return Ok(());
         }
         if self.sent {
-            return self.send(start, end, buffer);
+            return self.send(flight, start, end, buffer);
         }
         let mut hashers = Hashers::new(self.large.algorithm, self.piece, start);
         self.large.reader.expect(start..end);
@@ -394,12 +485,15 @@ impl<'a> Work<'a> {
                 Step::Data(count) => {
                     let chunk = buffer.bytes().get(..count).unwrap_or_default();
                     job.progress.timed(Spent::Hash, || hashers.update(chunk));
-                    self.write(offset, chunk)?;
+                    flight.write(count as u64, || self.write(offset, chunk))?;
                     count as u64
                 }
             };
             offset += count;
             self.count(count);
+        }
+        if !flight.take(Attempt::First) {
+            return Ok(());
         }
         let (whole, piece) = hashers.finish();
         self.with_part(start, |part| {
@@ -409,7 +503,7 @@ impl<'a> Work<'a> {
     }
 
     /// A part that is read whole, digested, and written at once.
-    fn send(&self, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
+    fn send(&self, flight: &Flight, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
         if self.offloaded(start, end - start)? == Some(end - start) {
             self.with_part(start, |part| part.bytes = end - start);
             self.count(end - start);
@@ -426,6 +520,9 @@ impl<'a> Work<'a> {
         job.progress.timed(Spent::Hash, || hashers.update(chunk));
         let (whole, piece) = hashers.finish();
         self.write_part(start, chunk, piece)?;
+        if !flight.take(Attempt::First) {
+            return Ok(());
+        }
         self.with_part(start, |part| {
             *part = Part { bytes: end - start, whole, piece, stands: false };
         });
@@ -511,12 +608,17 @@ impl<'a> Work<'a> {
     }
 
     /// A chunk whose digest needs order: read and written at once, digested in its turn.
-    fn in_turn(&self, unit: u64, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
+    fn in_turn(
+        &self,
+        flight: &Flight,
+        start: u64,
+        end: u64,
+        buffer: &mut ChunkBuffer,
+    ) -> Result<()> {
         if self.sent {
             self.large.reader.expect(start..end);
         }
         let part = start / self.part_bytes * self.part_bytes;
-        let part_end = (part + self.part_bytes).min(self.size);
         let stands = self.with_part(part, |part| part.stands).unwrap_or_default();
         let mut cursor = Cursor::new(self.large.job, self.large.reader, self.large.holes);
         let mut offset = start;
@@ -539,7 +641,8 @@ impl<'a> Work<'a> {
                 }
                 Step::Data(count) => {
                     if !stands && !self.sent {
-                        self.write(offset, into.get(..count).unwrap_or_default())?;
+                        let chunk = into.get(..count).unwrap_or_default();
+                        flight.write(0, || self.write(offset, chunk))?;
                     }
                     count as u64
                 }
@@ -549,6 +652,17 @@ impl<'a> Work<'a> {
         if self.sent && !stands {
             self.write_part(start, chunk, part_digest(self.piece, start, chunk))?;
         }
+        if !flight.take(Attempt::First) {
+            return Ok(());
+        }
+        self.flights.end(flight);
+        self.digested(flight.unit, start, end, chunk, stands)
+    }
+
+    /// Digests a chunk in its turn.
+    fn digested(&self, unit: u64, start: u64, end: u64, chunk: &[u8], stands: bool) -> Result<()> {
+        let part = start / self.part_bytes * self.part_bytes;
+        let part_end = (part + self.part_bytes).min(self.size);
         let Some(mut turn) = self.wait_for(unit)? else {
             return Ok(());
         };
@@ -568,8 +682,8 @@ impl<'a> Work<'a> {
 
     /// Waits until it is this unit's turn; `None` when everything stops.
     fn wait_for(&self, unit: u64) -> Result<Option<std::sync::MutexGuard<'_, Turn>>> {
-        let (turn, changed) = &self.turn;
-        let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lock, changed) = &self.turn;
+        let mut turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
         while turn.unit != unit {
             if self.stop.load(Ordering::Acquire) {
                 return Ok(None);
@@ -579,6 +693,13 @@ impl<'a> Work<'a> {
             }
             let waited = changed.wait_timeout(turn, TURN_WAIT);
             turn = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let late = turn.unit;
+            if late != unit {
+                // All wait for that one: whoever can does it a second time.
+                drop(turn);
+                self.second(Some(late), None);
+                turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            }
         }
         Ok(Some(turn))
     }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::endpoint::contract::{Held, Place};
+use crate::endpoint::contract::{Doomed, Held, Place};
 use crate::error::{EngineError, Kind, Result};
 use crate::journal::list::Listed;
 use crate::limits::DELETES_A_COMMIT;
@@ -16,6 +16,9 @@ use crate::pipeline::feed::ends_job;
 use crate::pipeline::lease::Lease;
 use crate::plan::extra::Extra;
 use crate::progress::Spent;
+
+/// Names from which on it is worth to find out whether many go by one call.
+const TOGETHER_LEAST: usize = 16;
 
 /// What came of it so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,8 +33,11 @@ struct Came {
 /// # Errors
 /// What ends the job. Names that could not be removed by themselves are reported to it.
 pub(super) fn apply(on: &Deletion<'_>, root: Place, extras: Listed) -> Result<u64> {
-    let walk = Walk { on, open: vec![Level::new(ItemPath::root(), root)] };
-    let came = if is_flat(on) { at_once(walk, extras)? } else { in_turn(walk, extras)? };
+    let walk = Walk { on, open: vec![Level::new(ItemPath::root(), root.clone())] };
+    let came = match is_flat(on) {
+        true => at_once(walk, extras, &root)?,
+        false => in_turn(walk, extras)?,
+    };
     if came.kept > 0 {
         let message =
             format!("{} names are gone or others since they were listed; kept", came.kept);
@@ -63,9 +69,10 @@ fn in_turn(mut walk: Walk<'_>, mut extras: Listed) -> Result<Came> {
 
 /// In rounds, each under one commit: when the lease is asked again, nothing is on its way. What
 /// comes of a round is told in the order of the list.
-fn at_once(mut walk: Walk<'_>, mut extras: Listed) -> Result<Came> {
+fn at_once(mut walk: Walk<'_>, mut extras: Listed, root: &Place) -> Result<Came> {
     let (on, mut came) = (walk.on, Came::default());
     let most = on.parallel.max(1) * DELETES_A_COMMIT;
+    let mut together = None;
     loop {
         let mut round = Vec::new();
         while round.len() < most
@@ -73,7 +80,7 @@ fn at_once(mut walk: Walk<'_>, mut extras: Listed) -> Result<Came> {
         {
             let extra = Extra::decode(&record)?;
             match walk.reach(&extra.path) {
-                Ok(at) => round.push(Doomed { place: walk.place(at), extra }),
+                Ok(at) => round.push(Extinct { place: walk.place(at), extra }),
                 Err(error) if ends_job(error.kind()) => return Err(error),
                 Err(error) => on.fail(&extra.path, error),
             }
@@ -82,12 +89,15 @@ fn at_once(mut walk: Walk<'_>, mut extras: Listed) -> Result<Came> {
             return Ok(came);
         }
         let held = on.lease.map(Lease::commit).transpose()?;
-        let outcomes = remove_all(on, &round)?;
+        if together.is_none() && round.len() >= TOGETHER_LEAST {
+            together = Some(on.sink.removes_at_once(root)?);
+        }
+        let outcomes = remove_all(on, &round, together.unwrap_or(1))?;
         drop(held);
         let mut ended = Ok(());
-        for (doomed, outcome) in round.iter().zip(outcomes) {
+        for (extinct, outcome) in round.iter().zip(outcomes) {
             // What was done is told, whatever ended the others.
-            let told = outcome.map_or(Ok(()), |outcome| came.end(on, &doomed.extra, outcome));
+            let told = outcome.map_or(Ok(()), |outcome| came.end(on, &extinct.extra, outcome));
             ended = ended.and(told);
         }
         ended?;
@@ -95,45 +105,67 @@ fn at_once(mut walk: Walk<'_>, mut extras: Listed) -> Result<Came> {
 }
 
 /// A name to be removed, and where; nowhere once its directory is gone.
-struct Doomed {
+struct Extinct {
     place: Option<Place>,
     extra: Extra,
 }
 
 /// Removes the names of a round, several at once. The outcome of each; `None` for those that were
 /// left alone because another one ended the job.
-fn remove_all(on: &Deletion<'_>, round: &[Doomed]) -> Result<Vec<Option<Result<bool>>>> {
+fn remove_all(
+    on: &Deletion<'_>,
+    round: &[Extinct],
+    together: usize,
+) -> Result<Vec<Option<Result<bool>>>> {
     let outcomes = Mutex::new(round.iter().map(|_| None).collect::<Vec<_>>());
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let groups: Vec<&[Extinct]> = round.chunks(together.max(1)).collect();
     let work = || {
         while !stop.load(Ordering::Acquire) {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(doomed) = round.get(index) else {
+            let Some(group) = groups.get(index) else {
                 return;
             };
-            let outcome = doomed.remove(on);
-            if outcome.as_ref().is_err_and(|error| ends_job(error.kind())) {
+            let came = remove_group(on, group);
+            let ends = |outcome: &Result<bool>| outcome.as_ref().is_err_and(|e| ends_job(e.kind()));
+            if came.iter().any(ends) {
                 stop.store(true, Ordering::Release);
             }
             let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(slot) = outcomes.get_mut(index) {
-                *slot = Some(outcome);
-            }
+            let slots = outcomes.iter_mut().skip(index * together.max(1));
+            slots.zip(came).for_each(|(slot, outcome)| *slot = Some(outcome));
         }
     };
-    on.job.engine.workers.run(on.parallel.min(round.len()), work, || ())?;
+    on.job.engine.workers.run(on.parallel.min(groups.len()), work, || ())?;
     Ok(outcomes.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-impl Doomed {
-    fn remove(&self, on: &Deletion<'_>) -> Result<bool> {
-        on.job.take_op()?;
-        let Some(place) = &self.place else {
-            return Ok(false);
-        };
+/// Removes some names by one call. The outcome of each.
+fn remove_group(on: &Deletion<'_>, group: &[Extinct]) -> Vec<Result<bool>> {
+    for _ in group {
+        if let Err(error) = on.job.take_op() {
+            return group.iter().map(|_| Err(error.clone())).collect();
+        }
+    }
+    let doomed: Vec<Doomed<'_>> = group.iter().filter_map(Extinct::as_doomed).collect();
+    let remove = || match doomed.as_slice() {
+        [] => Vec::new(),
+        [one] => vec![on.sink.remove(one.place, one.name, one.kind, one.seen)],
+        many => on.sink.remove_many(many),
+    };
+    let mut came = on.job.progress.timed(Spent::DestinationWrite, remove).into_iter();
+    let outcome = |extinct: &Extinct| match extinct.place {
+        Some(_) => came.next().unwrap_or(Ok(false)),
+        None => Ok(false),
+    };
+    group.iter().map(outcome).collect()
+}
+
+impl Extinct {
+    fn as_doomed(&self) -> Option<Doomed<'_>> {
         let Extra { path, kind, mark } = &self.extra;
-        let remove = || on.sink.remove(place, path.name(), *kind, mark);
-        on.job.progress.timed(Spent::DestinationWrite, remove)
+        let place = self.place.as_ref()?;
+        Some(Doomed { place, name: path.name(), kind: *kind, seen: mark })
     }
 }
 

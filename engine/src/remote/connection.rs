@@ -3,6 +3,7 @@
 //! Bodies go from the caller's buffer to the socket and from the socket into the caller's buffer;
 //! only what came together with a head is copied once more.
 
+use std::net::TcpStream;
 use std::time::Instant;
 
 use crate::limits::{REMOTE_AHEAD_BYTES, REMOTE_HEAD_BYTES_MAX, REMOTE_INTERIM_MAX};
@@ -33,6 +34,18 @@ impl Connection {
 
     pub(super) fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    /// Its socket, once nothing but what others say of it is to follow.
+    ///
+    /// # Errors
+    /// `Garbled` where something came already, or where it is no plain socket's.
+    pub(super) fn into_socket(self) -> Result<TcpStream, Failure> {
+        if !self.rest().is_empty() {
+            return Err(Failure::garbled("the proxy says more than that it lets through"));
+        }
+        let socket = self.stream.socket().try_clone();
+        socket.map_err(|error| Failure::io(&error, "failed to go on with a connection"))
     }
 
     /// Sends a request. When the peer stops taking it, whatever the reason, it may have answered

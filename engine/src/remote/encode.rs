@@ -24,6 +24,27 @@ pub fn query(pairs: &[(String, String)]) -> String {
     pairs.join("&")
 }
 
+/// The bytes that a percent-encoded text stands for; what is no encoding stays.
+#[must_use]
+pub fn decoded(text: &str) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((first, behind)) = rest.split_first() {
+        let hex =
+            behind.get(..2).filter(|_| *first == b'%').and_then(|hex| str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                rest = behind.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    out
+}
+
 fn encoded(bytes: &[u8], keeps: impl Fn(u8) -> bool) -> String {
     const HEX: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
@@ -47,6 +68,7 @@ mod tests {
     fn only_unreserved_bytes_stay() {
         assert_eq!(component("a/b c~é".as_bytes()), "a%2Fb%20c~%C3%A9");
         assert_eq!(path(b"/a b/+"), "/a%20b/%2B");
+        assert_eq!(decoded("a%2Fb%20c%"), b"a/b c%");
         assert_eq!(query(&[("a&".to_owned(), "=".to_owned())]), "a%26=%3D");
     }
 }

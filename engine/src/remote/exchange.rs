@@ -111,6 +111,7 @@ impl Exchange<'_> {
         let way = service.way(self.request.verb);
         let (leave, flight) = self.turn(&service, way)?;
         let (head, signed) = self.sign(&service)?;
+        let head = self.addressed(head)?;
         let sent = Instant::now();
         let mut patience = self.patience();
         let mut earlier = false;
@@ -169,6 +170,16 @@ impl Exchange<'_> {
         let proves = signed.headers.iter().count() != self.request.headers.iter().count()
             || signed.query.len() != self.request.query.len();
         Ok((head::write(&signed).map_err(undone)?, proves))
+    }
+
+    /// The head as whoever takes it wants it: a proxy of plain HTTP the whole URL.
+    fn addressed(&self, head: Vec<u8>) -> Result<Vec<u8>, Box<Lost>> {
+        let (origin, settings) = (&self.request.origin, &self.client.settings);
+        let proxy = self.client.transport.proxy(origin, settings);
+        Ok(match proxy.map_err(|failure| Box::new(Lost::undone(failure)))? {
+            Some(proxy) if !origin.tls => proxy.through(origin, &head),
+            _ => head,
+        })
     }
 
     fn patience(&self) -> Patience {

@@ -25,7 +25,8 @@ impl Failure {
     }
 
     /// What could not be understood.
-    pub(super) fn garbled(message: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn garbled(message: impl Into<String>) -> Self {
         Self::of(Class::Garbled, message)
     }
 
@@ -36,7 +37,8 @@ impl Failure {
     }
 
     /// A service's refusal.
-    pub(super) fn refused(status: u16, refusal: Refusal) -> Self {
+    #[must_use]
+    pub fn refused(status: u16, refusal: Refusal) -> Self {
         let Refusal { class, code, message } = refusal;
         Self { status: Some(status), code, ..Self::of(class, message) }
     }

@@ -22,6 +22,7 @@ pub mod origin;
 mod pace;
 mod patience;
 mod pool;
+pub mod proxy;
 mod redirect;
 mod resolve;
 mod retry;

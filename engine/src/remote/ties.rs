@@ -1,9 +1,10 @@
 //! What ties an endpoint's requests to the job they are made for.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::EngineError;
+use crate::limits::HEDGE_SHARE;
 use crate::model::leftover::Over;
 use crate::remote::settings::{Tries, Waits};
 use crate::resource::cancel::Switch;
@@ -56,6 +57,18 @@ pub struct Meter {
     pub cache_hits: AtomicU64,
     /// Answers that no cache had.
     pub cache_misses: AtomicU64,
+    /// Parts that were asked for a second time while the first was on its way.
+    pub hedged: AtomicU64,
+}
+
+impl Meter {
+    /// Whether one more part may be asked for a second time; it counts as asked for then.
+    pub fn may_hedge(&self) -> bool {
+        let (always, requests) = HEDGE_SHARE;
+        let most = always + self.requests.load(Ordering::Relaxed) / requests;
+        let more = |hedged: u64| (hedged < most).then_some(hedged + 1);
+        self.hedged.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
 }
 
 /// What a job began in a service and did not clear away: its record must outlive it.
@@ -94,5 +107,19 @@ impl Left {
 
     fn state(&self) -> MutexGuard<'_, LeftState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_small_share_of_all_requests_goes_twice() {
+        let meter = Meter::default();
+        let hedged = || (0..100).filter(|_| meter.may_hedge()).count();
+        assert_eq!(hedged(), 4);
+        meter.requests.store(1000, Ordering::Relaxed);
+        assert_eq!(hedged(), 50);
     }
 }

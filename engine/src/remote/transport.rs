@@ -16,6 +16,7 @@ use crate::remote::connection::Connection;
 use crate::remote::origin::Origin;
 use crate::remote::patience::Patience;
 use crate::remote::pool::Pool;
+use crate::remote::proxy::{Proxies, Proxy};
 use crate::remote::service::Service;
 use crate::remote::settings::Settings;
 use crate::remote::stream::Stream;
@@ -32,6 +33,7 @@ pub struct Transport {
     services: Mutex<HashMap<Origin, Arc<Service>>>,
     names: Cache<(Arc<str>, u16), Arc<[SocketAddr]>>,
     trusts: Trusts,
+    proxies: Proxies,
     /// Which address of several is next.
     turn: AtomicUsize,
 }
@@ -45,6 +47,7 @@ impl Default for Transport {
             services: Mutex::default(),
             names: Cache::new(Bounds { entries: REMOTE_NAMES_MAX, bytes: usize::MAX, age }),
             trusts: Trusts::default(),
+            proxies: Proxies::of_environment(),
             turn: AtomicUsize::new(0),
         }
     }
@@ -55,6 +58,25 @@ impl Transport {
     #[must_use]
     pub fn shared() -> Arc<Self> {
         Arc::clone(&SHARED)
+    }
+
+    /// With these proxies in place of the environment's.
+    #[must_use]
+    pub fn by(proxies: Proxies) -> Self {
+        Self { proxies, ..Self::default() }
+    }
+
+    /// The proxy by which a service is asked.
+    ///
+    /// # Errors
+    /// `Invalid` where the environment names what is none.
+    pub(super) fn proxy(
+        &self,
+        origin: &Origin,
+        settings: &Settings,
+    ) -> Result<Option<&Proxy>, Failure> {
+        // A metadata service is the machine's own.
+        if settings.imds { Ok(None) } else { self.proxies.for_origin(origin) }
     }
 
     /// What is known of a service.
@@ -82,11 +104,35 @@ impl Transport {
         switch: &Switch,
     ) -> Result<Connection, Failure> {
         let config = origin.tls.then(|| self.trust(settings)).transpose()?;
-        let socket = self.connect_plain(origin, settings, switch)?;
+        let proxy = self.proxy(origin, settings)?;
+        let place = proxy.map_or(origin, |proxy| &proxy.origin);
+        let socket = self.connect_plain(place, settings, switch)?;
         let Some(config) = config else { return Ok(Connection::new(Stream::Plain(socket))) };
         let mut patience = Patience::new(switch, settings.waits, false);
+        let socket = match proxy {
+            Some(proxy) => self.through(proxy, origin, socket, &mut patience)?,
+            None => socket,
+        };
         let stream = TlsStream::begin(socket, &origin.host, config, &mut patience)?;
         Ok(Connection::new(Stream::Tls(Box::new(stream))))
+    }
+
+    /// Has a proxy let a socket through to a service.
+    fn through(
+        &self,
+        proxy: &Proxy,
+        origin: &Origin,
+        socket: TcpStream,
+        patience: &mut Patience,
+    ) -> Result<TcpStream, Failure> {
+        let mut connection = Connection::new(Stream::Plain(socket));
+        connection.send(&[&proxy.connect(origin)], patience)?;
+        // Whatever a success says of a body, none follows it.
+        let (head, ..) = connection.answer("HEAD", patience)?;
+        match head.status {
+            200..300 => connection.into_socket(),
+            status => Err(proxy.refused(status)),
+        }
     }
 
     /// Whom these settings trust.

@@ -1,9 +1,48 @@
 //! Stop, hold and go on: what every wait of a job listens to.
 
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{EngineError, Result};
+
+/// Longest sleep of work on a leash, which nobody wakes.
+const STEP: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// The leash of what this thread does now.
+    static HELD: RefCell<Option<Leash>> = const { RefCell::new(None) };
+}
+
+/// Lets go of one thread's work while its job goes on: what that work asks of a [`Switch`] is
+/// answered as if the job had been cancelled.
+#[derive(Clone, Debug, Default)]
+pub struct Leash(Arc<AtomicBool>);
+
+impl Leash {
+    /// Lets go.
+    pub fn cut(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Works on this leash, on this thread.
+    pub fn hold<T>(&self, work: impl FnOnce() -> T) -> T {
+        let before = HELD.replace(Some(self.clone()));
+        let done = work();
+        HELD.set(before);
+        done
+    }
+
+    /// Whether this thread works on a leash, and whether that was cut.
+    fn state() -> Option<bool> {
+        HELD.with_borrow(|held| held.as_ref().map(|leash| leash.0.load(Ordering::Acquire)))
+    }
+
+    fn is_cut() -> bool {
+        Self::state() == Some(true)
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -16,7 +55,7 @@ struct State {
 pub struct Switch {
     shared: Arc<(Mutex<State>, Condvar)>,
     /// Read without the lock on the data path: true when anything at all was asked.
-    asked: Arc<std::sync::atomic::AtomicBool>,
+    asked: Arc<AtomicBool>,
 }
 
 impl Switch {
@@ -39,14 +78,14 @@ impl Switch {
         let mut state = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
         let asked = state.cancelled || state.paused;
-        self.asked.store(asked, std::sync::atomic::Ordering::Release);
+        self.asked.store(asked, Ordering::Release);
         self.shared.1.notify_all();
     }
 
     /// Whether the job was asked to stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.asked() && self.read(|state| state.cancelled)
+        Leash::is_cut() || (self.asked() && self.read(|state| state.cancelled))
     }
 
     /// Whether the job is held.
@@ -56,7 +95,7 @@ impl Switch {
     }
 
     fn asked(&self) -> bool {
-        self.asked.load(std::sync::atomic::Ordering::Acquire)
+        self.asked.load(Ordering::Acquire)
     }
 
     fn read(&self, read: impl FnOnce(&State) -> bool) -> bool {
@@ -68,6 +107,9 @@ impl Switch {
     /// # Errors
     /// `Cancelled` once the job was asked to stop.
     pub fn pass(&self) -> Result<Duration> {
+        if Leash::is_cut() {
+            return Err(EngineError::cancelled());
+        }
         if !self.asked() {
             return Ok(Duration::ZERO);
         }
@@ -88,9 +130,10 @@ impl Switch {
         if state.cancelled {
             return Err(EngineError::cancelled());
         }
+        let time = if Leash::state().is_some() { time.min(STEP) } else { time };
         let (state, _) =
             self.shared.1.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
-        if state.cancelled { Err(EngineError::cancelled()) } else { Ok(()) }
+        if state.cancelled || Leash::is_cut() { Err(EngineError::cancelled()) } else { Ok(()) }
     }
 }
 
@@ -113,5 +156,17 @@ mod tests {
         });
         switch.resume();
         assert!(switch.is_cancelled() && !switch.is_paused());
+    }
+
+    #[test]
+    fn work_is_let_go_on_its_own_thread_alone() {
+        let (switch, leash) = (Switch::default(), Leash::default());
+        std::thread::scope(|scope| {
+            let held = scope.spawn(|| leash.hold(|| while switch.sleep(STEP * 1000).is_ok() {}));
+            leash.cut();
+            held.join().unwrap();
+        });
+        assert!(leash.hold(|| switch.is_cancelled() && switch.pass().is_err()));
+        assert!(!switch.is_cancelled() && switch.pass().is_ok());
     }
 }

@@ -1,14 +1,19 @@
-//! Names that a mirror removes from a bucket: each by one request that is bound to what was listed,
-//! several at once.
+//! Names that a mirror removes from a bucket, bound to what was listed: many by one request where the
+//! store compares versions there, else each by its own, several at once.
 
 use migration_fixtures::store::{Action, Dialect, Draft, Entry, Options, Rule};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, DIALECTS, code};
+use crate::bench::{Bench, DIALECTS, code, lose};
 
 const EXTRAS: usize = 40;
 
+/// Each name goes by a request of its own.
 fn bench(options: Options) -> Bench {
+    filled(Options { refuses_batches: true, ..options })
+}
+
+fn filled(options: Options) -> Bench {
     let bench = Bench::with(options, &[]);
     for extra in 0..EXTRAS {
         bench.put(&format!("t/extra/{}/{extra}", extra % 3), format!("{extra}").as_bytes());
@@ -127,4 +132,98 @@ fn a_removal_that_fails_keeps_no_other() {
         assert_eq!(extras(&bench), 1, "{dialect:?} {result}");
         assert_eq!(code(&result), "DELETE_PERMISSION", "{dialect:?} {result}");
     }
+}
+
+/// Requests that remove names of the tree, however many each.
+fn removals(bench: &Bench) -> (usize, usize) {
+    let batches = bench.server.log().of("DeleteObjects");
+    // One found out whether versions are compared.
+    (batches.len().saturating_sub(1), about_extras(bench, "DeleteObject").len())
+}
+
+#[test]
+fn a_store_that_compares_versions_removes_many_by_one_request() {
+    let mut bench = filled(Options::new(Dialect::S3));
+    bench.put("t/extra/0/an\u{1}odd", b"not for XML");
+    let result = mirror(&mut bench, &json!({"count": EXTRAS + 1}));
+    assert_eq!((&result["status"], extras(&bench)), (&json!("ok"), 0), "{result}");
+    assert_eq!(result["data"]["deleted"], EXTRAS + 1, "{result}");
+    assert_eq!(removals(&bench), (1, 1));
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn a_store_that_passes_over_versions_of_many_is_found_out() {
+    let options = Options { batches_unbound: true, ..Options::new(Dialect::S3) };
+    let mut bench = filled(options);
+    let result = mirror(&mut bench, &json!({}));
+    assert_eq!((&result["status"], extras(&bench)), (&json!("ok"), 0), "{result}");
+    assert_eq!(removals(&bench), (0, EXTRAS));
+    assert!(about_extras(&bench, "DeleteObject").iter().all(is_bound));
+}
+
+#[test]
+fn of_many_those_that_are_others_by_now_stay_and_one_that_is_refused_is_told() {
+    let kept = vec!["t/extra/1/1".to_owned()];
+    let mut bench = filled(Options { kept, ..Options::new(Dialect::S3) });
+    // The first batch finds out what the store heeds.
+    bench.rule(Rule::of("DeleteObjects").from(2).times(1).then(Action::Delay { ms: 4000 }));
+    let (id, dst) = ("r", bench.at("t"));
+    bench.session.send(&json!({"op": "copy", "id": id, "src": "t", "dst": dst,
+        "on_exists": "update", "delete": true, "max_delete": {}}));
+    while bench.server.log().of("DeleteObjects").is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // The listing was over by then; the removal waits.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    bench.put("t/extra/0/0", b"another's");
+    let result = bench.session.result(id);
+    assert_eq!(code(&result), "DELETE_PERMISSION", "{result}");
+    assert_eq!(result["data"]["deleted"], EXTRAS - 2, "{result}");
+    assert_eq!(bench.object("t/extra/0/0").unwrap(), b"another's");
+    assert_eq!((extras(&bench), removals(&bench)), (2, (1, 0)));
+}
+
+#[test]
+fn many_are_removed_again_when_the_answer_was_lost_or_the_store_is_busy() {
+    for fault in [lose(), Action::Throttle { retry_after: None }, Action::status(503, "SlowDown")] {
+        let mut bench = filled(Options::new(Dialect::S3));
+        bench.rule(Rule::of("DeleteObjects").from(2).times(1).then(fault.clone()));
+        let result = mirror(&mut bench, &json!({}));
+        assert_eq!((&result["status"], extras(&bench)), (&json!("ok"), 0), "{fault:?} {result}");
+        assert_eq!(result["data"]["deleted"], EXTRAS, "{fault:?} {result}");
+        assert_eq!(removals(&bench), (2, 0), "{fault:?}");
+    }
+}
+
+/// A success that says nothing, or an error in place of what came of each.
+#[test]
+fn an_answer_that_is_none_removes_nothing_by_its_word() {
+    for action in [
+        Action::OkError { code: "InternalError".to_owned(), carried_out: false, spaces: 0, ms: 0 },
+        Action::Raw {
+            text: "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<DeleteResult/>".to_owned(),
+        },
+    ] {
+        let mut bench = filled(Options::new(Dialect::S3));
+        bench.rule(Rule::of("DeleteObjects").from(2).times(1).then(action.clone()));
+        let result = mirror(&mut bench, &json!({}));
+        assert_eq!((&result["status"], extras(&bench)), (&json!("ok"), 0), "{action:?} {result}");
+        assert_eq!(result["data"]["deleted"], EXTRAS, "{action:?} {result}");
+    }
+}
+
+#[test]
+fn a_thousand_removals_cost_a_handful_of_requests() {
+    let mut bench = Bench::new(Dialect::S3);
+    for extra in 0..1000 {
+        bench.put(&format!("t/extra/{extra}"), b"x");
+    }
+    bench.write("t/new", b"new");
+    let result = mirror(&mut bench, &json!({"count": 1000}));
+    assert_eq!((&result["status"], extras(&bench)), (&json!("ok"), 0), "{result}");
+    assert_eq!((removals(&bench), &result["data"]["deleted"]), ((1, 0), &json!(1000)));
+    // What is copied, listed, looked at and found out is in it.
+    let requests = result["metrics"]["requests"].as_u64().unwrap();
+    assert!(requests <= 40, "{requests}");
 }

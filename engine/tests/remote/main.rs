@@ -11,6 +11,7 @@
 mod broken;
 mod common;
 mod framing;
+mod proxies;
 mod redirects;
 mod repeat;
 mod server;

@@ -20,8 +20,8 @@ use crate::server::Server;
 type Peer = StreamOwned<ServerConnection, TcpStream>;
 
 /// A server of TLS for `localhost`, and the file of its authority.
-struct Secure {
-    port: u16,
+pub struct Secure {
+    pub port: u16,
     ca: tempfile::NamedTempFile,
 }
 
@@ -32,7 +32,8 @@ impl Secure {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let params =
+            CertificateParams::new(vec!["localhost".to_owned(), "store.test".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &issuer).unwrap();
         let mut ca = tempfile::NamedTempFile::new().unwrap();
         ca.write_all(issuer.pem().as_bytes()).unwrap();
@@ -59,7 +60,7 @@ impl Secure {
     }
 
     /// One that answers each request by its body, for ever.
-    fn echo() -> Self {
+    pub fn echo() -> Self {
         Self::start(|peer| {
             while let Some(body) = request(peer) {
                 answer(peer, &body)
@@ -67,11 +68,11 @@ impl Secure {
         })
     }
 
-    fn origin(&self, host: &str) -> Origin {
+    pub fn origin(&self, host: &str) -> Origin {
         Origin::parse(&format!("https://{host}:{}", self.port)).unwrap().0
     }
 
-    fn client(&self, settings: Settings) -> Client {
+    pub fn client(&self, settings: Settings) -> Client {
         let tls_ca = Some(self.ca.path().to_str().unwrap().to_owned());
         with(Anonymous, &Ties::default(), Settings { tls_ca, ..settings })
     }

@@ -130,6 +130,8 @@ class FakeStore:
     def _answer(self, request: Request) -> Tuple[int, bytes, Dict[str, str]]:
         if not request.key:
             return self._listing(request)
+        if request.method == "GET" and "uploadId" in request.query:
+            return self._parts(request)
         if request.method in ("GET", "HEAD"):
             return self._read(request)
         if request.method == "DELETE":
@@ -153,6 +155,23 @@ class FakeStore:
         )
         next_ = "<NextContinuationToken>%s</NextContinuationToken>" % page[-1] if more else ""
         text = _LISTING % ("true" if more else "false", next_, entries)
+        return 200, text.encode(), {}
+
+    def _parts(self, request: Request) -> Tuple[int, bytes, Dict[str, str]]:
+        parts = self.parts.get(request.query["uploadId"])
+        if parts is None:
+            return 404, b"<Error><Code>NoSuchUpload</Code></Error>", {}
+        after = int(request.query.get("part-number-marker", "0"))
+        numbers = sorted(number for number in parts if number > after)
+        page, more = numbers[: self.page], numbers[self.page :]
+        row = "<Part><PartNumber>%d</PartNumber><ETag>&quot;%s&quot;</ETag><Size>%d</Size></Part>"
+        rows = "".join(
+            row % (number, hashlib.md5(parts[number]).hexdigest(), len(parts[number]))
+            for number in page
+        )
+        told = "<IsTruncated>%s</IsTruncated>" % ("true" if more else "false")
+        next_ = "<NextPartNumberMarker>%d</NextPartNumberMarker>" % page[-1] if more else ""
+        text = "<ListPartsResult>%s%s%s</ListPartsResult>" % (told, next_, rows)
         return 200, text.encode(), {}
 
     def _read(self, request: Request) -> Tuple[int, bytes, Dict[str, str]]:

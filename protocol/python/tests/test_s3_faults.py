@@ -1,6 +1,8 @@
 """The fallback and a store that fails on purpose: one test for each way to be wrong."""
 
 import subprocess
+import threading
+import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
@@ -117,6 +119,103 @@ def test_a_success_that_holds_an_error_is_none(run: Run, store: FakeStore, tmp_p
     )
     sent = run("copy", src="f", dst=store.at("g"), limits={"ops_per_s": 100})
     assert sent["status"] == "failed" and "g" not in store.things and not store.parts
+
+
+def test_parts_go_several_at_once(run: Run, store: FakeStore, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(content(6 * PART + 1))
+    met = threading.Barrier(2, timeout=30)
+
+    def together(request: Request) -> bool:
+        if request.query.get("partNumber") in ("1", "2"):
+            met.wait()
+        return False
+
+    store.before = together
+    assert run("copy", src="f", dst=store.at("f"))["status"] == "ok"
+    assert store.things["f"].body == content(6 * PART + 1)
+
+
+def test_ranges_are_read_several_at_once(run: Run, store: FakeStore, tmp_path: Path) -> None:
+    whole = content(6 * PART + 1)
+    store.things["f"] = Thing(whole)
+    met, once = threading.Barrier(2, timeout=30), Times(1)
+
+    def together(request: Request) -> bool:
+        told = request.headers.get("range", "")
+        if told.startswith(("bytes=%d-" % PART, "bytes=%d-" % (2 * PART))) and met.n_waiting < 2:
+            met.wait()
+        if told.startswith("bytes=%d-" % (4 * PART)) and once.more():
+            # One that breaks off is asked for again.
+            status, body, fields = store._read(request)
+            return request.answer(status, body, fields, cut=PART // 2)
+        return False
+
+    store.before = together
+    assert run("copy", src=store.at("f"), dst="f")["status"] == "ok"
+    assert (tmp_path / "f").read_bytes() == whole
+    asked = [one.headers.get("range") for one in store.seen if one.method == "GET" and one.key]
+    assert len(asked) == 8 and asked.count(None) == 1
+
+
+def test_ranges_are_of_one_version(run: Run, store: FakeStore, tmp_path: Path) -> None:
+    new = content(6 * PART + 1)[::-1]
+    store.things["f"] = Thing(content(6 * PART + 1))
+
+    def change(request: Request) -> bool:
+        if request.headers.get("range", "").startswith("bytes=%d-" % (5 * PART)):
+            store.things["f"] = Thing(new)
+        return False
+
+    store.before = change
+    assert run("copy", src=store.at("f"), dst="f")["status"] == "ok"
+    assert (tmp_path / "f").read_bytes() == new
+
+
+def test_one_part_that_fails_ends_the_others(run: Run, store: FakeStore, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(content(6 * PART + 1))
+    store.before = lambda request: (
+        request.query.get("partNumber") == "3" and request.refuse(403, "AccessDenied")
+    )
+    sent = run("copy", src="f", dst=store.at("f"))
+    assert sent["error"]["code"] == "DST_PERMISSION"
+    assert "f" not in store.things and not store.parts
+
+
+@pytest.mark.parametrize("spoil", [False, True])
+def test_a_keyed_upload_goes_on_with_the_parts_that_stand(
+    spoil: bool, store: FakeStore, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_bytes(content(6 * PART + 1))
+    held = threading.Event()
+    store.page = 2
+
+    def hold(request: Request) -> bool:
+        # The last parts never end while the first process lives.
+        return int(request.query.get("partNumber", "0")) > 4 and held.wait(60)
+
+    store.before = hold
+    fields = {"op": "copy", "src": "f", "dst": store.at("f"), "key": "k"}
+    env = environment(tmp_path / "state", FAKE="fake")
+    host = Host(argv_of("python"), cwd=tmp_path, env=env)
+    host.send({"id": 1, **fields})
+    while len(next(iter(store.parts.values()), {})) < 4:
+        time.sleep(0.01)
+    host.kill()
+    ((upload, parts),) = store.parts.items()
+    if spoil:
+        parts[2] = parts[2][::-1]
+    store.before = lambda request: False
+    before = len(store.seen)
+    host = Host(argv_of("python"), cwd=tmp_path, env=env)
+    host.send({"id": 2, **fields})
+    assert host.result(2)["status"] == "ok"
+    host.finish()
+    held.set()
+    again = [one.query for one in store.seen[before:] if one.method == "PUT" and one.query]
+    wanted = [2, 5, 6, 7] if spoil else [5, 6, 7]
+    assert sorted(int(query["partNumber"]) for query in again) == wanted
+    assert {query["uploadId"] for query in again} == {upload}
+    assert store.things["f"].body == content(6 * PART + 1) and not store.parts
 
 
 def test_patience_is_had_as_long_as_asked(run: Run, store: FakeStore, tmp_path: Path) -> None:

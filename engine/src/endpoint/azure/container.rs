@@ -220,6 +220,7 @@ impl Store for Container {
             key_bytes_max: KEY_UNITS_MAX * BYTES_OF_UNIT,
             parallel_parts: true,
             equal_parts: false,
+            doubles: true,
             checksum: Some(Algorithm::Crc64Nvme),
             checks_whole: false,
             creates_only: true,

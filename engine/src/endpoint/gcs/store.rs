@@ -31,6 +31,8 @@ impl Store for Bucket {
             key_bytes_max: 1024,
             parallel_parts: true,
             equal_parts: false,
+            // Each has a generation of its own, by which it is composed.
+            doubles: false,
             checksum: Some(Algorithm::Crc32c),
             checks_whole: true,
             creates_only: true,

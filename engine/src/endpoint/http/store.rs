@@ -26,6 +26,7 @@ impl Store for Site {
             key_bytes_max: 8 << 10,
             parallel_parts: false,
             equal_parts: false,
+            doubles: false,
             checksum: None,
             checks_whole: false,
             creates_only: false,

@@ -1,6 +1,7 @@
 //! A bucket opened for one job and one side: how requests to it are made and sent.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::endpoint::s3::errors::{self, S3};
@@ -8,8 +9,8 @@ use crate::endpoint::s3::facts::{Facts, Heeds};
 use crate::endpoint::s3::metadata::{self, CustomerKey};
 use crate::endpoint::s3::style::Style;
 use crate::endpoint::s3::{
-    abort, backslash, complete, copy, copy_part, create_upload, delete, get, head, list,
-    list_parts, list_uploads, put, put_part, xml,
+    abort, backslash, complete, copy, copy_part, create_upload, delete, delete_many, get, head,
+    list, list_parts, list_uploads, probe, put, put_part, xml,
 };
 use crate::endpoint::store::verbs::{
     Ask, Begun, Condition, Copying, From, Object, Opened, Page, Part, Put, Rules, Store, Upload,
@@ -48,6 +49,8 @@ pub struct Bucket {
     identity: String,
     facts: Arc<Facts>,
     wire: Mutex<Wire>,
+    /// Whether entity tags of equal parts differ, as those of encrypted ones do.
+    opaque_tags: AtomicBool,
 }
 
 /// What clients are made of.
@@ -110,7 +113,27 @@ impl Bucket {
             ties: ties.clone(),
         };
         let wire = Mutex::new(clients.wire(&region));
-        Ok(Self { style, side, root, clients, options, customer, identity, facts, wire })
+        let opaque_tags = AtomicBool::new(customer.is_some());
+        Ok(Self {
+            style,
+            side,
+            root,
+            clients,
+            options,
+            customer,
+            identity,
+            facts,
+            wire,
+            opaque_tags,
+        })
+    }
+
+    /// Learns from the answer to a part whether its entity tag stands for its bytes.
+    pub fn learn_tags(&self, headers: &Headers) {
+        let encrypted = headers.get("x-amz-server-side-encryption");
+        if encrypted.is_some_and(|by| by != "AES256") {
+            self.opaque_tags.store(true, Ordering::Relaxed);
+        }
     }
 
     /// What is known of it.
@@ -278,6 +301,7 @@ impl Store for Bucket {
             key_bytes_max: KEY_BYTES_MAX,
             parallel_parts: true,
             equal_parts: self.style.wants_equal_parts(),
+            doubles: !self.opaque_tags.load(Ordering::Relaxed),
             checksum: confirmed.then_some(Algorithm::Crc64Nvme),
             checks_whole: confirmed,
             creates_only: puts.absent && completes.absent,
@@ -371,6 +395,23 @@ impl Store for Bucket {
 
     fn remove(&self, key: &str, version: Version) -> Result<bool> {
         delete::remove(self, key, version)
+    }
+
+    fn removes_at_once(&self, near: &str) -> Result<usize> {
+        let batches = match self.removes_only() {
+            true => probe::batches(self, near),
+            false => Ok(false),
+        };
+        match batches {
+            Ok(true) => Ok(delete_many::KEYS_MAX),
+            Err(error) if error.kind() == Kind::Cancelled => Err(error),
+            // Who may remove need not be allowed to write what would tell.
+            Ok(false) | Err(_) => Ok(1),
+        }
+    }
+
+    fn remove_many(&self, objects: &[(String, Version)]) -> Vec<Result<bool>> {
+        delete_many::remove(self, objects)
     }
 }
 

@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::model::version::Version;
 use crate::remote::call::{Class, Failure, Verb};
 
-const DOING: &str = "failed to remove the object";
+/// What is done, as errors tell it.
+pub const DOING: &str = "failed to remove the object";
 
 /// Removes an object, if it is this version. False when it is gone or another one stands there.
 ///

@@ -58,6 +58,13 @@ impl Dialect for S3 {
     }
 }
 
+/// A refusal that stands in a body beside others, which has no status of its own.
+#[must_use]
+pub fn refusal(code: String, message: &str) -> Refusal {
+    let class = of_code(&code).unwrap_or(Class::Invalid);
+    Refusal { class, code, message: shortened(message) }
+}
+
 fn of_code(code: &str) -> Option<Class> {
     Some(match code {
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "NotSignedUp"

@@ -43,6 +43,8 @@ pub struct Facts {
     pub completes: OnceLock<Heeds>,
     /// Whether a backslash in a key stays one, once that was probed.
     pub backslashes: OnceLock<bool>,
+    /// Whether versions hold for removals of many keys at once, once that was probed.
+    pub batches: OnceLock<bool>,
     /// Held while probing.
     pub probing: Mutex<()>,
 }

@@ -14,6 +14,7 @@ pub mod copy;
 pub mod copy_part;
 pub mod create_upload;
 pub mod delete;
+pub mod delete_many;
 pub mod errors;
 pub mod facts;
 pub mod get;

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use crate::endpoint::s3::bucket::Bucket;
 use crate::endpoint::s3::facts::{Heeds, Single};
-use crate::endpoint::s3::{abort, complete, create_upload};
+use crate::endpoint::s3::{abort, complete, create_upload, delete_many};
 use crate::endpoint::store::verbs::{Part, Upload};
 use crate::error::Result;
 use crate::model::path::temp_name;
@@ -88,6 +88,26 @@ pub fn keeps_backslashes(bucket: &Bucket, near: &str) -> Result<bool> {
     });
     probe.remove();
     let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, PUTTING))?;
+    Ok(*known.get_or_init(|| found))
+}
+
+/// Whether the store compares the versions of keys that are removed many at once.
+///
+/// # Errors
+/// What keeps objects from being written beside `near`.
+pub fn batches(bucket: &Bucket, near: &str) -> Result<bool> {
+    let known = &bucket.facts().batches;
+    if let Some(known) = known.get() {
+        return Ok(*known);
+    }
+    let _held = bucket.facts().probing.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = known.get() {
+        return Ok(*known);
+    }
+    let probe = Probe { bucket, key: key(bucket, near) };
+    let found = probe.make().and_then(|()| delete_many::heeds(bucket, &probe.key, NEVER));
+    probe.remove();
+    let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, DOING))?;
     Ok(*known.get_or_init(|| found))
 }
 

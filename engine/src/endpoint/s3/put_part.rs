@@ -27,6 +27,7 @@ pub fn put_part(
     let (answer, _) = bucket
         .fetch(request.body(bytes))
         .map_err(|failure| bucket.error(&failure, Verb::Write, DOING))?;
+    bucket.learn_tags(&answer.headers);
     let digest = proof
         .confirmed(bucket, &answer.headers)
         .map_err(|why| EngineError::new(Kind::VerifyMismatch, DOING).because(why, None))?;

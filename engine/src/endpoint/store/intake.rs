@@ -255,6 +255,10 @@ impl Intake for ObjectIntake {
         Ok(())
     }
 
+    fn doubles(&self) -> bool {
+        self.store.rules().doubles
+    }
+
     fn hold(&self, bytes: HeldBytes, digest: Option<PartDigest>) -> Result<()> {
         self.state().held = Some((bytes, digest));
         Ok(())

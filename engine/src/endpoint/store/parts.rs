@@ -167,6 +167,7 @@ mod tests {
             key_bytes_max: 1024,
             parallel_parts: true,
             equal_parts: false,
+            doubles: true,
             checksum: None,
             checks_whole: false,
             creates_only: true,

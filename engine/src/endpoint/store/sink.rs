@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use crate::endpoint::contract::{
-    Becoming, Caps, EachEntry, EachMarked, Intake, LeaseCell, ObjectSink, Place, Shape, Staged,
-    Target,
+    Becoming, Caps, Doomed, EachEntry, EachMarked, Intake, LeaseCell, ObjectSink, Place, Shape,
+    Staged, Target,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::model::choice::{Carry, Consent, Durable};
@@ -376,6 +376,27 @@ impl ObjectSink for Bucket {
             Some(object) if found(&object).mark == *seen => self.store.remove(&key, seen.version),
             _ => Ok(false),
         }
+    }
+
+    fn removes_at_once(&self, root: &Place) -> Result<usize> {
+        self.store.removes_at_once(&self.names.key(&prefix_in(root)?, b"x")?)
+    }
+
+    fn remove_many(&self, doomed: &[Doomed<'_>]) -> Vec<Result<bool>> {
+        // Of these nothing but the version is known, which the store compares.
+        let object = |it: &Doomed<'_>| {
+            let bound = it.kind == ItemKind::File && !it.seen.version.is_none() && it.seen.ino == 0;
+            let key = || self.names.key(&prefix_in(it.place)?, it.name);
+            bound.then(|| key().ok().map(|key| (key, it.seen.version))).flatten()
+        };
+        let objects: Vec<_> = doomed.iter().map(object).collect();
+        let bound: Vec<_> = objects.iter().flatten().cloned().collect();
+        let mut outcomes = self.store.remove_many(&bound).into_iter();
+        let outcome = |(it, object): (&Doomed<'_>, Option<_>)| {
+            let together = object.and_then(|_| outcomes.next());
+            together.unwrap_or_else(|| self.remove(it.place, it.name, it.kind, it.seen))
+        };
+        doomed.iter().zip(objects).map(outcome).collect()
     }
 
     fn lease(&self, place: &Place) -> Result<Box<dyn LeaseCell>> {

@@ -185,6 +185,9 @@ pub struct Rules {
     pub parallel_parts: bool,
     /// Whether all parts but the last must be of one length.
     pub equal_parts: bool,
+    /// Whether a part that is sent twice at once, with the same bytes, is the same part under the
+    /// same tag whichever comes last.
+    pub doubles: bool,
     /// The checksum that the store checks itself for parts and the whole.
     pub checksum: Option<Algorithm>,
     /// Whether it checks that of the whole when an upload is completed, joined from its parts'.
@@ -331,6 +334,22 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `DeletePermission`, …
     fn remove(&self, key: &str, version: Version) -> Result<bool>;
+
+    /// Most objects that [`Store::remove_many`] takes: 1 where the store removes no more than that
+    /// by one request that is bound to their versions. Where nobody knows, it is found out by a
+    /// few requests beside `near`.
+    ///
+    /// # Errors
+    /// What keeps it from being found out.
+    fn removes_at_once(&self, _near: &str) -> Result<usize> {
+        Ok(1)
+    }
+
+    /// Removes objects as [`Store::remove`] does, by one request where the store can. The outcome
+    /// of each, in order.
+    fn remove_many(&self, objects: &[(String, Version)]) -> Vec<Result<bool>> {
+        objects.iter().map(|(key, version)| self.remove(key, *version)).collect()
+    }
 }
 
 /// How a store copies an object by itself.

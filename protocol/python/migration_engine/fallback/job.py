@@ -275,7 +275,18 @@ class Job:
         try:
             yield
         finally:
-            self._spent[cause] += time.monotonic() - began
+            with self._gate:
+                self._spent[cause] += time.monotonic() - began
+
+    def sent(self, count: int) -> None:
+        """Bytes went one way or the other over a network, by any thread."""
+        with self._gate:
+            self.bytes_wire += count
+
+    def repeats(self) -> None:
+        """A request is sent again, by any thread."""
+        with self._gate:
+            self.retries += 1
 
     def item_ok(
         self, path: bytes, count: int = 0, digests: Optional[Dict[str, str]] = None

@@ -48,6 +48,9 @@ CREATE TABLE IF NOT EXISTS receipts (
 CREATE TABLE IF NOT EXISTS uploads (
     job TEXT NOT NULL, location TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL,
     PRIMARY KEY (job, key, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload_facts (
+    job TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, mark TEXT NOT NULL,
+    facts TEXT NOT NULL, PRIMARY KEY (job, key, name)) WITHOUT ROWID;
 """
 
 
@@ -83,11 +86,17 @@ class Root(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """An upload in parts that a job began: where, as its command says it, and its name there."""
+    """An upload in parts that a job began: where, as its command says it, and its name there.
+
+    ``mark`` is that of the object it becomes, ``facts`` stands for all else that was settled when
+    it began; both are empty where nobody goes on with it.
+    """
 
     location: Any
     key: str
     name: str
+    mark: str = ""
+    facts: str = ""
 
 
 class JobRecord(NamedTuple):
@@ -274,17 +283,26 @@ class State:
         """Remembers an upload."""
         location = json.dumps(begun.location, sort_keys=True)
         row = (job, location, begun.key, begun.name)
+        if begun.facts:
+            # Written first: without it, the upload is one to be given up.
+            facts = (job, begun.key, begun.name, begun.mark, begun.facts)
+            self._write("INSERT OR REPLACE INTO upload_facts VALUES (?, ?, ?, ?, ?)", [facts])
         self._write("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?)", [row])
 
     def drop_upload(self, job: str, begun: Begun) -> None:
         """Forgets an upload that ended."""
-        sql = "DELETE FROM uploads WHERE job = ? AND key = ? AND name = ?"
-        self._write(sql, [(job, begun.key, begun.name)])
+        for table in ("uploads", "upload_facts"):
+            sql = "DELETE FROM %s WHERE job = ? AND key = ? AND name = ?" % table
+            self._write(sql, [(job, begun.key, begun.name)])
 
     def uploads(self, job: str) -> List[Begun]:
         """The uploads of a job that did not end."""
-        rows = self._rows("SELECT location, key, name FROM uploads WHERE job = ?", (job,))
-        return [Begun(json.loads(location), key, name) for location, key, name in rows]
+        rows = self._rows(
+            "SELECT location, key, name, coalesce(mark, ''), coalesce(facts, '') FROM uploads"
+            " LEFT JOIN upload_facts USING (job, key, name) WHERE job = ?",
+            (job,),
+        )
+        return [Begun(json.loads(row[0]), *row[1:]) for row in rows]
 
     # Keys.
 

@@ -24,9 +24,9 @@ from ..remote.bucket import Put
 from ..remote.seen import Seen
 from ..roots import hold_to_identity
 from ..state import Begun, Content, Published, Root
+from .earlier import Earlier, settled
 from .facts import OWN, named_of, status_of, told_of
 from .lease import ObjectCell
-from .leftovers import abandon_uploads
 from .overlap import refuse_far_overlap
 from .prune import ObjectPruner
 from .sending import Sent, send_file
@@ -56,6 +56,7 @@ class ObjectCopier:
         self._deleted = 0
         self._unsaid = 0
         self._digests: Dict[str, str] = {}
+        self._earlier = Earlier(job)
 
     def run(self) -> Outcome:
         """The whole copy."""
@@ -90,13 +91,11 @@ class ObjectCopier:
             refuse_manifest_inside(manifest, () if local is None else (local,))
             roots.append(Root(os.path.dirname(manifest) or b".", False))
         job.session.note_roots(job, roots)
-        for name in job.prior_attempts:
-            if not job.session.state.alive(name[:8]):
-                abandon_uploads(job, name, dry_run=False)
         if manifest is not None:
             self._manifest = ManifestWriter(job, manifest)
 
     def _finish(self) -> None:
+        self._earlier.end()
         if self._unsaid:
             self._checkpoints.send()
         if self._manifest is not None:
@@ -278,19 +277,17 @@ class ObjectCopier:
 
     def _send(self, item: Item, key: str, judged: Judged) -> None:
         job, path = self._job, item.source.path
-        nonce = secrets.token_hex(8)
+        nonces = [""]
         over = None if judged.there is None else judged.there.version
 
         def begin(given: Attributes, size: Optional[int]) -> "tuple[Upload, List[str]]":
             told, lost = self._told(given)
-            put = Put(over, {**told, "mig-write": nonce})
-            whole = self._sink.whole(key)
-            record = self._recorded(whole)
-            return Upload(job, self._sink.bucket, whole, put, size, record), lost
+            upload, nonces[0] = self._begun(self._sink.whole(key), Put(over, told), size)
+            return upload, lost
 
         def note(source: str, content: Content) -> None:
             if job.key is not None:
-                record = Published(path, nonce, source, content)
+                record = Published(path, nonces[0], source, content)
                 job.session.state.note_published(job.key, [record], self._durable)
 
         try:
@@ -317,11 +314,33 @@ class ObjectCopier:
             lost.append("acls")
         return {**told, **kept}, lost
 
-    def _recorded(self, key: str) -> Record:
+    def _begun(self, key: str, put: Put, size: Optional[int]) -> "tuple[Upload, str]":
+        """The upload of an object, and what marks it: gone on with where an attempt began it."""
+        job, bucket = self._job, self._sink.bucket
+        facts = ""
+        if job.key is not None and size is not None:
+            facts = settled(bucket.fields(key, put), put.over, size, bucket.options.part_bytes)
+
+        def upload(mark: str) -> Upload:
+            marked = Put(put.over, {**put.metadata, "mig-write": mark})
+            return Upload(job, bucket, key, marked, size, self._recorded(key, mark, facts))
+
+        earlier = self._earlier.take(key, facts) if facts else None
+        if earlier is not None:
+            name, begun = earlier
+            adopted = upload(begun.mark)
+            stands = adopted.adopt(begun.name)
+            job.session.state.drop_upload(name, begun)
+            if stands:
+                return adopted, begun.mark
+        mark = secrets.token_hex(8)
+        return upload(mark), mark
+
+    def _recorded(self, key: str, mark: str, facts: str) -> Record:
         state, job = self._job.session.state, self._job
 
         def record(name: str, ended: bool) -> None:
-            begun = Begun(job.raw.get("dst"), key, name)
+            begun = Begun(job.raw.get("dst"), key, name, mark, facts)
             with contextlib.suppress(Fault):
                 (state.drop_upload if ended else state.note_upload)(job.name, begun)
 

@@ -6,7 +6,15 @@ import base64
 import hashlib
 import os
 import zlib
-from typing import TYPE_CHECKING, FrozenSet, Iterator, Mapping, Optional, Protocol
+from typing import (
+    TYPE_CHECKING,
+    FrozenSet,
+    Iterator,
+    Mapping,
+    Optional,
+    Protocol,
+    runtime_checkable,
+)
 
 from ..faults import Fault
 from ..metadata import Attributes
@@ -14,6 +22,7 @@ from ..remote.failures import Failure
 from ..remote.retry import ATTEMPTS, persist
 from ..remote.seen import Seen
 from ..remote.wire import Answer
+from .ahead import LEAST_BYTES, RANGE_BYTES, ranges
 from .facts import attributes_of, status_of
 
 if TYPE_CHECKING:
@@ -28,6 +37,14 @@ class Far(Protocol):
 
     def seen(self, answer: Answer) -> Seen:
         """Which state an answer from the beginning is of."""
+
+
+@runtime_checkable
+class Ranged(Protocol):
+    """Something elsewhere of which several ranges may be read at once."""
+
+    def range(self, version: str, start: int, end: int) -> Answer:
+        """Its bytes from ``start`` to before ``end``, of this version; sent once."""
 
 
 class Content:
@@ -76,10 +93,7 @@ class Content:
         """The bytes. ``SRC_CHANGED`` where the rest is not of the same state any more."""
         check = _Check(self._seen.checksums)
         try:
-            while True:
-                data = self._next(most)
-                if not data:
-                    break
+            for data in self._all(most):
                 check.update(data)
                 self._size += len(data)
                 yield data
@@ -90,6 +104,30 @@ class Content:
         if not check.holds():
             message = "what was read is not what the store says that it holds"
             raise Fault("VERIFY_MISMATCH", message, path=self._path)
+
+    def _all(self, most: int) -> Iterator[bytes]:
+        """The bytes as they come: from one answer, or a large object's first range of it."""
+        far, size, version = self._far, self._seen.size or 0, self._seen.version
+        several = isinstance(far, Ranged) and size >= LEAST_BYTES and version.startswith('"')
+        stop = RANGE_BYTES if several else None
+        while stop is None or self._size < stop:
+            data = self._next(most if stop is None else min(most, stop - self._size))
+            if not data:
+                return
+            yield data
+        if stop is None or not isinstance(far, Ranged):
+            return
+        self._answer.close()
+        read = far.range
+        rest = ranges(self._job, lambda at, end: read(version, at, end), version, stop, size)
+        try:
+            for data in rest:
+                for at in range(0, len(data), most):
+                    yield data[at : at + most]
+        except Failure as failure:
+            raise failure.fault("source", "read", "read the source", self._path) from failure
+        finally:
+            rest.close()
 
     def _next(self, most: int) -> bytes:
         with self._job.timed("network_ms"):

@@ -30,6 +30,10 @@ class ObjectFar:
         """Its bytes from ``start`` on; sent once."""
         return self._bucket.read(self._key, version, start)
 
+    def range(self, version: str, start: int, end: int) -> Answer:
+        """Those of its bytes from ``start`` to before ``end``; sent once."""
+        return self._bucket.read(self._key, version, start, end)
+
     def seen(self, answer: Answer) -> Seen:
         """Which state an answer from the beginning is of."""
         return seen_of(object_of(self._key, answer))

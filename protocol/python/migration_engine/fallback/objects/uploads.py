@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, Optional
 
 from ..faults import Fault
-from ..remote.bucket import PART_BYTES, PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX, Bucket, Part, Put
+from ..remote.bucket import (
+    PART_BYTES,
+    PART_BYTES_MAX,
+    PART_BYTES_MIN,
+    PARTS_MAX,
+    Bucket,
+    Listed,
+    Part,
+    Put,
+)
 from ..remote.failures import Failure
 
 if TYPE_CHECKING:
@@ -15,6 +25,8 @@ if TYPE_CHECKING:
 
 Record = Callable[[str, bool], None]
 """Hears of the name of an upload in parts, and of whether it ended."""
+AT_ONCE = 4
+"""Parts of one object on their way at once, each held in memory until its store took it."""
 _ROUND_BYTES = 1 << 20
 _GROWS_AFTER = 1000
 """Parts of a length that nobody knows before grow, so that 10,000 of them are enough."""
@@ -32,7 +44,8 @@ def part_bytes(asked: Optional[int], size: Optional[int], index: int) -> int:
 class Upload:
     """An object being written; shown once :meth:`finish` ends well, and nothing before.
 
-    ``size`` is its length where that is known. ``record`` hears of an upload in parts.
+    ``size`` is its length where that is known. ``record`` hears of an upload in parts. Its parts go
+    several at once, by threads that end with it.
     """
 
     def __init__(
@@ -52,9 +65,24 @@ class Upload:
         self._record = record
         self._held = bytearray()
         self._name: Optional[str] = None
-        self._parts: List[Part] = []
+        self._count = 0
+        self._parts: Dict[int, Part] = {}
+        self._threads: Optional[ThreadPoolExecutor] = None
+        self._pending: "Dict[Future[Part], int]" = {}
+        self._stands: Dict[int, Listed] = {}
         self._crc = 0
         self.size = 0
+
+    def adopt(self, name: str) -> bool:
+        """Goes on with the upload of this name, if it is there; to be called before any byte."""
+        with self._writing():
+            self._bucket.prepare(self._key)
+            stands = self._bucket.parts(self._key, name)
+        if stands is None:
+            return False
+        self._name, self._stands = name, stands
+        self._record(name, False)
+        return True
 
     def write(self, data: bytes) -> None:
         """Takes the next bytes."""
@@ -67,38 +95,71 @@ class Upload:
             self._send(self._next_bytes())
 
     def _next_bytes(self) -> int:
-        return part_bytes(self._bucket.options.part_bytes, self._expected, len(self._parts))
+        return part_bytes(self._bucket.options.part_bytes, self._expected, self._count)
 
     def _send(self, length: int) -> None:
-        if len(self._parts) == PARTS_MAX:
+        if self._count == PARTS_MAX:
             raise Fault("DST_WRITE", "the object has more parts than its store takes")
         body = bytes(memoryview(self._held)[:length])
-        with self._writing():
-            if self._name is None:
+        if self._name is None:
+            with self._writing():
                 self._bucket.prepare(self._key)
                 self._name = self._bucket.begin(self._key, self._put)
                 self._record(self._name, False)
-            part = self._bucket.put_part(self._key, self._name, len(self._parts), body)
-        self._parts.append(part)
+        listed = self._stands.get(self._count)
+        part = None if listed is None else listed.part(body)
+        if part is not None:
+            self._parts[self._count] = part
+            self._count += 1
+            del self._held[:length]
+            return
+        self._take(AT_ONCE - 1)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(AT_ONCE, "part")
+        sent = self._threads.submit(self._sent, self._name, self._count, body)
+        self._pending[sent] = self._count
+        self._count += 1
         del self._held[:length]
+
+    def _sent(self, name: str, index: int, body: bytes) -> Part:
+        with self._writing():
+            return self._bucket.put_part(self._key, name, index, body)
+
+    def _take(self, most: int) -> None:
+        """Waits until no more than ``most`` parts are on their way; the first failure of one."""
+        while len(self._pending) > most:
+            done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+            for sent in done:
+                self._parts[self._pending.pop(sent)] = sent.result()
 
     def finish(self) -> str:
         """Shows the object; its version. ``DST_EXISTS`` or ``DST_CHANGED`` by what stands there."""
         if self._name is not None:
             self._send(len(self._held))
+            self._take(0)
         with self._writing():
             if self._name is None:
                 self._bucket.prepare(self._key)
                 return self._bucket.put(self._key, bytes(self._held), self._put)
+            parts = [self._parts[index] for index in range(self._count)]
             version = self._bucket.complete(
-                self._key, self._name, self._parts, self._put, self._crc, self.size
+                self._key, self._name, parts, self._put, self._crc, self.size
             )
         self._end(self._name)
         return version
 
     def _end(self, name: str) -> None:
+        self._stop()
         self._name = None
         self._record(name, True)
+
+    def _stop(self) -> None:
+        for sent in self._pending:
+            sent.cancel()
+        self._pending = {}
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
+            self._threads = None
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -116,6 +177,8 @@ class Upload:
 
     def abort(self) -> None:
         """Gives it up, as far as the store can be reached."""
+        # A part that arrives behind the end would be of no upload, or of one that stays.
+        self._stop()
         if self._name is not None:
             with contextlib.suppress(Failure):
                 self._bucket.abandon(self._key, self._name)

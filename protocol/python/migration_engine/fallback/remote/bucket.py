@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import calendar
 import contextlib
 import email.utils
@@ -68,6 +69,22 @@ class Part(NamedTuple):
     checksum: str
 
 
+class Listed(NamedTuple):
+    """A part as the store lists it; its checksum where it tells one."""
+
+    size: int
+    tag: str
+    checksum: str
+
+    def part(self, body: bytes) -> Optional[Part]:
+        """The part, if the store has it with just these bytes by a checksum of its own."""
+        checks = checksum_fields(body)
+        crc = checks["x-amz-checksum-crc32"]
+        md5 = base64.b64decode(checks["content-md5"]).hex()
+        holds = self.checksum == crc if self.checksum else self.tag.strip('"') == md5
+        return Part(self.tag, crc) if holds and self.size == len(body) else None
+
+
 class Bucket:
     """A bucket, opened for one job and one side of it."""
 
@@ -123,10 +140,17 @@ class Bucket:
             return
         raise failure
 
-    def read(self, key: str, version: Optional[str], start: int) -> Answer:
-        """The bytes of an object from ``start`` on, of this very version where one is given."""
+    def read(
+        self, key: str, version: Optional[str], start: int, end: Optional[int] = None
+    ) -> Answer:
+        """The bytes of an object from ``start`` on, of this very version where one is given.
+
+        With ``end``, those before it.
+        """
         headers = self.service.customer_fields()
-        if start:
+        if end is not None:
+            headers["range"] = "bytes=%d-%d" % (start, end - 1)
+        elif start:
             headers["range"] = "bytes=%d-" % start
         else:
             headers["x-amz-checksum-mode"] = "ENABLED"
@@ -259,6 +283,31 @@ class Bucket:
         headers = {**self.service.customer_fields(), **checks}
         answer, _ = self.service.fetch(Call("PUT", key, query, headers, body), REFUSAL_BYTES_MAX)
         return Part(answer.headers.get("etag", ""), checks["x-amz-checksum-crc32"])
+
+    def parts(self, key: str, upload: str) -> Optional[Dict[int, Listed]]:
+        """The parts of an upload by their index; ``None`` where there is no such upload."""
+        parts: Dict[int, Listed] = {}
+        marker = 0
+        while True:
+            query = (("part-number-marker", str(marker)), ("uploadId", upload))
+            call = Call("GET", key, query, self.service.customer_fields())
+            try:
+                told = self.service.ask(
+                    call, lambda _, body: parse(body, "ListPartsResult"), _PAGE_BYTES_MAX
+                )
+            except Failure as failure:
+                if failure.class_ in ("no_upload", "not_found"):
+                    return None
+                raise
+            for one in told.findall("Part"):
+                crc = one.findtext("ChecksumCRC32") or ""
+                listed = Listed(integer_of(one, "Size"), text_of(one, "ETag"), crc)
+                parts[integer_of(one, "PartNumber") - 1] = listed
+            if told.findtext("IsTruncated") != "true":
+                return parts
+            last, marker = marker, integer_of(told, "NextPartNumberMarker")
+            if marker <= last:
+                raise Failure("garbled", "the listing of parts does not go on")
 
     def complete(
         self, key: str, upload: str, parts: Sequence[Part], put: Put, crc: int, size: int

@@ -39,7 +39,7 @@ def persist(job: "Job", once: Callable[[], T]) -> T:
                 raise
             wait = min(random.uniform(_WAIT_LEAST_S, wait * 3), _WAIT_MOST_S)
             asked = min(failure.retry_after or 0.0, _ASKED_MOST_S)
-        job.retries += 1
+        job.repeats()
         with job.timed("network_ms"):
             job.sleep(max(wait, asked))
     raise AssertionError("the last attempt answers or raises")

@@ -221,12 +221,14 @@ class Wire:
         return made.getresponse()
 
     def _take(self) -> _Line:
-        while self._idle:
-            line = self._idle.pop()
+        while True:
+            try:
+                line = self._idle.pop()
+            except IndexError:
+                return _Line(self._connect())
             if time.monotonic() - line.used < _IDLE_S:
                 return line
             line.made.close()
-        return _Line(self._connect())
 
     def _connect(self) -> http.client.HTTPConnection:
         address = self.address
@@ -258,7 +260,7 @@ class Wire:
 
     def passed(self, count: int) -> None:
         """Bytes of a body went one way or the other."""
-        self._job.bytes_wire += count
+        self._job.sent(count)
 
     def done(self, line: _Line, response: http.client.HTTPResponse) -> None:
         """An answer is not read any more."""
