@@ -19,6 +19,7 @@ mod corrupted_download;
 mod corrupted_upload;
 mod credentials;
 mod error_in_success;
+mod empty_pages;
 mod failed_listing;
 mod hostile_listing;
 mod ignored_conditions;

@@ -16,6 +16,7 @@ mod reader;
 mod sink;
 mod source;
 mod token;
+pub mod turns;
 pub mod verbs;
 mod walk;
 
