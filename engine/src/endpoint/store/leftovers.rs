@@ -160,11 +160,13 @@ fn temporary(store: &dyn Store, root: &str, sweep: &Sweep<'_>, swept: &mut Swept
         own.extend(objects.into_iter().filter(|object| {
             let (folder, name) = object.key.rsplit_once('/').unwrap_or(("", &object.key));
             let within = sweep.root.tree || folder == root;
-            within && sweep.owner.owns(name.as_bytes())
+            let is_part = || store.upload_of(&object.key).is_some_and(|id| kept.contains(&id));
+            within && sweep.owner.owns(name.as_bytes()) && !is_part()
         }));
         Ok(())
     })?;
     remove(store, own, sweep, swept)
+    let kept = kept(store.identity(), sweep);
 }
 
 fn remove(store: &dyn Store, own: Vec<Object>, sweep: &Sweep<'_>, swept: &mut Swept) -> Result<()> {
@@ -177,6 +179,12 @@ fn remove(store: &dyn Store, own: Vec<Object>, sweep: &Sweep<'_>, swept: &mut Sw
             swept.left.push(object.key.into_bytes());
         }
     }
+/// The store's names of the uploads in this bucket that somebody goes on with.
+fn kept(bucket: &str, sweep: &Sweep<'_>) -> HashSet<String> {
+    let tokens = sweep.owner.keeps().iter().filter_map(|text| Token::decode(text));
+    tokens.filter(|token| token.bucket == bucket).map(|token| token.upload.id).collect()
+}
+
     Ok(())
 }
 

@@ -287,6 +287,12 @@ pub trait Store: Send + Sync {
     /// What keeps them from being listed.
     fn parts(&self, upload: &Upload) -> Result<Option<Vec<Part>>>;
 
+    /// The store's name of the upload that an object of this key is a part of, where parts are
+    /// [objects](Rules::leaves_objects).
+    fn upload_of(&self, _key: &str) -> Option<String> {
+        None
+    }
+
     /// Makes an object of the parts, which are in order and without gaps.
     ///
     /// # Errors
