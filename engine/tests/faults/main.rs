@@ -14,6 +14,7 @@
 
 mod bench;
 
+mod azure_folders;
 mod cancelled_wait;
 mod corrupted_download;
 mod corrupted_upload;

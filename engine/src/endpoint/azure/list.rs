@@ -198,7 +198,13 @@ fn decode(text: &str) -> Option<String> {
 
 impl Blob {
     fn is_directory(&self) -> bool {
-        self.properties.resource.as_deref() == Some("directory")
+        let marks = |all: &BTreeMap<String, String>| {
+            let mark = all.iter().find(|(name, _)| name.eq_ignore_ascii_case(properties::FOLDER));
+            mark.is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"))
+        };
+        let is_marker =
+            self.properties.size == Some(0) && self.metadata.as_ref().is_some_and(marks);
+        self.properties.resource.as_deref() == Some("directory") || is_marker
     }
 
     /// What was put in one request has the service's digest, also when it is empty.

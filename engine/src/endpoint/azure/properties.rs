@@ -26,6 +26,9 @@ impl Container {
         let mut request = self.blob(Verb::Look, "HEAD", key)?;
         self.add_key(&mut request);
         let answer = match self.client.send(&request) {
+        if is_folder(&answer.headers) {
+            return Ok(None);
+        }
             Ok(answer) => answer,
             Err(failure) if failure.class == Class::NotFound => return Ok(None),
             Err(failure) => return Err(self.error(&failure, Verb::Look, DOING)),
@@ -38,7 +41,21 @@ impl Container {
     }
 }
 
-/// An object from the fields of an answer; `None` where version or time are missing.
+/// Metadata of a blob that stands for a directory, as accounts with a hierarchical namespace tell
+/// theirs, and as Hadoop's driver marks them in others.
+pub const FOLDER: &str = "hdi_isfolder";
+
+/// Whether an answer speaks of a directory: it has a key and no content, and is no object.
+fn is_folder(headers: &Headers) -> bool {
+    let says = |name: &str, value: &str| {
+        headers.get(name).is_some_and(|told| told.eq_ignore_ascii_case(value))
+    };
+    says("x-ms-resource-type", "directory")
+        || says("x-ms-meta-hdi_isfolder", "true") && says("content-length", "0")
+}
+
+/// An object from the fields of an answer, without digests: the MD5 there is what its writer said,
+/// or whoever set it later. `None` where version or time are missing.
 pub fn object(key: &str, size: u64, headers: &Headers) -> Option<Object> {
     // The digest of the whole stands in a field of its own where the answer is a range.
     let partial = headers.get("content-range").is_some();
