@@ -115,22 +115,16 @@ impl Bucket {
         parts::part_bytes(&self.store.rules(), self.options.part_bytes, self.memory_bytes, bytes)
     }
 
-    /// What a consent means to the store. One that cannot hold a condition is used without only
-    /// where that was allowed.
+    /// What a consent means to the store. One that cannot hold a condition is used only where that
+    /// was allowed: it looks right before it writes.
     fn condition(&self, consent: Consent) -> Result<Condition> {
         let rules = self.store.rules();
         let (holds, condition) = match consent {
             Consent::New => (rules.creates_only, Condition::Absent),
             Consent::Replace(seen) => (rules.replaces_only, Condition::Is(seen.version)),
         };
-        match (holds, self.options.allow_racy) {
-            (true, _) => Ok(condition),
-            (false, true) => Ok(Condition::Any),
-            (false, false) => {
-                let message = "the store cannot tell whether a name is taken when it is given";
-                Err(EngineError::new(Kind::NoAtomicNoreplace, message)
-                    .hint("allow_racy:true of the location writes all the same"))
-            }
+        if holds || self.options.allow_racy {
+            return Ok(condition);
         }
     }
 
@@ -138,24 +132,20 @@ impl Bucket {
         let Ok(sealing) = staged.inner.downcast::<Sealing>() else {
             return Err(EngineError::new(Kind::Internal, "not an item of an object store"));
         };
-        let given = self.given(&sealing, staged.consent);
+        let given = self.given(&sealing);
         match &given {
             Err(error) if sealing.resumes && passes(error.kind()) => self.left.keep(),
+        let message = "the store cannot tell whether a name is taken when it is given";
+        Err(EngineError::new(Kind::NoAtomicNoreplace, message)
+            .hint("allow_racy:true of the location writes all the same"))
             Err(_) => self.drop_upload(&sealing),
             Ok(_) => self.end(&sealing),
         }
         given.map(drop)
     }
 
-    fn given(&self, sealing: &Sealing, consent: Consent) -> Result<Version> {
+    fn given(&self, sealing: &Sealing) -> Result<Version> {
         let Sealing { key, content, put, .. } = sealing;
-        if put.condition == Condition::Any && consent == Consent::New {
-            // Without conditions, a look right before is all there is.
-            if self.store.look(key)?.is_some() {
-                let message = "the destination exists";
-                return Err(EngineError::new(Kind::DestinationExists, message));
-            }
-        }
         let given = self.put(content, key, put);
         let is = matches!(put.condition, Condition::Is(_));
         let changed = |error: &EngineError| error.kind() == Kind::DestinationChanged;

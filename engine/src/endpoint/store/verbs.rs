@@ -88,7 +88,7 @@ pub enum Condition {
     Absent,
     /// This state.
     Is(Version),
-    /// Anything: the store knows no conditions, and its user allowed that.
+    /// Anything: the key is the writer's own.
     Any,
 }
 
