@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use crate::session::{Place, Session, read};
 
 pub const DIALECTS: [Dialect; 3] = [Dialect::S3, Dialect::Gcs, Dialect::Azure];
+/// Those that hold a CRC of each object.
+pub const SUMMING: [Dialect; 2] = [Dialect::S3, Dialect::Gcs];
 /// Length of the parts that objects are sent in, and of objects of three such parts.
 pub const PART: usize = 5 << 20;
 pub const PARTS: usize = 2 * PART + 12_345;
@@ -332,9 +334,9 @@ impl Bench {
         assert_eq!(result["status"], "ok", "{:?} {result}", self.dialect);
     }
 
-    /// A copy by the digest that the store holds: Azure's holds no CRC.
-    pub fn checked(&self) -> Value {
-        if self.dialect == Dialect::Azure { json!({"checksum": "md5"}) } else { json!({}) }
+    /// A copy that its store may make by itself: by a digest that it holds, and Azure's holds none.
+    pub fn servable(&self) -> Value {
+        if self.dialect == Dialect::Azure { json!({"checksum": "none"}) } else { json!({}) }
     }
 
     /// No upload is left that was begun, and no object that is temporary.

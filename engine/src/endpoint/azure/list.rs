@@ -232,7 +232,6 @@ impl Blob {
                 .and_then(properties::http_date)
                 .ok_or_else(missing)?,
             metadata: metadata.map(renamed),
-            digests: known.md5.as_deref().and_then(properties::md5_digest).into_iter().collect(),
             archived: known.tier.as_deref() == Some("Archive"),
             ..Object::default()
         })
