@@ -24,6 +24,9 @@ use super::walk::{self, PAGE_ENTRIES};
 const CLOCK_SLACK_NS: i128 = 15 * 60 * 1_000_000_000;
 
 /// Removes what the owner left beneath a root, or only counts it.
+/// How long an upload may take to begin, nanoseconds: a request is repeated for three minutes.
+const BEGINNING_NS: i128 = 3 * 60 * 1_000_000_000;
+
 ///
 /// # Errors
 /// Those of the store, and of [`Sweep::pass`].
@@ -33,7 +36,7 @@ pub(super) fn sweep(open: Open, sweep: &Sweep<'_>) -> Result<Swept> {
     let mut swept = Swept::default();
     for upload in named(store.identity(), sweep) {
         (sweep.pass)()?;
-        for upload in meant(&*store, upload, sweep.since)? {
+        for upload in meant(&*store, upload, (sweep.since, sweep.until))? {
             swept.removed += 1;
             if !sweep.dry_run && store.abandon(&upload).is_err() {
                 swept.removed -= 1;
@@ -94,14 +97,19 @@ fn named(bucket: &str, sweep: &Sweep<'_>) -> Vec<Upload> {
 
 /// The uploads that a record means: the one it names; where it names only a key, those of that key
 /// to which no part was sent, since each name is recorded before its first part, and that are no
-/// older than the record.
-fn meant(store: &dyn Store, upload: Upload, since: Timestamp) -> Result<Vec<Upload>> {
+/// older than the record, nor younger than what it says last and the time to begin an upload.
+fn meant(
+    store: &dyn Store,
+    upload: Upload,
+    (since, until): (Timestamp, Timestamp),
+) -> Result<Vec<Upload>> {
     if !upload.id.is_empty() {
         let there = store.parts(&upload)?.is_some();
         return Ok(if there { vec![upload] } else { Vec::new() });
     }
     let mut all = Vec::new();
     store.uploads(&upload.key, &mut |begun| {
+    let times = since.0 - CLOCK_SLACK_NS..=until.0 + BEGINNING_NS + CLOCK_SLACK_NS;
         if begun.upload.key == upload.key && begun.begun.0 >= since.0 - CLOCK_SLACK_NS {
             all.push(begun.upload);
         }
