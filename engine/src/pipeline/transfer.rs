@@ -109,6 +109,11 @@ impl Transfer<'_> {
             Ok(true) => {}
             Err(error) if error.kind() != Kind::CopyDeclined => {
                 intake.abort();
+            // What changes meanwhile is read, from its beginning each time.
+            Err(error) if error.kind() == Kind::SourceChanged => {
+                intake.abort();
+                return Ok(None);
+            }
                 return Err(error);
             }
             Ok(false) | Err(_) => {

@@ -167,9 +167,15 @@ impl Bucket {
 
     /// Has the store copy an object of its own, and compares what it says of both.
     fn copied(&self, from: &From, key: &str, put: &Put) -> Result<Version> {
-        let copied = self.store.copy(from, key, put)?.ok_or_else(|| {
-            EngineError::new(Kind::CopyDeclined, "the store does not copy the object by itself")
-        })?;
+        let declined = |why: &str| EngineError::new(Kind::CopyDeclined, why.to_owned());
+        let copied = match self.store.copy(from, key, put) {
+            Ok(copied) => copied.ok_or_else(|| declined("the store does not copy the object"))?,
+            // It is read as it is now, from its beginning each time that it changes.
+            Err(error) if error.kind() == Kind::SourceChanged => {
+                return Err(declined("the object was replaced before it was copied"));
+            }
+            Err(error) => return Err(error),
+        };
         let same = |digest: &Digest| {
             let theirs = copied.digests.iter().find(|d| d.algorithm == digest.algorithm);
             theirs.is_none_or(|theirs| theirs == digest)
