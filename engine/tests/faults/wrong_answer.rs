@@ -1,6 +1,6 @@
 //! An answer tells another checksum or another version than the true one: nobody calls that well.
 
-use migration_fixtures::store::{Action, Rule};
+use migration_fixtures::store::{Action, Dialect, Rule};
 use serde_json::json;
 
 use crate::bench::{Bench, Canned, DIALECTS, PARTS, SUMMING, bytes, code};
