@@ -235,6 +235,23 @@ impl Bench {
         (self.opening())(&self.location("bucket"), side, ties).unwrap().0
     }
 
+    /// A store of another server of the same dialect.
+    pub fn store_at(&self, at: &Location, side: Side, ties: &Ties) -> Arc<dyn Store> {
+        (self.opening())(at, side, ties).unwrap().0
+    }
+
+    /// As [`Bench::store_at`], the library's source of items.
+    pub fn source_of(&self, at: &Location, ties: &Ties) -> Box<dyn ObjectSource> {
+        Bucket::source(self.opening(), at, ties).unwrap()
+    }
+
+    /// As [`Bench::location`], on another port of this machine.
+    pub fn location_at(&self, path: &str, port: u16) -> Location {
+        let mut at = self.location(path);
+        Arc::make_mut(&mut at.store).endpoint = Some(format!("http://127.0.0.1:{port}"));
+        at
+    }
+
     /// As [`Bench::store`], another bucket to be read.
     pub fn elsewhere(&self, bucket: &str) -> Arc<dyn Store> {
         (self.opening())(&self.location(bucket), Side::Source, &Ties::default()).unwrap().0

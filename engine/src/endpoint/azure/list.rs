@@ -94,7 +94,7 @@ impl Container {
                 Entry::BlobPrefix(prefix) => page.prefixes.push(prefix.name.read(ask.prefix)?),
             }
         }
-        Ok(page)
+        page.wrong(ask).map_or(Ok(page), |why| Err(garbled(DOING, why)))
     }
 
     /// Keys of a page, with what their answers say, uncommitted ones included.

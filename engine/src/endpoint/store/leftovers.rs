@@ -16,6 +16,7 @@ use crate::remote::call::Side;
 use super::bucket::{Bucket, Open, prefix_of};
 use super::lease::ObjectLease;
 use super::token::Token;
+use super::turns::Turns;
 use super::verbs::{Ask, Object, Store, Upload};
 use super::walk::{self, PAGE_ENTRIES};
 
@@ -23,10 +24,10 @@ use super::walk::{self, PAGE_ENTRIES};
 /// are signed further off (Amazon S3: "RequestTimeTooSkewed").
 const CLOCK_SLACK_NS: i128 = 15 * 60 * 1_000_000_000;
 
-/// Removes what the owner left beneath a root, or only counts it.
 /// How long an upload may take to begin, nanoseconds: a request is repeated for three minutes.
 const BEGINNING_NS: i128 = 3 * 60 * 1_000_000_000;
 
+/// Removes what the owner left beneath a root, or only counts it.
 ///
 /// # Errors
 /// Those of the store, and of [`Sweep::pass`].
@@ -108,9 +109,9 @@ fn meant(
         return Ok(if there { vec![upload] } else { Vec::new() });
     }
     let mut all = Vec::new();
-    store.uploads(&upload.key, &mut |begun| {
     let times = since.0 - CLOCK_SLACK_NS..=until.0 + BEGINNING_NS + CLOCK_SLACK_NS;
-        if begun.upload.key == upload.key && begun.begun.0 >= since.0 - CLOCK_SLACK_NS {
+    store.uploads(&upload.key, &mut |begun| {
+        if begun.upload.key == upload.key && times.contains(&begun.begun.0) {
             all.push(begun.upload);
         }
         Ok(())
@@ -146,14 +147,15 @@ fn at_top(store: &dyn Store, root: &str, sweep: &Sweep<'_>, swept: &mut Swept) -
         }
     }
     let mut own: Vec<Object> = Vec::new();
-    let mut next: Option<String> = None;
+    let mut turns = Turns::default();
     loop {
-        let ask = Ask { prefix: &prefix, folded: true, next: next.as_deref(), most: PAGE_ENTRIES };
+        let next = turns.token();
+        let ask = Ask { prefix: &prefix, folded: true, next, most: PAGE_ENTRIES };
         let page = store.list(&ask)?;
+        let more = turns.go_on(&page)?;
         own.extend(page.objects.into_iter().filter(|object| owns(&object.key)));
-        match page.next {
-            None => break,
-            more => next = more,
+        if !more {
+            break;
         }
     }
     remove(store, own, sweep, swept)
@@ -163,6 +165,7 @@ fn at_top(store: &dyn Store, root: &str, sweep: &Sweep<'_>, swept: &mut Swept) -
 fn temporary(store: &dyn Store, root: &str, sweep: &Sweep<'_>, swept: &mut Swept) -> Result<()> {
     let mut own: Vec<Object> = Vec::new();
     let prefix = prefix_of(root);
+    let kept = kept(store.identity(), sweep);
     walk::pages(store, &prefix, &mut |objects| {
         (sweep.pass)()?;
         own.extend(objects.into_iter().filter(|object| {
@@ -174,7 +177,12 @@ fn temporary(store: &dyn Store, root: &str, sweep: &Sweep<'_>, swept: &mut Swept
         Ok(())
     })?;
     remove(store, own, sweep, swept)
-    let kept = kept(store.identity(), sweep);
+}
+
+/// The store's names of the uploads in this bucket that somebody goes on with.
+fn kept(bucket: &str, sweep: &Sweep<'_>) -> HashSet<String> {
+    let tokens = sweep.owner.keeps().iter().filter_map(|text| Token::decode(text));
+    tokens.filter(|token| token.bucket == bucket).map(|token| token.upload.id).collect()
 }
 
 fn remove(store: &dyn Store, own: Vec<Object>, sweep: &Sweep<'_>, swept: &mut Swept) -> Result<()> {
@@ -187,12 +195,6 @@ fn remove(store: &dyn Store, own: Vec<Object>, sweep: &Sweep<'_>, swept: &mut Sw
             swept.left.push(object.key.into_bytes());
         }
     }
-/// The store's names of the uploads in this bucket that somebody goes on with.
-fn kept(bucket: &str, sweep: &Sweep<'_>) -> HashSet<String> {
-    let tokens = sweep.owner.keeps().iter().filter_map(|text| Token::decode(text));
-    tokens.filter(|token| token.bucket == bucket).map(|token| token.upload.id).collect()
-}
-
     Ok(())
 }
 

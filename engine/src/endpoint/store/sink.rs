@@ -22,6 +22,7 @@ use super::lease::ObjectLease;
 use super::parts::Cut;
 use super::source::Home;
 use super::token::{Token, write_number};
+use super::turns::Turns;
 use super::verbs::{Ask, Condition, From, Object, Put, Rules};
 use super::walk::PAGE_ENTRIES;
 use super::{metadata, parts};
@@ -331,10 +332,10 @@ impl ObjectSink for Bucket {
 
     fn list_marked(&self, place: &Place, each: &mut EachMarked<'_>) -> Result<()> {
         let prefix = prefix_in(place)?;
-        let mut next: Option<String> = None;
+        let mut turns = Turns::default();
         loop {
-            let ask =
-                Ask { prefix: &prefix, folded: true, next: next.as_deref(), most: PAGE_ENTRIES };
+            let next = turns.token();
+            let ask = Ask { prefix: &prefix, folded: true, next, most: PAGE_ENTRIES };
             let page = self.store.list(&ask)?;
             for folder in &page.prefixes {
                 let name = folder.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix('/'));
@@ -351,9 +352,8 @@ impl ObjectSink for Bucket {
                 let mark = (!version.is_none()).then_some(mark);
                 each(&self.part(name, &object.key)?, (Some(ItemKind::File), mark))?;
             }
-            match page.next {
-                None => return Ok(()),
-                more => next = more,
+            if !turns.go_on(&page)? {
+                return Ok(());
             }
         }
     }
