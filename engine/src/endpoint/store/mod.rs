@@ -20,4 +20,4 @@ pub mod turns;
 pub mod verbs;
 mod walk;
 
-pub use bucket::Bucket;
+pub use bucket::{Bucket, named};
