@@ -27,6 +27,10 @@ use super::verbs::{Ask, Condition, From, Object, Put, Rules};
 use super::walk::PAGE_ENTRIES;
 use super::{metadata, parts};
 
+/// The parts of what the store copies by itself: 5 GiB are 40 requests, and each is over soon enough
+/// to be sent again.
+const SERVED_PART_BYTES: u64 = 128 << 20;
+
 /// The prefix of a place: empty, or with a slash at its end.
 fn prefix_in(place: &Place) -> Result<String> {
     let key = place.handle.get::<String>().map(|key| (*key).clone());
@@ -106,9 +110,13 @@ impl Bucket {
     }
 
     fn cut(&self, rules: &Rules, shape: Shape) -> Cut {
-        match shape.open {
-            true => Cut::growing(rules, self.part_bytes_of(0), self.memory_bytes),
-            false => Cut::equal(rules, self.part_bytes_of(shape.bytes)),
+        match (shape.open, shape.served) {
+            (true, _) => Cut::growing(rules, self.part_bytes_of(0), self.memory_bytes),
+            (false, false) => Cut::equal(rules, self.part_bytes_of(shape.bytes)),
+            (false, true) => {
+                let wanted = self.options.part_bytes.or(Some(SERVED_PART_BYTES));
+                Cut::equal(rules, parts::part_bytes(rules, wanted, 0, shape.bytes))
+            }
         }
     }
 
@@ -127,6 +135,9 @@ impl Bucket {
         if holds || self.options.allow_racy {
             return Ok(condition);
         }
+        let message = "the store cannot tell whether a name is taken when it is given";
+        Err(EngineError::new(Kind::NoAtomicNoreplace, message)
+            .hint("allow_racy:true of the location writes all the same"))
     }
 
     fn give(&self, staged: Staged) -> Result<()> {
@@ -136,9 +147,6 @@ impl Bucket {
         let given = self.given(&sealing);
         match &given {
             Err(error) if sealing.resumes && passes(error.kind()) => self.left.keep(),
-        let message = "the store cannot tell whether a name is taken when it is given";
-        Err(EngineError::new(Kind::NoAtomicNoreplace, message)
-            .hint("allow_racy:true of the location writes all the same"))
             Err(_) => self.drop_upload(&sealing),
             Ok(_) => self.end(&sealing),
         }
