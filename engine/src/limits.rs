@@ -131,6 +131,9 @@ pub const DELETES_A_COMMIT: usize = 32;
 pub const LISTED_AT_ONCE: usize = 8;
 /// Pages of a listing that are read ahead.
 pub const LISTED_PAGES_AHEAD: usize = 2;
+/// Pages of a listing in a row that may hold nothing and go on: services leave out what does not
+/// count, a page at a time, and one that does so for ten million entries is none to wait for.
+pub const EMPTY_PAGES_MAX: u64 = 10_000;
 /// Prefixes that are listed each by itself; more of them are listed as one.
 pub const LISTED_PREFIXES_MAX: usize = 64;
 /// Names of a prefix that are kept to tell which are free.

@@ -71,7 +71,7 @@ impl Work for Cleanup {
         let mut found = Swept::default();
         for dead in &chosen {
             let owner = Owner::Job(tag(&dead.job));
-            let places = Search { roots: &dead.roots, begun: &dead.begun, since: dead.began };
+            let places = Search::of(dead);
             sweep(job, places, &owner, self.dry_run, &mut found)?;
         }
         let is_at_work = |tag: &str| {
@@ -79,7 +79,8 @@ impl Work for Cleanup {
                 || live_sessions(&state.python_sessions()).contains(&tag.to_owned())
         };
         let others = Owner::Dead(&is_at_work);
-        let places = Search { roots: &self.roots, begun: &[], since: Timestamp::default() };
+        let (since, until) = (Timestamp::default(), Timestamp::default());
+        let places = Search { roots: &self.roots, begun: &[], since, until };
         sweep(job, places, &others, self.dry_run, &mut found)?;
         let jobs = chosen.len();
         if !self.dry_run && found.left.is_empty() {

@@ -275,6 +275,8 @@ pub struct Shape {
     /// Whether the next attempt goes on with what was written where it is not published for a
     /// reason that passes: it is not removed then.
     pub resumes: bool,
+    /// Whether the endpoint is to copy it by itself: its parts take no memory here.
+    pub served: bool,
 }
 
 impl Shape {

@@ -56,6 +56,8 @@ pub struct Sweep<'a> {
     pub begun: &'a [Vec<u8>],
     /// When the job began of which that is told, by this machine's clock; 0 where nobody knows.
     pub since: Timestamp,
+    /// When it last said what it begins, by the same clock.
+    pub until: Timestamp,
     /// The job that searches.
     pub ties: &'a Ties,
     /// Asked now and then; an error ends the search.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -60,6 +61,8 @@ pub struct Dead {
     pub job: String,
     /// When it began; 0 where that is not recorded.
     pub began: Timestamp,
+    /// When it last recorded anything.
+    pub wrote: Timestamp,
     /// Where it wrote.
     pub roots: Vec<Root>,
     /// Names of what it began that bears no temporary name.
@@ -131,6 +134,7 @@ pub fn attempts(folder: &Path) -> Result<Vec<Dead>> {
         let path = folder.join(&name);
         match hold(&path) {
             Ok(Some((file, record, begun))) => {
+                let wrote = wrote(&file, &path);
                 let began = Timestamp(i128::from(record.began_ms) * 1_000_000);
                 let roots = record.roots.into_iter().filter_map(|root| {
                     let RootRecord { scheme, path, tree, auth, store } = root;
@@ -139,7 +143,7 @@ pub fn attempts(folder: &Path) -> Result<Vec<Dead>> {
                 });
                 let attempt = Attempt { path, file };
                 let roots = roots.collect();
-                all.push(Dead { job: job.to_owned(), began, roots, begun, attempt });
+                all.push(Dead { job: job.to_owned(), began, wrote, roots, begun, attempt });
             }
             Ok(None) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -148,6 +152,14 @@ pub fn attempts(folder: &Path) -> Result<Vec<Dead>> {
     }
     all.sort_by(|a, b| a.job.cmp(&b.job));
     Ok(all)
+}
+
+/// When a record, or the names beside it, were written last.
+fn wrote(record: &File, path: &Path) -> Timestamp {
+    let own = record.metadata().and_then(|facts| facts.modified()).ok();
+    let last = own.into_iter().chain(begun::written(path)).max();
+    let since = last.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    Timestamp(since.as_nanos() as i128)
 }
 
 /// Whether a job with this tag is at work.

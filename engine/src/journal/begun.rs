@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -168,6 +169,13 @@ pub(super) fn read(record: &Path) -> std::io::Result<Vec<Vec<u8>>> {
         return Err(std::io::Error::new(ErrorKind::InvalidData, "the record is too long"));
     }
     Ok(names(&text))
+}
+
+/// When the names of the job with this record were written last.
+pub(super) fn written(record: &Path) -> Option<SystemTime> {
+    let [path, _] = beside(record);
+    let file = operator::open_file(path.as_os_str().as_encoded_bytes()).ok()?;
+    file.metadata().and_then(|facts| facts.modified()).ok()
 }
 
 /// The names in lines.

@@ -93,7 +93,9 @@ impl Deletion<'_> {
         let directories = self.sink.caps().directories;
         let count = ExtraCount::default();
         let names = Names::default();
-        let mut search = Search { on: self, each, count, directories, warned: false, names };
+        let infers = !self.source.caps().directories;
+        let mut search =
+            Search { on: self, each, count, directories, infers, warned: false, names };
         search.directory(root, &ItemPath::root(), true)?;
         Ok(search.count)
     }
@@ -111,6 +113,9 @@ struct Search<'a, 'b> {
     count: ExtraCount,
     /// Whether directories exist there by themselves.
     directories: bool,
+    /// Whether directories of the source are what names beneath them make of them: that one is absent
+    /// is an inference then, and each name beneath is asked for by itself.
+    infers: bool,
     /// Whether it was told that names are folded there.
     warned: bool,
     /// Directories to go into after the listings that named them.
@@ -196,7 +201,7 @@ impl Search<'_, '_> {
         (kind, mark): (ItemKind, Option<Mark>),
         in_source: bool,
     ) -> Result<bool> {
-        if in_source && self.on.source.kind(path, self.on.links)?.is_some() {
+        if (in_source || self.infers) && self.on.source.kind(path, self.on.links)?.is_some() {
             return Ok(true);
         }
         if in_source && self.is_twin(place, name, path) {

@@ -54,6 +54,16 @@ pub struct Search<'a> {
     pub begun: &'a [Vec<u8>],
     /// When the job began that recorded them.
     pub since: Timestamp,
+    /// When they were recorded last.
+    pub until: Timestamp,
+}
+
+impl<'a> Search<'a> {
+    /// Where a dead job wrote.
+    #[must_use]
+    pub fn of(dead: &'a Dead) -> Self {
+        Self { roots: &dead.roots, begun: &dead.begun, since: dead.began, until: dead.wrote }
+    }
 }
 
 /// Searches for what `owner` left, adding to `found`.
@@ -68,8 +78,9 @@ pub fn sweep(
     found: &mut Swept,
 ) -> Result<()> {
     for root in places.roots {
-        let (begun, since, pass) = (places.begun, places.since, &|| job.pass());
-        let search = Sweep { root, owner, dry_run, begun, since, ties: &job.ties, pass };
+        let Search { begun, since, until, .. } = places;
+        let pass = &|| job.pass();
+        let search = Sweep { root, owner, dry_run, begun, since, until, ties: &job.ties, pass };
         let swept = (endpoint::scheme(&root.location)?.sweep)(&search)?;
         found.removed += swept.removed;
         found.bytes += swept.bytes;
@@ -106,7 +117,7 @@ impl Earlier {
     fn sweep(&self, job: &Job, kept: &[Vec<u8>]) -> Result<()> {
         for dead in &self.0 {
             let owner = Owner::Earlier { tag: tag(&dead.job), kept };
-            let places = Search { roots: &dead.roots, begun: &dead.begun, since: dead.began };
+            let places = Search::of(dead);
             sweep(job, places, &owner, false, &mut Swept::default())?;
         }
         Ok(())

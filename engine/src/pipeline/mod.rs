@@ -22,6 +22,7 @@ pub mod publish;
 pub mod receipts;
 pub mod recode;
 pub mod removal;
+pub mod served;
 pub mod single;
 pub mod transfer;
 pub mod unpack;

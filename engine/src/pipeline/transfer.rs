@@ -20,6 +20,7 @@ use crate::pipeline::gather::{Gather, Memory, noted, part_digest};
 use crate::pipeline::parts::{Large, Moved, agrees};
 use crate::pipeline::receipts::Receipts;
 use crate::pipeline::recode::Way;
+use crate::pipeline::served;
 use crate::plan::method::is_large;
 use crate::progress::{Spent, add};
 
@@ -103,10 +104,16 @@ impl Transfer<'_> {
         let becoming = Becoming { target: &target, attributes };
         let temp = temp_name(&self.job.name, self.job.next_temp());
         let size = offer.item.size;
-        let intake = self.sink.begin(self.place, &temp, Shape::dense(size), becoming)?;
+        let shape = Shape { served: true, ..Shape::dense(size) };
+        let intake = self.sink.begin(self.place, &temp, shape, becoming)?;
         let copy = || self.copy_there(&*intake, &offer.handle, size);
         match progress.timed(Spent::DestinationWrite, copy) {
             Ok(true) => {}
+            // What changes meanwhile is read, from its beginning each time.
+            Err(error) if error.kind() == Kind::SourceChanged => {
+                intake.abort();
+                return Ok(None);
+            }
             Err(error) if error.kind() != Kind::CopyDeclined => {
                 intake.abort();
                 return Err(error);
@@ -130,18 +137,11 @@ impl Transfer<'_> {
         if intake.share(from)? {
             return Ok(true);
         }
-        let Some(part_bytes) = intake.part_bytes().filter(|_| size > 0) else {
+        if size == 0 || intake.part_bytes().is_none() {
             return Ok(false);
-        };
-        noted(self.job.notes().as_ref(), intake)?;
-        for start in (0..size).step_by(part_bytes as usize) {
-            self.job.pass()?;
-            let length = part_bytes.min(size - start);
-            if intake.offload(from, start, length)? != Some(length) {
-                return Ok(false);
-            }
         }
-        Ok(true)
+        noted(self.job.notes().as_ref(), intake)?;
+        served::copy_parts(self.job, intake, from, size, self.options.parallel_chunks)
     }
 
     /// One reading of the file; `None` when it changed meanwhile.
@@ -165,7 +165,7 @@ impl Transfer<'_> {
         let told = if reader.in_one() { 0 } else { size };
         // A size told as 0 may be any.
         let open = self.way.is_some() || told == 0;
-        let shape = Shape { bytes: told, open, sparse, durable, unnamed, mode, resumes: false };
+        let shape = Shape { bytes: told, open, sparse, durable, unnamed, mode, ..Shape::default() };
         let becoming = Becoming { target: &target, attributes: &attributes };
         // What is recorded of it is the state that is read, whatever the survey saw.
         let opened = Item { size, attributes, identity: reader.identity(), ..self.item.clone() };

@@ -99,6 +99,14 @@ impl Left {
         }
     }
 
+    /// Nothing stays that should not, but something could not be seen to be well, for this reason.
+    pub fn doubt(&self, why: EngineError) {
+        let mut state = self.state();
+        if state.why.len() < Self::TOLD_MAX {
+            state.why.push(why);
+        }
+    }
+
     /// Whether anything stays, and the first reasons that are to be told.
     pub fn take(&self) -> (bool, Vec<EngineError>) {
         let LeftState { stays, why } = std::mem::take(&mut *self.state());

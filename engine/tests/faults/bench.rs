@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use crate::session::{Place, Session, read};
 
 pub const DIALECTS: [Dialect; 3] = [Dialect::S3, Dialect::Gcs, Dialect::Azure];
+/// Those that hold a CRC of each object.
+pub const SUMMING: [Dialect; 2] = [Dialect::S3, Dialect::Gcs];
 /// Length of the parts that objects are sent in, and of objects of three such parts.
 pub const PART: usize = 5 << 20;
 pub const PARTS: usize = 2 * PART + 12_345;
@@ -233,6 +235,23 @@ impl Bench {
         (self.opening())(&self.location("bucket"), side, ties).unwrap().0
     }
 
+    /// A store of another server of the same dialect.
+    pub fn store_at(&self, at: &Location, side: Side, ties: &Ties) -> Arc<dyn Store> {
+        (self.opening())(at, side, ties).unwrap().0
+    }
+
+    /// As [`Bench::store_at`], the library's source of items.
+    pub fn source_of(&self, at: &Location, ties: &Ties) -> Box<dyn ObjectSource> {
+        Bucket::source(self.opening(), at, ties).unwrap()
+    }
+
+    /// As [`Bench::location`], on another port of this machine.
+    pub fn location_at(&self, path: &str, port: u16) -> Location {
+        let mut at = self.location(path);
+        Arc::make_mut(&mut at.store).endpoint = Some(format!("http://127.0.0.1:{port}"));
+        at
+    }
+
     /// As [`Bench::store`], another bucket to be read.
     pub fn elsewhere(&self, bucket: &str) -> Arc<dyn Store> {
         (self.opening())(&self.location(bucket), Side::Source, &Ties::default()).unwrap().0
@@ -332,9 +351,9 @@ impl Bench {
         assert_eq!(result["status"], "ok", "{:?} {result}", self.dialect);
     }
 
-    /// A copy by the digest that the store holds: Azure's holds no CRC.
-    pub fn checked(&self) -> Value {
-        if self.dialect == Dialect::Azure { json!({"checksum": "md5"}) } else { json!({}) }
+    /// A copy that its store may make by itself: by a digest that it holds, and Azure's holds none.
+    pub fn servable(&self) -> Value {
+        if self.dialect == Dialect::Azure { json!({"checksum": "none"}) } else { json!({}) }
     }
 
     /// No upload is left that was begun, and no object that is temporary.

@@ -1,6 +1,6 @@
 //! A store that passes over conditions in silence: it is found out before anything is lost.
 
-use migration_fixtures::store::{Dialect, Options};
+use migration_fixtures::store::{Action, Dialect, Options, Rule};
 use serde_json::json;
 
 use crate::bench::{Bench, PARTS, bytes, code};
@@ -48,5 +48,41 @@ fn with_leave_it_is_looked_first_and_written_then() {
         assert_eq!(result["status"], "ok", "{size} {result}");
         assert_eq!(bench.object("f").unwrap(), b"new");
         assert!(bench.is_clean());
+    }
+}
+
+/// What another writer puts there while parts are sent, or between two looks, is seen by the look
+/// right before the end.
+#[test]
+fn with_leave_what_others_put_there_meanwhile_is_not_replaced() {
+    for on_exists in ["fail", "replace"] {
+        for size in [10, PARTS] {
+            let mut bench = bench();
+            let mut dst = bench.in_parts("known");
+            dst["allow_racy"] = json!(true);
+            // From now on the store is known to heed nothing.
+            bench.write("f", &bytes(PARTS, 1));
+            let result = bench.copy(&json!("f"), &dst, &json!({}));
+            assert_eq!(result["status"], "ok", "{result}");
+
+            bench.write("f", &bytes(size, 23));
+            if on_exists == "replace" {
+                bench.put("k", b"old");
+            }
+            let theirs = Action::Mutate { text: "another's".to_owned() };
+            let rule = match size {
+                PARTS => Rule::of(bench.names.part).key("k"),
+                // What is replaced is looked at before, to be told from what comes there.
+                _ if on_exists == "replace" => Rule::of(bench.names.look).key("k").from(2),
+                _ => Rule::of(bench.names.look).key("k"),
+            };
+            bench.rule(rule.times(1).then(theirs));
+            dst["url"] = bench.at("k")["url"].clone();
+            let result = bench.copy(&json!("f"), &dst, &json!({"on_exists": on_exists}));
+            let wanted = if on_exists == "replace" { "DST_CHANGED" } else { "DST_EXISTS" };
+            assert_eq!(code(&result), wanted, "{size} {result}");
+            assert_eq!(bench.object("k").unwrap(), b"another's", "{size}");
+            assert!(bench.is_clean(), "{:?}", bench.server.pending());
+        }
     }
 }

@@ -50,3 +50,32 @@ fn whoever_names_the_one_is_told_of_the_others() {
         assert_eq!(result["warnings_total"], 0, "{result}");
     }
 }
+
+/// Keys are literal: a slash at the end of what is named ends it, and no more than that.
+#[test]
+fn a_slash_more_is_a_part_without_bytes() {
+    for dialect in DIALECTS {
+        let mut bench = bench(dialect);
+        bench.put("t//c", b"behind two");
+        let result = bench.copy(&bench.at("t//"), &json!("t"), &json!({}));
+        assert_eq!(result["status"], "ok", "{dialect:?} {result}");
+        assert_eq!((result["metrics"]["items_ok"].as_u64(), bench.file("t/a")), (Some(1), None));
+        assert_eq!(bench.file("t/c").unwrap(), b"behind two", "{dialect:?}");
+    }
+}
+
+/// A name that no escape wrote has no key: it would be that of another name.
+#[test]
+fn no_two_names_become_one_key() {
+    let mut bench = bench(migration_fixtures::store::Dialect::S3);
+    for name in ["n/A", "n/%41", "n/a%2Fb", "n/%+f", "n/%25"] {
+        bench.write(name, name.as_bytes());
+    }
+    let mut dst = bench.at("n");
+    dst["keys"] = json!("escape");
+    let result = bench.copy(&json!("n"), &dst, &json!({}));
+    assert_eq!((&result["status"], code(&result)), (&json!("partial"), "NAME_REFUSED"), "{result}");
+    assert_eq!(bench.object("n/A").unwrap(), b"n/A");
+    assert_eq!(bench.object("n/%").unwrap(), b"n/%25");
+    assert_eq!(result["metrics"]["items_ok"], 2, "{result}");
+}

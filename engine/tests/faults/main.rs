@@ -14,10 +14,12 @@
 
 mod bench;
 
+mod azure_folders;
 mod cancelled_wait;
 mod corrupted_download;
 mod corrupted_upload;
 mod credentials;
+mod empty_pages;
 mod error_in_success;
 mod failed_listing;
 mod hedged;
@@ -37,6 +39,7 @@ mod refusals;
 mod removals;
 mod replaced_object;
 mod resets;
+mod resumed_parts;
 mod retry_after;
 mod server_side;
 mod signed_url;

@@ -158,16 +158,19 @@ fn uploads_of_others_stay() {
     // long before it began is not.
     let intent = format!("{}\0{:016x}\0f\0", others.identity(), 7).into_bytes();
     let root = Root { location: bench.location("bucket/f"), tree: false };
-    let sweep = |since: Timestamp| {
+    let sweep = |since: Timestamp, until: Timestamp| {
         let (owner, ties) = (Owner::Job("00000000".to_owned()), Ties::default());
         let (begun, pass) = (std::slice::from_ref(&intent), &|| Ok(()));
         let (root, owner, ties) = (&root, &owner, &ties);
-        let swept = Sweep { root, owner, dry_run: false, begun, since, ties, pass };
+        let swept = Sweep { root, owner, dry_run: false, begun, since, until, ties, pass };
         (s3::SCHEME.sweep)(&swept).unwrap().removed
     };
     let hour = 3_600_000_000_000;
-    assert_eq!(sweep(Timestamp(clock::now().0 + hour)), 0);
-    assert_eq!(sweep(Timestamp(clock::now().0 - hour)), 1);
+    let (before, now, after) = (clock::now().0 - hour, clock::now().0, clock::now().0 + hour);
+    assert_eq!(sweep(Timestamp(after), Timestamp(after)), 0);
+    // Nor what was begun long after the job said anything.
+    assert_eq!(sweep(Timestamp(before - hour), Timestamp(before)), 0);
+    assert_eq!(sweep(Timestamp(before), Timestamp(now)), 1);
     assert!(bench.is_clean());
 }
 

@@ -227,3 +227,19 @@ fn a_thousand_removals_cost_a_handful_of_requests() {
     let requests = result["metrics"]["requests"].as_u64().unwrap();
     assert!(requests <= 40, "{requests}");
 }
+
+/// An answer is lost before the removal is carried out, and another object takes the name: when it is
+/// asked for again, that one stands, and is not told as removed.
+#[test]
+fn what_stands_after_a_lost_answer_is_not_told_as_removed() {
+    for dialect in DIALECTS {
+        let mut bench = bench(Options::new(dialect));
+        let key = "t/extra/0/0";
+        bench.rule(of_removal(&bench, key).times(1).then(Action::ResetRequest { at: 1 }));
+        let theirs = Action::Mutate { text: "another's".to_owned() };
+        bench.rule(of_removal(&bench, key).from(2).times(1).then(theirs));
+        let result = mirror(&mut bench, &json!({}));
+        assert_eq!(bench.object(key).unwrap(), b"another's", "{dialect:?}");
+        assert_eq!(result["data"]["deleted"], EXTRAS - 1, "{dialect:?} {result}");
+    }
+}

@@ -33,7 +33,7 @@ fn copied(bench: &mut Bench, dst: &Value) -> Value {
     // By the digest that the service itself holds.
     let fields = match bench.dialect {
         Dialect::Gcs => json!({"checksum": "crc32c"}),
-        _ => bench.checked(),
+        _ => bench.servable(),
     };
     let result = bench.copy(&src, dst, &fields);
     assert_eq!(result["status"], "ok", "{:?} {result}", bench.dialect);
@@ -152,7 +152,7 @@ fn what_content_is_meant_for_goes_with_it() {
             let digest = match (dialect, served) {
                 (_, false) => "sha256",
                 (Dialect::Gcs, _) => "crc32c",
-                (Dialect::Azure, _) => "md5",
+                (Dialect::Azure, _) => "none",
                 (Dialect::S3, _) => "crc64nvme",
             };
             let (src, dst) = (bench.at("meant"), other(&bench, "meant"));
@@ -184,4 +184,93 @@ fn tags_are_carried_or_told_as_lost() {
         let tags = bench.server.objects().get("other", key).unwrap().tags.len();
         assert_eq!(tags + lost, 1, "{result}");
     }
+}
+
+/// A copy of Azure that is begun and then fails has taken the old object's place already: what is
+/// replaced is copied at once, or read and written.
+#[test]
+fn what_is_replaced_stays_until_its_copy_is_whole() {
+    for refused in [false, true] {
+        let mut bench = bench(Options { copy_polls: 1, ..Options::new(Dialect::Azure) });
+        bench.server.objects().put("other", "new", b"old".to_vec());
+        if refused {
+            let failed = Action::SetHeader {
+                name: "x-ms-copy-status".to_owned(),
+                value: "failed".to_owned(),
+            };
+            bench.rule(Rule::of("GetBlobProperties").key("new").then(failed));
+            let denied = Action::status(403, "CannotVerifyCopySource");
+            bench.rule(Rule::of("CopyBlobFromUrl").then(denied));
+        }
+        let (src, dst) = (bench.at("tree/a"), other(&bench, "new"));
+        let fields = json!({"checksum": "none", "on_exists": "replace"});
+        let result = bench.copy(&src, &dst, &fields);
+        assert_eq!(result["status"], "ok", "{refused} {result}");
+        let object = bench.server.objects().get("other", "new").unwrap();
+        assert!(object.content.to_vec() == bytes(PARTS, 31), "{refused}");
+        assert_eq!(bench.server.log().count("CopyBlob"), 0, "{refused}");
+        assert_eq!(reads(&bench) == 0, !refused);
+    }
+}
+
+/// An object that is replaced while the store copies it is read again, as any other one.
+#[test]
+fn what_changes_while_it_is_copied_is_copied_anew() {
+    for (copies_unbound, operation) in [(false, "CopyObject"), (true, "UploadPartCopy")] {
+        let mut bench = bench(Options { copies_unbound, ..Options::new(Dialect::S3) });
+        let slow = Action::Delay { ms: 1500 };
+        bench.rule(Rule::of(operation).key("new").times(1).then(slow));
+        let (src, dst) = (bench.at("tree/a"), other(&bench, "new"));
+        bench.session.send(&json!({"op": "copy", "id": "c", "src": src, "dst": dst}));
+        // Looked at as what is named, and as what is to be copied.
+        let looks = |bench: &Bench| bench.done(bench.names.look, "tree/a");
+        while looks(&bench) < 2 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let new = bytes(PARTS + 1, 32);
+        bench.put("tree/a", &new);
+        let result = bench.session.result("c");
+        assert_eq!(result["status"], "ok", "{operation} {result}");
+        let object = bench.server.objects().get("other", "new").unwrap();
+        assert!(object.content.to_vec() == new, "{operation}");
+        assert!(bench.server.pending().is_empty(), "{operation} {:?}", bench.server.pending());
+    }
+}
+
+/// What was to be replaced is gone, and not the source.
+#[test]
+fn a_copy_over_what_vanished_takes_the_free_name() {
+    let mut bench = bench(Options::new(Dialect::S3));
+    bench.server.objects().put("other", "new", b"old".to_vec());
+    bench.rule(Rule::of("CopyObject").key("new").times(1).then(Action::Vanish {}));
+    let (src, dst) = (bench.at("tree/a"), other(&bench, "new"));
+    let result = bench.copy(&src, &dst, &json!({"on_exists": "replace"}));
+    assert_eq!(result["status"], "ok", "{result}");
+    let object = bench.server.objects().get("other", "new").unwrap();
+    assert!(object.content.to_vec() == bytes(PARTS, 31));
+}
+
+/// Parts that the store copies take no memory here: they are long, and go several at once.
+#[test]
+fn parts_that_the_store_copies_are_few_and_go_at_once() {
+    let mut bench = bench(Options { copies_unbound: true, ..Options::new(Dialect::S3) });
+    let (src, mut dst) = (bench.at("tree/a"), other(&bench, "new"));
+    let slow = Action::Delay { ms: 1000 };
+    bench.rule(Rule::of("UploadPartCopy").key("new").part(1).then(slow));
+    let result = bench.copy(&src, &dst, &json!({"parallel_chunks": 3}));
+    assert_eq!(result["data"]["offload"], json!({"server_copy": 1}), "{result}");
+    let copied = |bench: &Bench, key: &str| -> Vec<_> {
+        let all = bench.server.log().of("UploadPartCopy").into_iter();
+        all.filter(|entry| entry.key == key).map(|entry| entry.part).collect()
+    };
+    // They are logged as they end.
+    assert_eq!(copied(&bench, "new").len(), 3);
+    assert_eq!(copied(&bench, "new").last(), Some(&Some(1)), "{:?}", copied(&bench, "new"));
+
+    dst["url"] = other(&bench, "few")["url"].clone();
+    dst.as_object_mut().unwrap().remove("part_bytes");
+    let result = bench.copy(&src, &dst, &json!({}));
+    assert_eq!(result["data"]["offload"], json!({"server_copy": 1}), "{result}");
+    assert_eq!(copied(&bench, "few").len(), 1);
 }

@@ -146,7 +146,7 @@ fn whole_objects_are_put_looked_at_read_and_removed_by_version() {
     let found = look(&*store, "a/b");
     assert_eq!((found.size, found.version, found.archived), (300_001, version, false));
     assert_eq!(found.metadata.as_ref(), Some(&first.metadata));
-    assert_eq!(found.digests[0].algorithm, Algorithm::Md5);
+    assert!(found.digests.is_empty(), "its MD5 is what anybody says");
     assert_eq!(read(&*store, "a/b", version, None), bytes);
     for range in [0..1, 0..300_001, 7..4096, 300_000..300_001, 299_000..400_000, 5..5] {
         let part = read(&*store, "a/b", version, Some(range.clone()));

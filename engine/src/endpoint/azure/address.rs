@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::endpoint::store;
 use crate::error::{EngineError, Kind, Result};
 use crate::remote::encode;
 use crate::remote::origin::Origin;
@@ -39,7 +40,7 @@ pub fn split(path: &[u8]) -> Result<(&str, &str)> {
         EngineError::new(Kind::NameRefused, "a key of Azure is UTF-8").at(path.to_vec())
     })?;
     let key = key.strip_prefix('/').unwrap_or(key);
-    Ok((container, key.strip_suffix('/').unwrap_or(key)))
+    Ok((container, store::named(key)?))
 }
 
 impl Address {

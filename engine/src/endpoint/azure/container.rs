@@ -9,7 +9,8 @@ use crate::endpoint::azure::errors::AzureDialect;
 use crate::endpoint::azure::metadata::{self, CustomerKey, Written};
 use crate::endpoint::contract::destination_changed;
 use crate::endpoint::store::verbs::{
-    Ask, Begun, Condition, From, Object, Opened, Page, Part, Put, Rules, Store, Upload, Whole,
+    Ask, Begun, Condition, Copying, From, Object, Opened, Page, Part, Put, Rules, Store, Upload,
+    Whole,
 };
 use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
@@ -287,6 +288,10 @@ impl Store for Container {
 
     fn uploads(&self, prefix: &str, each: &mut dyn FnMut(Begun) -> Result<()>) -> Result<()> {
         self.uncommitted(prefix, each)
+    }
+
+    fn copying(&self, from: &From, _key: &str, condition: &Condition) -> Result<Copying> {
+        Ok(Self::copying_blob(from, *condition))
     }
 
     fn copy(&self, from: &From, key: &str, put: &Put) -> Result<Option<Object>> {

@@ -6,7 +6,7 @@ use crate::endpoint::azure::container::Container;
 use crate::endpoint::azure::errors::{COPY_CONDITION, COPY_SOURCE};
 use crate::endpoint::azure::metadata;
 use crate::endpoint::contract::destination_changed;
-use crate::endpoint::store::verbs::{From, Object, Put, Store as _};
+use crate::endpoint::store::verbs::{Condition, Copying, From, Object, Put, Store as _};
 use crate::error::{EngineError, Kind, Result};
 use crate::remote::call::{Class, Failure, Request, Verb};
 use crate::remote::encode;
@@ -14,21 +14,37 @@ use crate::remote::encode;
 const DOING: &str = "failed to copy the object inside its account";
 /// Longest body of an answer that is passed over, bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Largest object that is copied before the answer comes ("Copy Blob From URL").
+const WAITED_BYTES_MAX: u64 = 256 << 20;
 /// Shortest and longest wait between two looks at a copy that goes on.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 impl Container {
+    /// How the service would copy an object. A copy that goes on behind its answer takes the place of
+    /// what stands there at once, and keeps it when it fails: what is replaced is copied before the
+    /// answer, or not at all.
+    pub(super) fn copying_blob(from: &From, condition: Condition) -> Copying {
+        match condition == Condition::Absent || from.object.size <= WAITED_BYTES_MAX {
+            true => Copying::Whole,
+            false => Copying::Never,
+        }
+    }
+
     /// Has the service copy a whole object; `None` where it cannot, or could not give the copy what
     /// the location asks for: it takes content type, encoding and cache control from the source, and
     /// knows no customer's key.
     pub(super) fn copy_blob(&self, from: &From, key: &str, put: &Put) -> Result<Option<Object>> {
         let Some(source) = self.source_url(from) else { return Ok(None) };
-        if self.customer_key.is_some() || self.written.overrides_copies() {
+        let never = Self::copying_blob(from, put.condition) == Copying::Never;
+        if never || self.customer_key.is_some() || self.written.overrides_copies() {
             return Ok(None);
         }
         let mut request = self.blob(Verb::Write, "PUT", key)?.header("x-ms-copy-source", source);
         if !from.object.version.is_none() {
             request.headers.set("x-ms-source-if-match", from.object.version.as_str());
+        }
+        if put.condition != Condition::Absent {
+            request.headers.set("x-ms-requires-sync", "true");
         }
         self.written.add_to_copy(&mut request, put)?;
         if let Err(failure) = self.start(&request) {

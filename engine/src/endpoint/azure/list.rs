@@ -94,7 +94,7 @@ impl Container {
                 Entry::BlobPrefix(prefix) => page.prefixes.push(prefix.name.read(ask.prefix)?),
             }
         }
-        Ok(page)
+        page.wrong(ask).map_or(Ok(page), |why| Err(garbled(DOING, why)))
     }
 
     /// Keys of a page, with what their answers say, uncommitted ones included.
@@ -198,7 +198,13 @@ fn decode(text: &str) -> Option<String> {
 
 impl Blob {
     fn is_directory(&self) -> bool {
-        self.properties.resource.as_deref() == Some("directory")
+        let marks = |all: &BTreeMap<String, String>| {
+            let mark = all.iter().find(|(name, _)| name.eq_ignore_ascii_case(properties::FOLDER));
+            mark.is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"))
+        };
+        let is_marker =
+            self.properties.size == Some(0) && self.metadata.as_ref().is_some_and(marks);
+        self.properties.resource.as_deref() == Some("directory") || is_marker
     }
 
     /// What was put in one request has the service's digest, also when it is empty.
@@ -226,7 +232,6 @@ impl Blob {
                 .and_then(properties::http_date)
                 .ok_or_else(missing)?,
             metadata: metadata.map(renamed),
-            digests: known.md5.as_deref().and_then(properties::md5_digest).into_iter().collect(),
             archived: known.tier.as_deref() == Some("Archive"),
             ..Object::default()
         })

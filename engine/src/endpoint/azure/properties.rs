@@ -1,13 +1,9 @@
 //! Get Blob Properties: what is known of an object, from the head of an answer.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::endpoint::azure::container::{Container, garbled};
 use crate::endpoint::azure::metadata;
 use crate::endpoint::store::verbs::{Object, meaning};
 use crate::error::Result;
-use crate::model::digest::{Algorithm, Digest, hex};
 use crate::model::item::Timestamp;
 use crate::model::version::Version;
 use crate::remote::call::{Class, Verb};
@@ -30,6 +26,9 @@ impl Container {
             Err(failure) if failure.class == Class::NotFound => return Ok(None),
             Err(failure) => return Err(self.error(&failure, Verb::Look, DOING)),
         };
+        if is_folder(&answer.headers) {
+            return Ok(None);
+        }
         let size = answer.headers.get("content-length").and_then(|text| text.parse().ok());
         let object = size.and_then(|size| object(key, size, &answer.headers));
         let object =
@@ -38,11 +37,22 @@ impl Container {
     }
 }
 
-/// An object from the fields of an answer; `None` where version or time are missing.
+/// Metadata of a blob that stands for a directory, as accounts with a hierarchical namespace tell
+/// theirs, and as Hadoop's driver marks them in others.
+pub const FOLDER: &str = "hdi_isfolder";
+
+/// Whether an answer speaks of a directory: it has a key and no content, and is no object.
+fn is_folder(headers: &Headers) -> bool {
+    let says = |name: &str, value: &str| {
+        headers.get(name).is_some_and(|told| told.eq_ignore_ascii_case(value))
+    };
+    says("x-ms-resource-type", "directory")
+        || says("x-ms-meta-hdi_isfolder", "true") && says("content-length", "0")
+}
+
+/// An object from the fields of an answer, without digests: the MD5 there is what its writer said,
+/// or whoever set it later. `None` where version or time are missing.
 pub fn object(key: &str, size: u64, headers: &Headers) -> Option<Object> {
-    // The digest of the whole stands in a field of its own where the answer is a range.
-    let partial = headers.get("content-range").is_some();
-    let md5 = if partial { "x-ms-blob-content-md5" } else { "content-md5" };
     Some(Object {
         key: key.to_owned(),
         size,
@@ -51,7 +61,6 @@ pub fn object(key: &str, size: u64, headers: &Headers) -> Option<Object> {
         metadata: Some(metadata::read(headers)),
         content_type: headers.get("content-type").map(str::to_owned),
         fields: meaning(headers),
-        digests: headers.get(md5).and_then(md5_digest).into_iter().collect(),
         archived: headers.get("x-ms-access-tier") == Some("Archive"),
         ..Object::default()
     })
@@ -66,13 +75,6 @@ pub fn version(tag: &str) -> Option<Version> {
         format!("\"{bare}\"")
     };
     Version::new(&quoted).filter(|_| bare.len() > 2)
-}
-
-/// The digest that the service holds: its own of what was put in one request, the writer's word of
-/// what was put in blocks.
-pub fn md5_digest(encoded: &str) -> Option<Digest> {
-    let bytes = STANDARD.decode(encoded).ok().filter(|bytes| bytes.len() == 16)?;
-    Some(Digest { algorithm: Algorithm::Md5, hex: hex(&bytes) })
 }
 
 /// A time such as `Sat, 21 Nov 2026 19:31:12 GMT`.
@@ -104,7 +106,7 @@ mod tests {
         let known = object("k", 3, &headers("")).unwrap();
         assert_eq!(known.version.as_str(), "\"0x8D\"");
         assert_eq!(known.modified, Timestamp::new(1_795_289_472, 0));
-        assert_eq!(known.digests[0].hex, "3f3f39e37c6eb7845549b6f6839d8cc3");
+        assert!(known.digests.is_empty());
         assert!(known.archived);
         let metadata = known.metadata.unwrap();
         assert_eq!(metadata[0], ("mig-write".to_owned(), "1".to_owned()));

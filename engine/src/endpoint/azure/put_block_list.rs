@@ -64,14 +64,18 @@ impl Container {
     }
 
     /// The service checks no checksum of the whole: what it made is compared with what was sent,
-    /// block by block. What it should not have made is taken away again.
+    /// block by block. What it should not have made is taken away again. What cannot be looked at
+    /// stands there all the same, and is told.
     fn confirm(&self, key: &str, version: Version, sent: &[Block]) -> Result<()> {
         let made = match self.committed(key) {
             Ok(made) => made,
             Err(error) if error.kind() == Kind::ObjectArchived => {
                 return self.confirm_size(key, version, sent);
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.ties.left.doubt(error.at(key));
+                return Ok(());
+            }
         };
         let Some(made) = made.filter(|made| made.version == Some(version)) else {
             return Err(replaced());
@@ -85,7 +89,14 @@ impl Container {
     /// As [`Container::confirm`], of what went to the archive tier as soon as it was there.
     fn confirm_size(&self, key: &str, version: Version, sent: &[Block]) -> Result<()> {
         let size = sent.iter().map(|block| block.size).sum::<u64>();
-        match self.properties(key)? {
+        let standing = match self.properties(key) {
+            Ok(standing) => standing,
+            Err(error) => {
+                self.ties.left.doubt(error.at(key));
+                return Ok(());
+            }
+        };
+        match standing {
             Some(made) if (made.version, made.size) == (version, size) => Ok(()),
             Some(made) if made.version == version => Err(self.take_away(key, version)),
             _ => Err(replaced()),

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::endpoint::azure::container::Container;
+use crate::endpoint::store::turns::Turns;
 use crate::endpoint::store::verbs::{Ask, Begun, Upload};
 use crate::error::Result;
 
@@ -19,9 +20,9 @@ impl Container {
         prefix: &str,
         each: &mut dyn FnMut(Begun) -> Result<()>,
     ) -> Result<()> {
-        let mut next: Option<String> = None;
+        let mut turns = Turns::default();
         loop {
-            let ask = Ask { prefix, folded: false, next: next.as_deref(), most: PAGE };
+            let ask = Ask { prefix, folded: false, next: turns.token(), most: PAGE };
             let (found, marker) = self.page_of_uncommitted(&ask)?;
             for empty in found {
                 let waiting = self.waiting(&empty.key)?;
@@ -31,10 +32,9 @@ impl Container {
                     each(Begun { upload, begun: empty.begun })?;
                 }
             }
-            if marker.is_none() {
+            if !turns.leads(marker.as_ref())? {
                 return Ok(());
             }
-            next = marker;
         }
     }
 }

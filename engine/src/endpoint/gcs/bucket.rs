@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::endpoint::store;
 use crate::endpoint::store::verbs::{Condition, Store};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::location::Location;
@@ -108,7 +109,7 @@ fn split(path: &[u8]) -> Result<(String, String)> {
     if name.is_empty() || name.len() > 222 || !name.chars().all(is_name) {
         return invalid("the location names no bucket of Google Cloud Storage");
     }
-    Ok((name.to_owned(), key.trim_end_matches('/').to_owned()))
+    Ok((name.to_owned(), store::named(key)?.to_owned()))
 }
 
 impl Bucket {

@@ -29,11 +29,15 @@ impl Bucket {
     pub(super) fn list(&self, ask: &Ask<'_>) -> Result<Page> {
         let listed = self.listed(ask, None);
         let listed = listed.map_err(|failure| self.unlisted(&failure))?;
-        Ok(Page {
+        let page = Page {
             objects: listed.items.into_iter().map(Resource::object).collect(),
             prefixes: listed.prefixes,
             next: listed.next_page_token,
-        })
+        };
+        match page.wrong(ask) {
+            None => Ok(page),
+            Some(why) => Err(self.unlisted(&garbled(None, why))),
+        }
     }
 
     /// One page, of names that fit `glob` where one is given and the service knows it.

@@ -1,5 +1,6 @@
 //! Begins uploads in parts, sends parts, and tells those that the store has.
 
+use crate::endpoint::store::turns::Turns;
 use crate::endpoint::store::verbs::{Ask, Condition, Part, Put, Upload, Whole};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::digest::Algorithm;
@@ -7,7 +8,7 @@ use crate::remote::call::{Failure, Verb};
 
 use super::bucket::Bucket;
 use super::resource::{Fields, Resource, crc, nonce};
-use super::temporary::{self, Temporary};
+use super::temporary::{self, PARTS_MAX, Temporary};
 
 impl Bucket {
     /// Nothing is sent: the upload is the nonce of its write.
@@ -45,6 +46,10 @@ impl Bucket {
             if let Some((id, Some(index))) = temporary::read(&found.name)
                 && id == upload.id
             {
+                if parts.len() as u64 == PARTS_MAX {
+                    let why = "the service tells more parts than an upload can have";
+                    return Err(EngineError::new(Kind::RemoteAnswer, why));
+                }
                 parts.push(part(index, &found));
             }
             Ok(())
@@ -61,14 +66,14 @@ impl Bucket {
         glob: Option<&str>,
         each: &mut dyn FnMut(Resource) -> Result<()>,
     ) -> Result<()> {
-        let mut next: Option<String> = None;
+        let mut turns = Turns::default();
         loop {
-            let ask = Ask { prefix, folded: false, next: next.as_deref(), most: usize::MAX };
+            let next = turns.token();
+            let ask = Ask { prefix, folded: false, next, most: usize::MAX };
             let listed = self.listed(&ask, glob);
             let listed = listed.map_err(|failure: Failure| self.unlisted(&failure))?;
             listed.items.into_iter().try_for_each(&mut *each)?;
-            next = listed.next_page_token;
-            if next.is_none() {
+            if !turns.leads(listed.next_page_token.as_ref())? {
                 return Ok(());
             }
         }

@@ -10,7 +10,7 @@ use crate::model::digest::Algorithm;
 use crate::model::version::Version;
 
 use super::bucket::Bucket;
-use super::temporary::PARTS_MAX;
+use super::temporary::{self, PARTS_MAX};
 
 /// Most bytes of an object (Google Cloud Storage, "Quotas and limits").
 const OBJECT_BYTES_MAX: u64 = 5 << 40;
@@ -81,6 +81,10 @@ impl Store for Bucket {
         digest: Option<Whole>,
     ) -> Result<Part> {
         Bucket::put_part(self, upload, index, bytes, digest)
+    }
+
+    fn upload_of(&self, key: &str) -> Option<String> {
+        temporary::read(key).map(|(id, _)| id)
     }
 
     fn parts(&self, upload: &Upload) -> Result<Option<Vec<Part>>> {

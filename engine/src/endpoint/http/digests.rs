@@ -22,7 +22,8 @@ pub(super) fn told(headers: &Headers, is_whole: bool) -> Vec<Digest> {
         match name {
             "repr-digest" => listed(value, &mut found),
             "content-digest" if is_whole => listed(value, &mut found),
-            "digest" | "x-goog-hash" => listed(value, &mut found),
+            "digest" => listed(value, &mut found),
+            "x-goog-hash" if is_as_stored(headers) => listed(value, &mut found),
             _ => {
                 let of_body = OF_BODY.iter().find(|(known, _)| *known == name && is_whole);
                 found.extend(of_body.and_then(|(_, algorithm)| digest(*algorithm, value)));
@@ -32,6 +33,13 @@ pub(super) fn told(headers: &Headers, is_whole: bool) -> Vec<Digest> {
     found.sort();
     found.dedup();
     found
+}
+
+/// Whether Google's service sends what it stores, of which its digests are: what is stored compressed
+/// it turns back for those who ask for content as it is.
+fn is_as_stored(headers: &Headers) -> bool {
+    let encoding = headers.get("x-goog-stored-content-encoding");
+    encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"))
 }
 
 /// `name=value` pairs: of RFC 9530 with colons around the value, of RFC 3230 without.
@@ -87,6 +95,9 @@ mod tests {
         assert_eq!(of(&[("digest", &old)], false), [Algorithm::Sha256, Algorithm::Md5]);
         let goog = format!("crc32c=yZRlqg==,md5={MD5}");
         assert_eq!(of(&[("x-goog-hash", &goog)], false), [Algorithm::Crc32c, Algorithm::Md5]);
+        let stored =
+            |how| of(&[("x-goog-hash", &goog), ("x-goog-stored-content-encoding", how)], true);
+        assert_eq!((stored("identity").len(), stored("gzip").len()), (2, 0));
         assert_eq!(of(&[("x-amz-checksum-crc32c", "yZRlqg==")], true), [Algorithm::Crc32c]);
     }
 

@@ -32,9 +32,10 @@ use crate::remote::ties::Ties;
 
 /// Where a bucket is looked for when nobody says where it is.
 const REGION: &str = "us-east-1";
-/// "Amazon S3 multipart upload limits".
 const GIB: u64 = 1 << 30;
-const PARTS_MAX: u64 = 10_000;
+/// Most parts of an upload ("Amazon S3 multipart upload limits").
+pub const PARTS_MAX: u64 = 10_000;
+/// Bytes of a part, by the same.
 const PART_BYTES: Range<u64> = 5 << 20..5 * GIB;
 const KEY_BYTES_MAX: usize = 1024;
 

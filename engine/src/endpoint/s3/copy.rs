@@ -69,9 +69,7 @@ pub fn copy(bucket: &Bucket, from: &From, key: &str, put: &Put) -> Result<Option
     let body = match bucket.fetch(request) {
         Ok((_, body)) => body,
         Err(failure) if is_beyond(failure.class) => return Ok(None),
-        Err(failure) if failure.class == Class::NotFound => {
-            return Err(EngineError::new(Kind::SourceNotFound, "the object is gone"));
-        }
+        Err(failure) if failure.class == Class::NotFound => return Err(missing(from, put)?),
         Err(failure) => {
             let settled = condition::settle(bucket, key, put, &failure, DOING);
             let is_condition = failure.class == Class::Condition;
@@ -125,6 +123,19 @@ pub fn is_beyond(class: Class) -> bool {
         class,
         Class::Forbidden | Class::Unsupported | Class::Invalid | Class::Region | Class::NoBucket
     )
+}
+
+/// What is not found is the source, or what was to be replaced: what stands at the one tells.
+fn missing(from: &From, put: &Put) -> Result<EngineError> {
+    let standing = from.store.look(&from.object.key)?.map(|object| object.version);
+    let replaces = matches!(put.condition, Condition::Is(_));
+    Ok(match standing {
+        None => EngineError::new(Kind::SourceNotFound, "the object is gone"),
+        Some(version) if replaces && version == from.object.version => {
+            condition::broken(&put.condition)
+        }
+        Some(_) => EngineError::new(Kind::SourceChanged, "the object was replaced"),
+    })
 }
 
 /// A copy has two conditions; what stands at its end tells which one failed.

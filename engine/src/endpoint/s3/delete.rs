@@ -34,7 +34,9 @@ pub fn remove(bucket: &Bucket, key: &str, version: Version) -> Result<bool> {
         Ok(()) => Ok(true),
         Err(failure) => match failure.class {
             // Sent twice, and carried out the first time.
-            Class::NotFound | Class::Condition => Ok(failure.unsure),
+            Class::NotFound => Ok(failure.unsure),
+            // By then another one may stand there.
+            Class::Condition => Ok(failure.unsure && head::look(bucket, key)?.is_none()),
             _ => Err(bucket.error(&failure, Verb::Remove, DOING)),
         },
     }

@@ -1,7 +1,5 @@
 //! ListObjectsV2.
 
-use std::collections::HashSet;
-
 use serde::Deserialize;
 
 use crate::endpoint::s3::bucket::Bucket;
@@ -93,15 +91,9 @@ fn page(body: &[u8], ask: &Ask<'_>) -> Result<Page, String> {
         page.objects.push(object(key, &entry)?);
     }
     for entry in listing.common_prefixes {
-        let prefix = decoded(entry.prefix, encoded)?;
-        let rest = prefix.strip_prefix(ask.prefix).unwrap_or_default();
-        if !ask.folded || !rest.ends_with('/') {
-            return Err("a prefix in it is none that was asked for".to_owned());
-        }
-        page.prefixes.push(prefix);
+        page.prefixes.push(decoded(entry.prefix, encoded)?);
     }
-    check_twice(&page)?;
-    Ok(page)
+    page.wrong(ask).map_or(Ok(page), |why| Err(why.to_owned()))
 }
 
 /// A directory of a store over a tree of files, which SeaweedFS lists by itself once it is empty. It
@@ -118,17 +110,6 @@ fn next(listing: &Listing, ask: &Ask<'_>) -> Result<Option<String>, String> {
         None | Some("") => Err("it is cut off and does not tell how to go on".to_owned()),
         Some(next) if Some(next) == ask.next => Err("it goes on where it began".to_owned()),
         Some(next) => Ok(Some(next.to_owned())),
-    }
-}
-
-/// Stores that keep trees list them as trees: `a/b` before `a-b`. So the order says nothing; but no
-/// key comes twice.
-fn check_twice(page: &Page) -> Result<(), String> {
-    let mut known = HashSet::with_capacity(page.objects.len());
-    let keys = page.objects.iter().map(|object| object.key.as_str());
-    match keys.chain(page.prefixes.iter().map(String::as_str)).all(|name| known.insert(name)) {
-        true => Ok(()),
-        false => Err("a key comes twice in it".to_owned()),
     }
 }
 

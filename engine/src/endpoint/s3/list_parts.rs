@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::endpoint::s3::bucket::Bucket;
+use crate::endpoint::s3::bucket::{Bucket, PARTS_MAX};
 use crate::endpoint::s3::{answer, checksum, xml};
 use crate::endpoint::store::verbs::{Part, Upload};
 use crate::error::Result;
@@ -64,6 +64,9 @@ fn page(body: &[u8], marker: u32, parts: &mut Vec<Part>) -> Result<Option<u32>, 
     let listing: Listing = xml::read(body, "ListPartsResult")?;
     let mut last = marker;
     for entry in listing.part {
+        if u64::from(entry.part_number) > PARTS_MAX {
+            return Err("it has more parts than an upload can have".to_owned());
+        }
         if entry.part_number <= marker || entry.part_number < last {
             return Err("its parts are out of order".to_owned());
         }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::endpoint::s3::bucket::Bucket;
 use crate::endpoint::s3::{answer, xml};
+use crate::endpoint::store::turns::Turns;
 use crate::endpoint::store::verbs::{Begun, Upload};
 use crate::error::Result;
 use crate::remote::call::Verb;
@@ -43,7 +44,7 @@ pub fn uploads(
     prefix: &str,
     each: &mut dyn FnMut(Begun) -> Result<()>,
 ) -> Result<()> {
-    let mut marker: Option<Marker> = None;
+    let (mut marker, mut turns): (Option<Marker>, _) = (None, Turns::default());
     loop {
         let mut request = bucket
             .request(Verb::List, "GET", "")
@@ -58,13 +59,11 @@ pub fn uploads(
             bucket.fetch(request).map_err(|failure| bucket.error(&failure, Verb::List, DOING))?;
         let (found, next) = page(&body, prefix).map_err(|why| xml::garbled(DOING, why))?;
         found.into_iter().try_for_each(&mut *each)?;
-        match next {
-            None => return Ok(()),
-            next if next == marker => {
-                return Err(xml::garbled(DOING, "it goes on where it began"));
-            }
-            next => marker = next,
+        let token = next.as_ref().map(|(key, upload)| format!("{key}\0{upload}"));
+        if !turns.leads(token.as_ref())? {
+            return Ok(());
         }
+        marker = next;
     }
 }
 

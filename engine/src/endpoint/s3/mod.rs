@@ -87,7 +87,7 @@ pub fn open(location: &Location, side: Side, ties: &Ties) -> Result<(Arc<dyn Sto
         return Err(EngineError::new(Kind::InvalidField, "keys of S3 are UTF-8; this one is not"));
     };
     let (name, key) = path.split_once('/').unwrap_or((path, ""));
-    let key = key.trim_end_matches('/');
+    let key = store::named(key)?;
     let bucket = bucket::Bucket::open((name, key), location, side, ties)?;
     Ok((Arc::new(bucket), key.to_owned()))
 }

@@ -59,9 +59,7 @@ impl Style {
     /// Whether this is AWS, whose answers need no probing.
     #[must_use]
     pub fn is_aws(&self) -> bool {
-        let aws =
-            |host: &str| host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
-        self.endpoint.as_ref().is_none_or(|(origin, _)| origin.tls && aws(&origin.host))
+        self.endpoint.as_ref().is_none_or(|(origin, _)| origin.tls && is_aws_host(&origin.host))
     }
 
     /// Whether this is Cloudflare R2, which takes parts of one length alone.
@@ -109,14 +107,19 @@ impl Style {
         }
     }
 
-    /// What tells the service from every other: copies are made within it.
+    /// What tells the service from every other: copies are made within it. A bucket of AWS is one,
+    /// through whichever of its hosts it is reached.
     #[must_use]
     pub fn service(&self) -> String {
         match &self.endpoint {
-            Some((origin, base)) => format!("{origin}{base}"),
-            None => "https://s3.amazonaws.com".to_owned(),
+            Some((origin, base)) if !is_aws_host(&origin.host) => format!("{origin}{base}"),
+            Some(_) | None => "https://s3.amazonaws.com".to_owned(),
         }
     }
+}
+
+fn is_aws_host(host: &str) -> bool {
+    host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
 }
 
 fn invalid(why: &str) -> EngineError {
@@ -192,6 +195,14 @@ mod tests {
         assert!(plain.is_aws() && !own.is_aws());
         assert!(style("b-1", at("https://s3.eu-west-1.amazonaws.com")).unwrap().is_aws());
         assert!(!style("b-1", at("https://s3.amazonaws.com.evil.org")).unwrap().is_aws());
+        for host in
+            ["s3.eu-west-1", "s3", "s3.dualstack.eu-west-1", "bucket.vpce-1.s3.eu-west-1.vpce"]
+        {
+            let url = format!("https://{host}.amazonaws.com");
+            let there = style("b-1", |o| o.endpoint = Some(url.clone())).unwrap();
+            assert_eq!(there.service(), plain.service(), "{host}");
+        }
+        assert_ne!(own.service(), plain.service());
         let hosted = style("bucket", |o| {
             o.endpoint = Some("http://s3.localhost:9000".to_owned());
             o.path_style = Some(false);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::endpoint::contract::{Caps, ObjectSink, ObjectSource, Place};
-use crate::error::Result;
+use crate::error::{EngineError, Kind, Result};
 use crate::model::item::{Handle, Timestamp};
 use crate::model::leftover::Over;
 use crate::model::location::Location;
@@ -122,6 +122,21 @@ impl Bucket {
     pub(super) fn place(&self, prefix: String, made: bool) -> Place {
         let (ino, born) = (0, Timestamp::default());
         Place { handle: Handle::new(Arc::new(prefix)), made, ino, born }
+    }
+}
+
+/// What a location's key names, without the slash at its end: one, for keys are literal.
+///
+/// # Errors
+/// `InvalidField` for a single slash, which is neither a key nor all keys.
+pub fn named(key: &str) -> Result<&str> {
+    match key.strip_suffix('/') {
+        Some("") => {
+            let why = "the location ends in two slashes behind its bucket: a part without bytes";
+            Err(EngineError::new(Kind::InvalidField, why).hint("leave one out to mean all keys"))
+        }
+        Some(key) => Ok(key),
+        None => Ok(key),
     }
 }
 

@@ -16,12 +16,16 @@ use crate::remote::call::Side;
 use super::bucket::{Bucket, Open, prefix_of};
 use super::lease::ObjectLease;
 use super::token::Token;
+use super::turns::Turns;
 use super::verbs::{Ask, Object, Store, Upload};
 use super::walk::{self, PAGE_ENTRIES};
 
 /// How far this machine's clock may be from a service's, nanoseconds: services refuse requests that
 /// are signed further off (Amazon S3: "RequestTimeTooSkewed").
 const CLOCK_SLACK_NS: i128 = 15 * 60 * 1_000_000_000;
+
+/// How long an upload may take to begin, nanoseconds: a request is repeated for three minutes.
+const BEGINNING_NS: i128 = 3 * 60 * 1_000_000_000;
 
 /// Removes what the owner left beneath a root, or only counts it.
 ///
@@ -33,7 +37,7 @@ pub(super) fn sweep(open: Open, sweep: &Sweep<'_>) -> Result<Swept> {
     let mut swept = Swept::default();
     for upload in named(store.identity(), sweep) {
         (sweep.pass)()?;
-        for upload in meant(&*store, upload, sweep.since)? {
+        for upload in meant(&*store, upload, (sweep.since, sweep.until))? {
             swept.removed += 1;
             if !sweep.dry_run && store.abandon(&upload).is_err() {
                 swept.removed -= 1;
@@ -94,15 +98,20 @@ fn named(bucket: &str, sweep: &Sweep<'_>) -> Vec<Upload> {
 
 /// The uploads that a record means: the one it names; where it names only a key, those of that key
 /// to which no part was sent, since each name is recorded before its first part, and that are no
-/// older than the record.
-fn meant(store: &dyn Store, upload: Upload, since: Timestamp) -> Result<Vec<Upload>> {
+/// older than the record, nor younger than what it says last and the time to begin an upload.
+fn meant(
+    store: &dyn Store,
+    upload: Upload,
+    (since, until): (Timestamp, Timestamp),
+) -> Result<Vec<Upload>> {
     if !upload.id.is_empty() {
         let there = store.parts(&upload)?.is_some();
         return Ok(if there { vec![upload] } else { Vec::new() });
     }
     let mut all = Vec::new();
+    let times = since.0 - CLOCK_SLACK_NS..=until.0 + BEGINNING_NS + CLOCK_SLACK_NS;
     store.uploads(&upload.key, &mut |begun| {
-        if begun.upload.key == upload.key && begun.begun.0 >= since.0 - CLOCK_SLACK_NS {
+        if begun.upload.key == upload.key && times.contains(&begun.begun.0) {
             all.push(begun.upload);
         }
         Ok(())
@@ -138,14 +147,15 @@ fn at_top(store: &dyn Store, root: &str, sweep: &Sweep<'_>, swept: &mut Swept) -
         }
     }
     let mut own: Vec<Object> = Vec::new();
-    let mut next: Option<String> = None;
+    let mut turns = Turns::default();
     loop {
-        let ask = Ask { prefix: &prefix, folded: true, next: next.as_deref(), most: PAGE_ENTRIES };
+        let next = turns.token();
+        let ask = Ask { prefix: &prefix, folded: true, next, most: PAGE_ENTRIES };
         let page = store.list(&ask)?;
+        let more = turns.go_on(&page)?;
         own.extend(page.objects.into_iter().filter(|object| owns(&object.key)));
-        match page.next {
-            None => break,
-            more => next = more,
+        if !more {
+            break;
         }
     }
     remove(store, own, sweep, swept)
@@ -155,16 +165,24 @@ fn at_top(store: &dyn Store, root: &str, sweep: &Sweep<'_>, swept: &mut Swept) -
 fn temporary(store: &dyn Store, root: &str, sweep: &Sweep<'_>, swept: &mut Swept) -> Result<()> {
     let mut own: Vec<Object> = Vec::new();
     let prefix = prefix_of(root);
+    let kept = kept(store.identity(), sweep);
     walk::pages(store, &prefix, &mut |objects| {
         (sweep.pass)()?;
         own.extend(objects.into_iter().filter(|object| {
             let (folder, name) = object.key.rsplit_once('/').unwrap_or(("", &object.key));
             let within = sweep.root.tree || folder == root;
-            within && sweep.owner.owns(name.as_bytes())
+            let is_part = || store.upload_of(&object.key).is_some_and(|id| kept.contains(&id));
+            within && sweep.owner.owns(name.as_bytes()) && !is_part()
         }));
         Ok(())
     })?;
     remove(store, own, sweep, swept)
+}
+
+/// The store's names of the uploads in this bucket that somebody goes on with.
+fn kept(bucket: &str, sweep: &Sweep<'_>) -> HashSet<String> {
+    let tokens = sweep.owner.keeps().iter().filter_map(|text| Token::decode(text));
+    tokens.filter(|token| token.bucket == bucket).map(|token| token.upload.id).collect()
 }
 
 fn remove(store: &dyn Store, own: Vec<Object>, sweep: &Sweep<'_>, swept: &mut Swept) -> Result<()> {

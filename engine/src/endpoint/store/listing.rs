@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::limits::{LISTED_NAMES_MAX, LISTINGS_KEPT};
 use crate::remote::ties::Meter;
 
+use super::turns::Turns;
 use super::verbs::{Ask, Store};
 use super::walk::PAGE_ENTRIES;
 
@@ -54,15 +55,17 @@ impl Listings {
 
 /// The keys right behind a prefix; `None` when they are too many.
 fn read(store: &dyn Store, prefix: &str) -> Result<Option<BTreeSet<String>>> {
-    let (mut keys, mut next) = (BTreeSet::new(), None);
+    let (mut keys, mut turns) = (BTreeSet::new(), Turns::default());
     loop {
-        let ask = Ask { prefix, folded: true, next: next.as_deref(), most: PAGE_ENTRIES };
+        let ask = Ask { prefix, folded: true, next: turns.token(), most: PAGE_ENTRIES };
         let page = store.list(&ask)?;
+        let more = turns.go_on(&page)?;
         keys.extend(page.objects.into_iter().map(|object| object.key));
-        match page.next {
-            None => return Ok(Some(keys)),
-            Some(_) if keys.len() >= LISTED_NAMES_MAX => return Ok(None),
-            more => next = more,
+        if !more {
+            return Ok(Some(keys));
+        }
+        if keys.len() >= LISTED_NAMES_MAX {
+            return Ok(None);
         }
     }
 }

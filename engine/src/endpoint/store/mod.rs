@@ -16,7 +16,8 @@ mod reader;
 mod sink;
 mod source;
 mod token;
+pub mod turns;
 pub mod verbs;
 mod walk;
 
-pub use bucket::Bucket;
+pub use bucket::{Bucket, named};

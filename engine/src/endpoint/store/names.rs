@@ -94,7 +94,8 @@ fn unescaped(part: &str) -> Option<String> {
         out.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
         rest = tail;
     }
-    String::from_utf8(out).ok()
+    // Only what is written for a key stands for it: no two names do.
+    String::from_utf8(out).ok().filter(|key| escaped(key) == part)
 }
 
 #[cfg(test)]
@@ -112,6 +113,18 @@ mod tests {
         assert_eq!(plain.key("p/", b"x").unwrap(), "p/x");
         assert_eq!(plain.key("", b"\xff").unwrap_err().kind(), Kind::NameRefused);
         assert_eq!(plain.key("p/", &[b'x'; 1023]).unwrap_err().kind(), Kind::NameRefused);
+    }
+
+    #[test]
+    fn no_two_names_become_one_key() {
+        let names = Names::new(Keys::Escape, 1024);
+        for name in ["%41", "a%2Fb", "%+f", "%2e", "x%2E", "%%", "a%", "%0", "%2E.", "%e9"] {
+            let refused = names.key("", name.as_bytes()).unwrap_err();
+            assert_eq!(refused.kind(), Kind::NameRefused, "{name}");
+        }
+        for (name, key) in [("%25", "%"), ("%2E%2E", ".."), ("a%00", "a\0"), ("A", "A")] {
+            assert_eq!(names.key("", name.as_bytes()).unwrap(), key);
+        }
     }
 
     proptest! {

@@ -22,9 +22,14 @@ use super::lease::ObjectLease;
 use super::parts::Cut;
 use super::source::Home;
 use super::token::{Token, write_number};
+use super::turns::Turns;
 use super::verbs::{Ask, Condition, From, Object, Put, Rules};
 use super::walk::PAGE_ENTRIES;
 use super::{metadata, parts};
+
+/// The parts of what the store copies by itself: 5 GiB are 40 requests, and each is over soon enough
+/// to be sent again.
+const SERVED_PART_BYTES: u64 = 128 << 20;
 
 /// The prefix of a place: empty, or with a slash at its end.
 fn prefix_in(place: &Place) -> Result<String> {
@@ -105,9 +110,13 @@ impl Bucket {
     }
 
     fn cut(&self, rules: &Rules, shape: Shape) -> Cut {
-        match shape.open {
-            true => Cut::growing(rules, self.part_bytes_of(0), self.memory_bytes),
-            false => Cut::equal(rules, self.part_bytes_of(shape.bytes)),
+        match (shape.open, shape.served) {
+            (true, _) => Cut::growing(rules, self.part_bytes_of(0), self.memory_bytes),
+            (false, false) => Cut::equal(rules, self.part_bytes_of(shape.bytes)),
+            (false, true) => {
+                let wanted = self.options.part_bytes.or(Some(SERVED_PART_BYTES));
+                Cut::equal(rules, parts::part_bytes(rules, wanted, 0, shape.bytes))
+            }
         }
     }
 
@@ -115,30 +124,27 @@ impl Bucket {
         parts::part_bytes(&self.store.rules(), self.options.part_bytes, self.memory_bytes, bytes)
     }
 
-    /// What a consent means to the store. One that cannot hold a condition is used without only
-    /// where that was allowed.
+    /// What a consent means to the store. One that cannot hold a condition is used only where that
+    /// was allowed: it looks right before it writes.
     fn condition(&self, consent: Consent) -> Result<Condition> {
         let rules = self.store.rules();
         let (holds, condition) = match consent {
             Consent::New => (rules.creates_only, Condition::Absent),
             Consent::Replace(seen) => (rules.replaces_only, Condition::Is(seen.version)),
         };
-        match (holds, self.options.allow_racy) {
-            (true, _) => Ok(condition),
-            (false, true) => Ok(Condition::Any),
-            (false, false) => {
-                let message = "the store cannot tell whether a name is taken when it is given";
-                Err(EngineError::new(Kind::NoAtomicNoreplace, message)
-                    .hint("allow_racy:true of the location writes all the same"))
-            }
+        if holds || self.options.allow_racy {
+            return Ok(condition);
         }
+        let message = "the store cannot tell whether a name is taken when it is given";
+        Err(EngineError::new(Kind::NoAtomicNoreplace, message)
+            .hint("allow_racy:true of the location writes all the same"))
     }
 
     fn give(&self, staged: Staged) -> Result<()> {
         let Ok(sealing) = staged.inner.downcast::<Sealing>() else {
             return Err(EngineError::new(Kind::Internal, "not an item of an object store"));
         };
-        let given = self.given(&sealing, staged.consent);
+        let given = self.given(&sealing);
         match &given {
             Err(error) if sealing.resumes && passes(error.kind()) => self.left.keep(),
             Err(_) => self.drop_upload(&sealing),
@@ -147,15 +153,8 @@ impl Bucket {
         given.map(drop)
     }
 
-    fn given(&self, sealing: &Sealing, consent: Consent) -> Result<Version> {
+    fn given(&self, sealing: &Sealing) -> Result<Version> {
         let Sealing { key, content, put, .. } = sealing;
-        if put.condition == Condition::Any && consent == Consent::New {
-            // Without conditions, a look right before is all there is.
-            if self.store.look(key)?.is_some() {
-                let message = "the destination exists";
-                return Err(EngineError::new(Kind::DestinationExists, message));
-            }
-        }
         let given = self.put(content, key, put);
         let is = matches!(put.condition, Condition::Is(_));
         let changed = |error: &EngineError| error.kind() == Kind::DestinationChanged;
@@ -177,9 +176,15 @@ impl Bucket {
 
     /// Has the store copy an object of its own, and compares what it says of both.
     fn copied(&self, from: &From, key: &str, put: &Put) -> Result<Version> {
-        let copied = self.store.copy(from, key, put)?.ok_or_else(|| {
-            EngineError::new(Kind::CopyDeclined, "the store does not copy the object by itself")
-        })?;
+        let declined = |why: &str| EngineError::new(Kind::CopyDeclined, why.to_owned());
+        let copied = match self.store.copy(from, key, put) {
+            Ok(copied) => copied.ok_or_else(|| declined("the store does not copy the object"))?,
+            // It is read as it is now, from its beginning each time that it changes.
+            Err(error) if error.kind() == Kind::SourceChanged => {
+                return Err(declined("the object was replaced before it was copied"));
+            }
+            Err(error) => return Err(error),
+        };
         let same = |digest: &Digest| {
             let theirs = copied.digests.iter().find(|d| d.algorithm == digest.algorithm);
             theirs.is_none_or(|theirs| theirs == digest)
@@ -335,10 +340,10 @@ impl ObjectSink for Bucket {
 
     fn list_marked(&self, place: &Place, each: &mut EachMarked<'_>) -> Result<()> {
         let prefix = prefix_in(place)?;
-        let mut next: Option<String> = None;
+        let mut turns = Turns::default();
         loop {
-            let ask =
-                Ask { prefix: &prefix, folded: true, next: next.as_deref(), most: PAGE_ENTRIES };
+            let next = turns.token();
+            let ask = Ask { prefix: &prefix, folded: true, next, most: PAGE_ENTRIES };
             let page = self.store.list(&ask)?;
             for folder in &page.prefixes {
                 let name = folder.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix('/'));
@@ -355,9 +360,8 @@ impl ObjectSink for Bucket {
                 let mark = (!version.is_none()).then_some(mark);
                 each(&self.part(name, &object.key)?, (Some(ItemKind::File), mark))?;
             }
-            match page.next {
-                None => return Ok(()),
-                more => next = more,
+            if !turns.go_on(&page)? {
+                return Ok(());
             }
         }
     }

@@ -12,8 +12,9 @@ use crate::model::selection::Selection;
 use super::bucket::{Bucket, prefix_of};
 use super::metadata;
 use super::reader::ObjectReader;
+use super::turns::Turns;
 use super::verbs::{Ask, From, Object};
-use super::walk::{self, Nested};
+use super::walk::{self, Nested, PAGE_ENTRIES};
 
 /// Which service a source's items are in.
 pub(super) struct Home {
@@ -53,10 +54,20 @@ pub(super) fn directory(path: ItemPath) -> Item {
 }
 
 impl Bucket {
-    /// Whether any key begins so.
+    /// Whether any key begins so. A page may hold nothing and go on: only the last one is an end.
     pub(super) fn has_any(&self, prefix: &str) -> Result<bool> {
-        let page = self.store.list(&Ask { prefix, folded: false, next: None, most: 1 })?;
-        Ok(!page.objects.is_empty())
+        let (mut turns, mut most) = (Turns::default(), 1);
+        loop {
+            let ask = Ask { prefix, folded: false, next: turns.token(), most };
+            let page = self.store.list(&ask)?;
+            if !page.objects.is_empty() {
+                return Ok(true);
+            }
+            if !turns.go_on(&page)? {
+                return Ok(false);
+            }
+            most = PAGE_ENTRIES;
+        }
     }
 
     fn missing(&self) -> EngineError {

@@ -6,6 +6,7 @@
 //! where the answer says so, never an error.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -68,6 +69,26 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+impl Page {
+    /// Why no good store writes this page, if none does: a name comes twice in it, or a prefix is
+    /// none that was asked for. The order says nothing: stores that keep trees list them as trees,
+    /// `a/b` before `a-b`.
+    #[must_use]
+    pub fn wrong(&self, ask: &Ask<'_>) -> Option<&'static str> {
+        let is_prefix = |prefix: &String| {
+            let rest = prefix.strip_prefix(ask.prefix).unwrap_or_default();
+            ask.folded && rest.ends_with('/')
+        };
+        if !self.prefixes.iter().all(is_prefix) {
+            return Some("a prefix in it is none that was asked for");
+        }
+        let mut known = HashSet::with_capacity(self.objects.len() + self.prefixes.len());
+        let keys = self.objects.iter().map(|object| object.key.as_str());
+        let mut names = keys.chain(self.prefixes.iter().map(String::as_str));
+        (!names.all(|name| known.insert(name))).then_some("a key comes twice in it")
+    }
+}
+
 /// Which page is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
@@ -88,7 +109,7 @@ pub enum Condition {
     Absent,
     /// This state.
     Is(Version),
-    /// Anything: the store knows no conditions, and its user allowed that.
+    /// Anything: the key is the writer's own.
     Any,
 }
 
@@ -268,6 +289,12 @@ pub trait Store: Send + Sync {
         bytes: &[u8],
         digest: Option<Whole>,
     ) -> Result<Part>;
+
+    /// The store's name of the upload that an object of this key is a part of, where parts are
+    /// [objects](Rules::leaves_objects).
+    fn upload_of(&self, _key: &str) -> Option<String> {
+        None
+    }
 
     /// Has the store copy a range of an object of its service as a part; `None` where it cannot or
     /// may not.

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::endpoint::contract::{Descend, Visitor};
-use crate::error::{EngineError, Kind, Result};
+use crate::error::Result;
 use crate::limits::{LISTED_AT_ONCE, LISTED_PAGES_AHEAD, LISTED_PREFIXES_MAX};
 use crate::model::path::ItemPath;
 use crate::model::selection::Selection;
 
 use super::bucket::Bucket;
 use super::source::directory;
+use super::turns::Turns;
 use super::verbs::{Ask, Object, Page, Store};
 
 /// Entries asked for at once: what every store gives.
@@ -123,24 +124,15 @@ fn at_once(
 
 /// Lists a prefix to its end, handing on each page. Ends early when nobody takes them any more.
 fn list(store: &dyn Store, prefix: &str, from: Option<String>, pages: &Sender<Objects>) {
-    let mut next = from;
+    let mut turns = Turns::after(from);
     loop {
-        let ask = Ask { prefix, folded: false, next: next.as_deref(), most: PAGE_ENTRIES };
-        match store.list(&ask) {
-            Ok(page) => {
-                let last = page.next.is_none() || page.next == next;
-                let repeats = page.next.is_some() && page.next == next;
-                if pages.send(Ok(page.objects)).is_err() {
+        let ask = Ask { prefix, folded: false, next: turns.token(), most: PAGE_ENTRIES };
+        let went = store.list(&ask).and_then(|page| Ok((turns.go_on(&page)?, page.objects)));
+        match went {
+            Ok((more, objects)) => {
+                if pages.send(Ok(objects)).is_err() || !more {
                     return;
                 }
-                if repeats {
-                    let message = "the listing goes on where it was before";
-                    drop(pages.send(Err(EngineError::new(Kind::RemoteAnswer, message))));
-                }
-                if last {
-                    return;
-                }
-                next = page.next;
             }
             Err(error) => {
                 drop(pages.send(Err(error)));
