@@ -335,18 +335,19 @@ impl Tables {
         hasher.finalize().to_hex().to_string()
     }
 
+    /// The file of rejected rows: with a key the same in every attempt.
     fn rejects(&self, job: &Job, ledger: &OpenedLedger) -> Result<Rejects> {
-        let before = ledger.receipts.iter().map(|receipt| receipt.rejected).sum();
+        let name = if job.key().is_some() { &ledger.job.job } else { &job.name };
         let path = match (&self.choices.reject_file, &job.engine.state) {
             (Some(file), _) => crate::platform::operator::path(file).to_path_buf(),
-            (None, Some(state)) => state.rejects_path(&job.name),
+            (None, Some(state)) => state.rejects_path(name),
             (None, None) if self.choices.reject_limit == 0 => std::path::PathBuf::new(),
             (None, None) => {
                 let message = "without a state directory, rejected rows have nowhere to go";
                 return Err(EngineError::new(Kind::StateDir, message).field("rejects.file"));
             }
         };
-        Ok(Rejects::new(path, self.choices.reject_limit, before))
+        Ok(Rejects::new(path, &ledger.job.job, self.choices.reject_limit))
     }
 
     fn copy(

@@ -65,6 +65,8 @@ pub struct Copied {
     pub rejected: u64,
     /// Spans in all.
     pub spans: usize,
+    /// Those whose digests are of rows in the engine's own form.
+    pub native: usize,
     /// Spans that an earlier attempt had committed and that stand.
     pub kept: usize,
     /// Spans that an earlier attempt had committed and whose rows changed since.
@@ -108,6 +110,13 @@ impl<'a> Copy<'a> {
                     .count();
                 copied.redone = earlier.saturating_sub(copied.kept);
             }
+        }
+        if !ledger.receipts.is_empty() {
+            let rows = copied.iter().map(|copied| copied.rejected).sum();
+            self.rejects.resume(rows, |table, span| {
+                let index = tables.iter().position(|of| of.write.table.shown() == table);
+                index.is_some_and(|index| done.contains(&(index, span)))
+            })?;
         }
         self.job.progress.set_phase("copy");
         self.spans(job, &tables, &done, &mut copied)?;
@@ -419,6 +428,7 @@ fn count(copied: &mut Copied, receipt: &SpanReceipt) {
     copied.tally.changed += receipt.written.changed;
     copied.tally.digest = copied.tally.digest.wrapping_add(receipt.written.digest);
     copied.rejected += receipt.rejected;
+    copied.native += usize::from(receipt.native);
 }
 
 struct Board<'a> {

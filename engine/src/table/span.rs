@@ -13,7 +13,7 @@ use crate::model::rows::{Read, Rows, Span, Tally};
 use crate::progress::{Spent, add};
 use crate::table::digest::Summer;
 use crate::table::mask::{self, Mask};
-use crate::table::rejects::Rejects;
+use crate::table::rejects::{Rejects, SpanRows};
 use crate::table::shown::shown;
 
 /// What copies spans of one table, and what they have in common.
@@ -156,7 +156,7 @@ impl<'a> Copier<'a> {
         self.job.progress.spend(Spent::SourceRead, started.elapsed());
         writer.begin(task.write)?;
         let mut written = Tally::default();
-        let mut refused = Vec::new();
+        let mut refused = Refused::default();
         let mut read = 0u64;
         loop {
             let started = std::time::Instant::now();
@@ -176,22 +176,32 @@ impl<'a> Copier<'a> {
         }
         let misfits = reader.misfits();
         written.changed = misfits.changed;
-        let rejected = (refused.len() + misfits.rejected.len()) as u64;
-        if read != written.rows + refused.len() as u64 {
+        if read != written.rows + refused.rows.len() as u64 {
             let message = format!(
                 "{read} rows were read, {} written and {} refused",
                 written.rows,
-                refused.len()
+                refused.rows.len()
             );
             return Err(EngineError::new(Kind::Accounting, message).into());
         }
-        refused.extend(misfits.rejected);
+        for mut misfit in misfits.rejected {
+            refused.add(of_misfit(summer, &misfit));
+            mask::hide(&mut misfit.row, &task.read.cells, task.masks);
+            refused.rows.push(misfit);
+        }
         // What the engine says of the last rows comes before any is filed.
         writer.settle()?;
-        self.rejects.add(&task.write.table, span.number, &task.write.key, &refused)?;
-        let table = task.write.table.clone();
-        let span = span.clone();
-        let receipt = SpanReceipt { table, span, written, rejected, ..SpanReceipt::default() };
+        let rows = SpanRows { write: task.write, read: &task.read.cells, span: span.number };
+        self.rejects.add(&rows, &refused.rows)?;
+        let receipt = SpanReceipt {
+            table: task.write.table.clone(),
+            span: span.clone(),
+            written,
+            rejected: refused.rows.len() as u64,
+            refused: refused.digest,
+            native,
+            ..SpanReceipt::default()
+        };
         let started = std::time::Instant::now();
         writer.commit(&receipt)?;
         self.job.progress.spend(Spent::Sync, started.elapsed());
@@ -218,6 +228,25 @@ impl Sessions<'_> {
     }
 }
 
+/// Rows of a span that are not written.
+#[derive(Default)]
+struct Refused {
+    rows: Vec<Reject>,
+    /// Sum of their digests as they were read.
+    digest: u128,
+}
+
+impl Refused {
+    fn add(&mut self, digest: u128) {
+        self.digest = self.digest.wrapping_add(digest);
+    }
+}
+
+/// The digest of a row that the reader could not carry.
+pub fn of_misfit(summer: &mut Summer, misfit: &Reject) -> u128 {
+    summer.cells(misfit.row.iter().map(|(_, cell)| cell.as_deref()))
+}
+
 struct Hand<'a, 'w> {
     writer: &'a mut (dyn SpanWriter + 'w),
     summer: &'a mut Summer,
@@ -231,7 +260,7 @@ impl Hand<'_, '_> {
     }
 
     /// Writes what the engine takes of a batch, and collects what it does not.
-    fn carefully(&mut self, batch: &RecordBatch, refused: &mut Vec<Reject>) -> Result<(), Halt> {
+    fn carefully(&mut self, batch: &RecordBatch, refused: &mut Refused) -> Result<(), Halt> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -247,7 +276,8 @@ impl Hand<'_, '_> {
             Err(WriteFault::Row(error)) => {
                 self.writer.back()?;
                 if batch.num_rows() == 1 {
-                    refused.push(rejected(batch, error)?);
+                    refused.add(self.summer.sum(&rows)?);
+                    refused.rows.push(rejected(batch, error)?);
                     return Ok(());
                 }
                 let half = batch.num_rows() / 2;

@@ -17,6 +17,7 @@ mod modes;
 mod names;
 mod others;
 mod refused;
+mod rejects;
 mod resume;
 #[path = "../session/session.rs"]
 mod session;

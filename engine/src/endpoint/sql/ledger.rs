@@ -202,8 +202,10 @@ struct About {
     rejected: u64,
     /// 32 hex digits.
     digest: String,
+    /// As `digest`, of the rows that were rejected. A ledger without it is of another version.
+    refused: String,
+    native: bool,
     planned: bool,
-    #[serde(default)]
     makes: bool,
 }
 
@@ -236,6 +238,8 @@ pub fn told(receipt: &SpanReceipt) -> Result<String> {
         changed: receipt.written.changed,
         rejected: receipt.rejected,
         digest: format!("{:032x}", receipt.written.digest),
+        refused: format!("{:032x}", receipt.refused),
+        native: receipt.native,
         planned: receipt.planned,
         makes: receipt.makes,
     };
@@ -254,6 +258,7 @@ pub fn receipt(text: &str) -> Result<SpanReceipt> {
     };
     let about: About = serde_json::from_str(text).map_err(|_| corrupt())?;
     let digest = u128::from_str_radix(&about.digest, 16).map_err(|_| corrupt())?;
+    let refused = u128::from_str_radix(&about.refused, 16).map_err(|_| corrupt())?;
     let range = match about.range {
         RangeText::Whole => Range::Whole,
         RangeText::Keys { column, from, to } => Range::Keys { column, from, to },
@@ -266,6 +271,8 @@ pub fn receipt(text: &str) -> Result<SpanReceipt> {
         span: Span { number: about.span, range },
         written: Tally { rows: about.rows, changed: about.changed, digest },
         rejected: about.rejected,
+        refused,
+        native: about.native,
         planned: about.planned,
         makes: about.makes,
     })
@@ -287,11 +294,16 @@ mod tests {
                 span: Span { number: 3, range },
                 written: Tally { rows: u64::MAX, changed: 1, digest: u128::MAX },
                 rejected: 2,
+                refused: u128::MAX - 1,
+                native: true,
                 planned: true,
                 makes: true,
             };
             assert_eq!(super::receipt(&told(&receipt).unwrap()).unwrap(), receipt);
         }
         assert_eq!(super::receipt("{}").unwrap_err().kind(), Kind::JournalCorrupt);
+        // As it was written before receipts told of refused rows.
+        let old = r#"{"schema":"","table":"t","span":0,"range":"whole","rows":2,"changed":0,"rejected":1,"digest":"00","planned":false,"makes":false}"#;
+        assert_eq!(super::receipt(old).unwrap_err().kind(), Kind::JournalCorrupt);
     }
 }
