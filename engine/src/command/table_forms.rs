@@ -10,6 +10,7 @@ use crate::table::copy::Copied;
 use crate::table::digest;
 use crate::table::mapping::TablePlan;
 use crate::table::readback::Proof;
+use crate::table::retry::Retry;
 use crate::wire;
 
 /// Bytes of the plan's list of tables, of its statements, and of its losses.
@@ -79,6 +80,18 @@ pub fn certificate(made: &Certificate<'_>) -> Value {
         data["rejects"] = json!(path);
     }
     data
+}
+
+/// What became of the lines of a file whose rows were taken again.
+#[must_use]
+pub fn retried(retry: &Retry) -> Value {
+    let counts = retry.counts();
+    json!({
+        "lines": retry.lines(),
+        "taken": counts.taken,
+        "missing": counts.missing,
+        "left": counts.left,
+    })
 }
 
 /// The plan of a copy.

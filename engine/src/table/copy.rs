@@ -16,6 +16,7 @@ use crate::table::digest::Summer;
 use crate::table::mapping::TablePlan;
 use crate::table::rejects::Rejects;
 use crate::table::resume;
+use crate::table::retry::Retry;
 use crate::table::span::{Copier, Sessions, Task};
 
 /// Share of the job's memory that one row may take, and one batch: rows stand in memory as read, as
@@ -36,6 +37,8 @@ pub struct Copy<'a> {
     pub plans: &'a [TablePlan],
     /// Where rejected rows go.
     pub rejects: &'a Rejects,
+    /// Rows that are taken again; all rows without.
+    pub retry: Option<&'a Retry>,
     /// Tables that were made in this attempt.
     pub made: &'a Mutex<Vec<TableName>>,
 }
@@ -197,6 +200,9 @@ impl<'a> Copy<'a> {
             }
             return Ok(Table { plan, read, write, spans, is_own, was_gone: false });
         }
+        if let Some(retry) = self.retry {
+            retry.planned(plan, &spans)?;
+        }
         let was_gone = !plan.stands;
         if was_gone {
             let done: Vec<(TableName, u32)> = of_table(receipts, &plan.target.name)
@@ -222,8 +228,12 @@ impl<'a> Copy<'a> {
     }
 
     fn split(&self, plan: &TablePlan) -> Result<Vec<Span>> {
-        let ranges = self.snapshot.split(&plan.source, &plan.filter, self.choices.span_rows)?;
-        let ranges = if ranges.is_empty() { vec![Range::Whole] } else { ranges };
+        let ranges = match self.retry {
+            Some(retry) => retry.ranges(self, plan)?,
+            None => self.snapshot.split(&plan.source, &plan.filter, self.choices.span_rows)?,
+        };
+        let ranges =
+            if ranges.is_empty() && self.retry.is_none() { vec![Range::Whole] } else { ranges };
         let numbered = ranges.into_iter().zip(0u32..);
         Ok(numbered.map(|(range, number)| Span { number, range }).collect())
     }

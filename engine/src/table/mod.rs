@@ -13,6 +13,7 @@ pub mod naming;
 pub mod readback;
 pub mod rejects;
 pub mod resume;
+pub mod retry;
 pub mod shown;
 pub mod span;
 pub mod standing;

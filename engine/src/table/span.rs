@@ -56,7 +56,7 @@ pub struct Sessions<'a> {
 /// Why a span was not copied in one go.
 enum Halt {
     /// A row was refused: the span is done again, row by row where need be.
-    Refused,
+    Refused(EngineError),
     /// The transaction is lost.
     Again(EngineError),
     /// Nothing more is to be done.
@@ -72,7 +72,7 @@ impl From<EngineError> for Halt {
 impl From<WriteFault> for Halt {
     fn from(fault: WriteFault) -> Self {
         match fault {
-            WriteFault::Row(_) => Self::Refused,
+            WriteFault::Row(error) => Self::Refused(error),
             WriteFault::Span(error) => Self::Again(error),
             WriteFault::Job(error) => Self::End(error),
         }
@@ -103,13 +103,13 @@ impl<'a> Copier<'a> {
                 Err(halted) => halted,
             };
             match halted {
-                Halt::Refused if !careful => {
+                Halt::Refused(_) if !careful => {
                     careful = true;
                     sessions.abandon();
                 }
-                Halt::Refused => {
-                    let message = "a row was refused outside of its savepoint";
-                    return Err(EngineError::new(Kind::Internal, message));
+                Halt::Refused(error) => {
+                    sessions.abandon();
+                    return Err(late(error, task));
                 }
                 Halt::Again(error) => {
                     sessions.abandon();
@@ -218,6 +218,16 @@ impl<'a> Copier<'a> {
         hand.count(rows.count(), digest);
         Ok(())
     }
+}
+
+/// A refusal that came with the end of the span: which row it was, nobody says.
+fn late(error: EngineError, task: Task<'_>) -> EngineError {
+    let told = "a rule of the table is looked at as the transaction ends, too late to tell the row";
+    let hint = match &error.parts().hint {
+        Some(hint) => format!("{told}; {hint}"),
+        None => format!("{told}: mend the rows, or have the rule looked at with each row"),
+    };
+    error.at(task.write.table.shown()).hint(hint)
 }
 
 impl Sessions<'_> {

@@ -116,6 +116,10 @@ fn condition(instant: &Instant, known: &[Known], range: &Range, filter: &str) ->
                 _ => range::condition(&instant.dialect, column, ends, &filter, literal)?,
             }
         }
+        Range::Rows { columns, keys } => {
+            let literal = |_: &str, value: &str| Ok(literal(value));
+            range::listed(&instant.dialect, columns, keys, &filter, literal)?
+        }
         Range::Pages { from, to, .. } => {
             let mut parts = Vec::new();
             if *from > 0 {

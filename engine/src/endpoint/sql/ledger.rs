@@ -215,6 +215,7 @@ enum RangeText {
     Whole,
     Keys { column: String, from: Option<String>, to: Option<String> },
     Pages { schema: String, child: String, from: u64, to: Option<u64> },
+    Rows { columns: Vec<String>, keys: Vec<Vec<String>> },
 }
 
 /// A receipt as text, for [`receipt`].
@@ -228,6 +229,7 @@ pub fn told(receipt: &SpanReceipt) -> Result<String> {
         Range::Pages { child, from, to } => {
             RangeText::Pages { schema: child.schema, child: child.name, from, to }
         }
+        Range::Rows { columns, keys } => RangeText::Rows { columns, keys },
     };
     let about = About {
         schema: receipt.table.schema.clone(),
@@ -265,6 +267,7 @@ pub fn receipt(text: &str) -> Result<SpanReceipt> {
         RangeText::Pages { schema, child, from, to } => {
             Range::Pages { child: TableName { schema, name: child }, from, to }
         }
+        RangeText::Rows { columns, keys } => Range::Rows { columns, keys },
     };
     Ok(SpanReceipt {
         table: TableName { schema: about.schema, name: about.table },
@@ -288,7 +291,9 @@ mod tests {
         let keys =
             Range::Keys { column: "a'\"\\".to_owned(), from: None, to: Some("9\n".to_owned()) };
         let pages = Range::Pages { child: name("c"), from: 7, to: None };
-        for range in [Range::Whole, keys, pages] {
+        let rows =
+            Range::Rows { columns: vec!["a".to_owned()], keys: vec![vec!["'\"".to_owned()]] };
+        for range in [Range::Whole, keys, pages, rows] {
             let receipt = SpanReceipt {
                 table: name("t\u{1f600}'; DROP"),
                 span: Span { number: 3, range },
