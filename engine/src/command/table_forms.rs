@@ -129,7 +129,7 @@ pub fn plan_digest(plans: &[TablePlan]) -> String {
     for plan in plans {
         hasher.update(format!("{:?}{:?}{:?}", plan.read, plan.write, plan.statements).as_bytes());
         hasher.update(plan.filter.as_bytes());
-        hasher.update(format!("{:?}", plan.masks).as_bytes());
+        hasher.update(format!("{:?}{:?}", plan.masks, plan.fits).as_bytes());
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -326,7 +326,8 @@ impl<'a> Copy<'a> {
             let Some(table) = tables.get(index) else { return };
             let plan = table.plan;
             let (read, write) = (&table.read, &table.write);
-            let task = Task { read, write, masks: &plan.masks, native: plan.native };
+            let task =
+                Task { read, write, masks: &plan.masks, fits: &plan.fits, native: plan.native };
             match copier.copy(&mut sessions, task, span) {
                 Ok(receipt) => {
                     if let Some(copied) = shared.copied().get_mut(index) {

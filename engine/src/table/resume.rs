@@ -8,6 +8,7 @@ use crate::model::rows::{Range, Tally};
 use crate::table::choice::Mode;
 use crate::table::copy::{Copy, Table, of_table};
 use crate::table::digest::Summer;
+use crate::table::fit;
 use crate::table::mask;
 use crate::table::span::of_misfit;
 
@@ -66,6 +67,7 @@ fn read_again(
     let mut tally = Tally::default();
     while let Some(rows) = reader.next(table.plan.native && receipt.native)? {
         let rows = mask::apply(rows, &table.plan.masks)?;
+        let rows = fit::apply(rows, &table.plan.fits, &mut tally.changed)?;
         copy.job.take_bytes(rows.bytes() as u64)?;
         tally.rows += rows.count() as u64;
         tally.digest = tally.digest.wrapping_add(summer.sum(&rows)?);

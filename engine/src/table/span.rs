@@ -12,6 +12,7 @@ use crate::limits::SPAN_ATTEMPTS;
 use crate::model::rows::{Read, Rows, Span, Tally};
 use crate::progress::{Spent, add};
 use crate::table::digest::Summer;
+use crate::table::fit::{self, Fit};
 use crate::table::mask::{self, Mask};
 use crate::table::rejects::{Rejects, SpanRows};
 use crate::table::shown::shown;
@@ -37,6 +38,8 @@ pub struct Task<'a> {
     pub write: &'a Write,
     /// How columns are hidden.
     pub masks: &'a [Option<Mask>],
+    /// What their values are made to fit.
+    pub fits: &'a [Vec<Fit>],
     /// Whether rows travel in the engine's own form.
     pub native: bool,
 }
@@ -164,6 +167,7 @@ impl<'a> Copier<'a> {
             self.job.progress.spend(Spent::SourceRead, started.elapsed());
             let Some(rows) = rows else { break };
             let rows = mask::apply(rows, task.masks)?;
+            let rows = fit::apply(rows, task.fits, &mut written.changed)?;
             read += rows.count() as u64;
             self.job.take_bytes(rows.bytes() as u64)?;
             add(&self.job.progress.bytes_done, rows.bytes() as u64);
@@ -175,7 +179,7 @@ impl<'a> Copier<'a> {
             }
         }
         let misfits = reader.misfits();
-        written.changed = misfits.changed;
+        written.changed += misfits.changed;
         if read != written.rows + refused.rows.len() as u64 {
             let message = format!(
                 "{read} rows were read, {} written and {} refused",

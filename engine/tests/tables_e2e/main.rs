@@ -16,6 +16,7 @@ mod losses;
 mod modes;
 mod names;
 mod others;
+mod policies;
 mod refused;
 mod rejects;
 mod resume;
