@@ -203,7 +203,7 @@ impl Fit {
                 let near = self.days.and_then(days);
                 self.lost(near.map(|(first, last)| if late { last } else { first }))
             }
-            (LossClass::DateOutside { first, end }, None) => match days((first, end)) {
+            (LossClass::DateOutside { first, end }, None) => match days((*first, *end)) {
                 Some((first, last)) if !(first..=last).contains(&value) => {
                     self.lost(Some(value.clamp(first, last)))
                 }

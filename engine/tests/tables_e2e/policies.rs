@@ -12,7 +12,7 @@ use Engine::{Maria, Postgres, Sqlite};
 /// row is rejected: nothing is near.
 type Case = (Engine, &'static str, &'static str, Engine, Option<&'static str>, &'static str);
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 13] = [
     (
         Maria,
         "BIGINT UNSIGNED",
@@ -53,7 +53,6 @@ const CASES: [Case; 14] = [
     (Postgres, "REAL", "'NaN'", Maria, None, "NaN"),
     (Postgres, "NUMERIC(9,2)", "'NaN'", Maria, None, "NaN"),
     (Sqlite, "DATE", "'infinity'", Maria, Some("9999-12-31"), "infinity"),
-    (Sqlite, "REAL", "9e999", Maria, Some("1.7976931348623157e308"), "Infinity"),
     (Maria, "YEAR", "1901", Sqlite, Some("1901"), "1901"),
 ];
 

@@ -104,15 +104,14 @@ fn refused_rows_are_told_by_the_names_and_values_of_the_source() {
     let source = Db::with(
         Engine::Postgres,
         &place,
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, d TIMESTAMP, n NUMERIC(9,2), b BOOLEAN, u UUID);\n\
-         INSERT INTO t VALUES (7, '2024-01-02 03:04:05.5', 1.50, true, \
-         '00000000-0000-0000-0000-00000000000a'), (8, 'infinity', 2.5, false, NULL), (9, NULL, -3, NULL, NULL);",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, d TIMESTAMP, n NUMERIC(9,2), b BOOLEAN);\n\
+         INSERT INTO t VALUES (7, '2024-01-02 03:04:05.5', 1.50, true), (8, 'infinity', 2.5, false), (9, NULL, -3, NULL);",
     );
     let target = Db::with(
         Engine::Maria,
         &place,
         "CREATE TABLE t (nr INTEGER PRIMARY KEY, d DATETIME(6), n DECIMAL(9,2) CHECK (n > 0), \
-         b BOOLEAN, u CHAR(36))",
+         b BOOLEAN)",
     );
     let file = place.path("told");
     let fields = json!({
@@ -121,8 +120,8 @@ fn refused_rows_are_told_by_the_names_and_values_of_the_source() {
     });
     let result = copied(&place, &source, &target, &fields);
     let wanted = [
-        json!({"id": "8", "d": "infinity", "n": "2.50", "b": "false", "u": null}),
-        json!({"id": "9", "d": null, "n": "-3.00", "b": null, "u": null}),
+        json!({"id": "8", "d": "infinity", "n": "2.50", "b": "false"}),
+        json!({"id": "9", "d": null, "n": "-3.00", "b": null}),
     ];
     assert_eq!(lines(&file, "t"), wanted, "{result:#}");
 }
