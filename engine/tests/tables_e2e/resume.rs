@@ -98,14 +98,14 @@ fn tables_without_rows_reset_nothing() {
     let place = Place::new();
     for to in ENGINES {
         let source = Db::with(Engine::Sqlite, &place, ORPHAN);
-        source.run("CREATE TABLE nothing (id INTEGER PRIMARY KEY)");
+        source.run("CREATE TABLE hollow (id INTEGER PRIMARY KEY)");
         let target = Db::new(to, &place);
         let fields = json!({"key": format!("without rows at {to:?}")});
         let (failed, _) = tables(&place, &source, &target, &fields);
         assert_eq!(failed["status"], "failed", "{target}: {failed:#}");
         source.run("DELETE FROM far; INSERT INTO near VALUES (4, 1, 'd')");
         let result = copied(&place, &source, &target, &fields);
-        let counts = ["parents", "near", "far", "nothing"]
+        let counts = ["parents", "near", "far", "hollow"]
             .map(|table| target.one(&format!("SELECT count(*) FROM {table}")));
         assert_eq!(counts, ["2", "4", "0", "0"], "{target}: {result:#}");
         let told = result["data"]["tables"].as_array().unwrap();
@@ -113,6 +113,6 @@ fn tables_without_rows_reset_nothing() {
             let table = told.iter().find(|table| table["table"] == name).unwrap();
             table["spans_redone"].as_u64().unwrap()
         };
-        assert_eq!(["parents", "near", "far", "nothing"].map(redone), [0, 1, 1, 0], "{target}");
+        assert_eq!(["parents", "near", "far", "hollow"].map(redone), [0, 1, 1, 0], "{target}");
     }
 }
