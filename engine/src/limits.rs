@@ -185,6 +185,10 @@ pub const BATCH_ROWS_BYTES: usize = 1 << 20;
 pub const BATCH_COPIES: u64 = 4;
 /// Rows of a batch where the command does not say.
 pub const BATCH_ROWS: usize = 10_000;
+/// Rows that are taken again by one span, and asked for by one statement.
+pub const RETRY_KEYS: usize = 100;
+/// Lines of a file of rejected rows that are taken again by one command: their keys are in memory.
+pub const RETRY_LINES: usize = 1_000_000;
 /// Rows of a span where the command does not say.
 pub const SPAN_ROWS: u64 = 250_000;
 /// Spans in hand at once where the command does not say, and at most.

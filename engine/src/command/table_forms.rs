@@ -10,6 +10,7 @@ use crate::table::copy::Copied;
 use crate::table::digest;
 use crate::table::mapping::TablePlan;
 use crate::table::readback::Proof;
+use crate::table::retry::Retry;
 use crate::wire;
 
 /// Bytes of the plan's list of tables, of its statements, and of its losses.
@@ -81,6 +82,18 @@ pub fn certificate(made: &Certificate<'_>) -> Value {
     data
 }
 
+/// What became of the lines of a file whose rows were taken again.
+#[must_use]
+pub fn retried(retry: &Retry) -> Value {
+    let counts = retry.counts();
+    json!({
+        "lines": retry.lines(),
+        "taken": counts.taken,
+        "missing": counts.missing,
+        "left": counts.left,
+    })
+}
+
 /// The plan of a copy.
 #[must_use]
 pub fn plan(source: &Catalog, plans: &[TablePlan], found: &[Loss], mode: Mode) -> Value {
@@ -116,7 +129,7 @@ pub fn plan_digest(plans: &[TablePlan]) -> String {
     for plan in plans {
         hasher.update(format!("{:?}{:?}{:?}", plan.read, plan.write, plan.statements).as_bytes());
         hasher.update(plan.filter.as_bytes());
-        hasher.update(format!("{:?}", plan.masks).as_bytes());
+        hasher.update(format!("{:?}{:?}", plan.masks, plan.fits).as_bytes());
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -32,6 +32,7 @@ use crate::table::mapping::{Mapping, TablePlan};
 use crate::table::mask::Mask;
 use crate::table::readback::{self, Proof};
 use crate::table::rejects::Rejects;
+use crate::table::retry::{self, Retry};
 use crate::wire;
 
 /// Longest wait for a target that is asked to remove what is half made.
@@ -141,6 +142,11 @@ pub struct TablesParams {
     /// Rows that may be rejected. Default: none.
     #[serde(default, deserialize_with = "object")]
     pub rejects: RejectSpec,
+    /// A file of rejected rows: those of its rows are copied, by their keys, and nothing else; it is
+    /// left with the rows that are still rejected, of which there may be as many as it had. With the
+    /// mode append or merge. Default: none.
+    #[serde(default)]
+    pub retry_rejects: Option<String>,
     /// Rows of a span, which is copied by one transaction, about. Default: 250,000.
     #[serde(default)]
     pub span_rows: Option<u64>,
@@ -185,7 +191,25 @@ fn tables(params: &TablesParams) -> Result<Tables> {
     let dst = wire::location(&params.dst, "dst")?;
     endpoint::database(&src).map_err(|error| error.field("src"))?;
     endpoint::database(&dst).map_err(|error| error.field("dst"))?;
-    Ok(Tables { src, dst, choices: choices(params)? })
+    let retried = retried(params)?;
+    Ok(Tables { src, dst, choices: choices(params)?, retried })
+}
+
+/// The file whose rows are taken again.
+fn retried(params: &TablesParams) -> Result<Option<Vec<u8>>> {
+    let Some(file) = &params.retry_rejects else { return Ok(None) };
+    let refused = |field: &str, message: &str, hint: &str| {
+        Err(EngineError::new(Kind::InvalidField, message).field(field).hint(hint))
+    };
+    if !matches!(params.mode, TableMode::Append | TableMode::Merge) {
+        let message = "rows are taken again into tables that stand";
+        return refused("mode", message, "choose \"mode\": append or merge");
+    }
+    if params.rejects.file.is_some() {
+        let message = "the file of retry_rejects takes the rows that stay rejected";
+        return refused("rejects.file", message, "leave rejects.file out");
+    }
+    Ok(Some(file.as_bytes().to_vec()))
 }
 
 fn choices(params: &TablesParams) -> Result<Choices> {
@@ -263,6 +287,8 @@ struct Tables {
     src: Location,
     dst: Location,
     choices: Choices,
+    /// A file whose rows are taken again.
+    retried: Option<Vec<u8>>,
 }
 
 /// Both sides, open.
@@ -284,6 +310,7 @@ struct Settled {
 struct Ready {
     plans: Vec<TablePlan>,
     losses: Vec<Loss>,
+    retry: Option<Retry>,
 }
 
 impl Tables {
@@ -301,10 +328,13 @@ impl Tables {
     }
 
     fn prepare(&self, job: &Job, sides: &Sides, snapshot: &dyn Snapshot) -> Result<Ready> {
+        let retry = self.retried.as_deref().map(|file| Retry::read(file, sides.here.engine));
+        let retry = retry.transpose()?;
         let map = |as_text: &HashSet<(String, String)>| {
             let (source, there) = (&sides.here, &sides.there);
             let (sink, choices) = (&*sides.sink, &self.choices);
-            Mapping { source, sink, there, choices, as_text }.plan()
+            let plans = Mapping { source, sink, there, choices, as_text }.plan()?;
+            retry.as_ref().map_or(Ok(plans.clone()), |retry| retry.only(plans))
         };
         let mut plans = map(&HashSet::new())?;
         apart(&plans, sides)?;
@@ -321,32 +351,46 @@ impl Tables {
             plans = map(&as_text)?;
         }
         census::apply(&losses, &mut plans);
-        Ok(Ready { plans, losses })
+        Ok(Ready { plans, losses, retry })
     }
 
     /// The job's name in the target's ledger: with a key the same in every attempt.
     fn ledger_name(&self, job: &Job) -> String {
-        let Some(key) = job.key() else { return format!("job-{}", job.name) };
+        let file = self.retried.as_deref().map(crate::platform::operator::absolute);
+        // Rows that are taken again from one file go on where an earlier attempt at it ended.
+        let key = match (job.key(), &file) {
+            (Some(key), _) => key.as_bytes(),
+            (None, Some(file)) => file,
+            (None, None) => return format!("job-{}", job.name),
+        };
         let mut hasher = blake3::Hasher::new();
-        for part in [key.as_bytes(), &self.src.shown(), &self.dst.shown()] {
+        for part in [key, &self.src.shown(), &self.dst.shown()] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
         hasher.finalize().to_hex().to_string()
     }
 
-    fn rejects(&self, job: &Job, ledger: &OpenedLedger) -> Result<Rejects> {
-        let before = ledger.receipts.iter().map(|receipt| receipt.rejected).sum();
+    /// The file of rejected rows: with a key the same in every attempt.
+    fn rejects(&self, job: &Job, ledger: &OpenedLedger, retry: Option<&Retry>) -> Result<Rejects> {
+        if let (Some(retry), Some(file)) = (retry, &self.retried) {
+            if ledger.receipts.is_empty() {
+                retry::clear(file)?;
+            }
+            let limit = self.choices.reject_limit.max(retry.lines());
+            return Ok(Rejects::new(retry.side().to_path_buf(), &ledger.job.job, limit));
+        }
+        let name = if job.key().is_some() { &ledger.job.job } else { &job.name };
         let path = match (&self.choices.reject_file, &job.engine.state) {
             (Some(file), _) => crate::platform::operator::path(file).to_path_buf(),
-            (None, Some(state)) => state.rejects_path(&job.name),
+            (None, Some(state)) => state.rejects_path(name),
             (None, None) if self.choices.reject_limit == 0 => std::path::PathBuf::new(),
             (None, None) => {
                 let message = "without a state directory, rejected rows have nowhere to go";
                 return Err(EngineError::new(Kind::StateDir, message).field("rejects.file"));
             }
         };
-        Ok(Rejects::new(path, self.choices.reject_limit, before))
+        Ok(Rejects::new(path, &ledger.job.job, self.choices.reject_limit))
     }
 
     fn copy(
@@ -361,7 +405,8 @@ impl Tables {
         let made = Mutex::new(Vec::new());
         let closed = |error: EngineError| {
             let made = made.lock().unwrap_or_else(PoisonError::into_inner);
-            if job.key().is_some() {
+            // With a key, and for a file of rejected rows, the next attempt goes on with the ledger.
+            if job.key().is_some() || self.retried.is_some() {
                 return error;
             }
             // What the first error was is what is told.
@@ -376,7 +421,8 @@ impl Tables {
         };
         let run = || {
             copy::check_free(&prepared.plans, self.choices.mode, &ledger.receipts)?;
-            let rejects = self.rejects(job, &ledger)?;
+            let retry = prepared.retry.as_ref();
+            let rejects = self.rejects(job, &ledger, retry)?;
             let copy = Copy {
                 job,
                 choices: &self.choices,
@@ -384,10 +430,12 @@ impl Tables {
                 sink: &*sides.sink,
                 plans: &prepared.plans,
                 rejects: &rejects,
+                retry,
                 made: &made,
             };
             let copied = copy.run(&ledger)?;
             let proofs = readback::prove(&copy, &copied)?;
+            retry.map_or(Ok(()), |retry| retry.finish())?;
             Ok((copied, proofs, rejects))
         };
         run().map_err(closed)
@@ -402,6 +450,7 @@ impl Tables {
         let Settled { data, verify } = serde_json::from_value(noted).map_err(unread)?;
         let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &job.ties);
         sink.map_err(|error| error.field("dst"))?.close_ledger(&self.ledger_name(job))?;
+        self.retried.as_deref().map_or(Ok(()), retry::clear)?;
         Ok(Some(Answer { data: Some(data), verify: Some(verify), ..Answer::default() }))
     }
 
@@ -411,6 +460,7 @@ impl Tables {
             ledger.settle(serde_json::to_value(&settled).unwrap_or_default())?;
         }
         sink.close_ledger(&self.ledger_name(job))?;
+        self.retried.as_deref().map_or(Ok(()), retry::clear)?;
         let Settled { data, verify } = settled;
         Ok(Answer { data: Some(data), verify: Some(verify), ..Answer::default() })
     }
@@ -485,9 +535,15 @@ impl Work for Tables {
             losses: &prepared.losses,
             copied: &copied,
             proofs: &proofs,
-            rejects: rejects.path().map(|path| BytePath::new(path.as_os_str().as_encoded_bytes())),
+            rejects: match &self.retried {
+                Some(file) => Some(BytePath::new(file)),
+                None => rejects.path().map(|p| BytePath::new(p.as_os_str().as_encoded_bytes())),
+            },
         };
-        let data = table_forms::certificate(&certificate);
+        let mut data = table_forms::certificate(&certificate);
+        if let Some(retry) = &prepared.retry {
+            data["retried"] = table_forms::retried(retry);
+        }
         let verify = Verified {
             level: level.into(),
             algorithm: Some("xxh3-128".to_owned()),

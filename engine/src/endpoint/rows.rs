@@ -387,6 +387,10 @@ pub struct SpanReceipt {
     pub written: Tally,
     /// Rows that were rejected.
     pub rejected: u64,
+    /// Sum of the digests of the rows that were rejected.
+    pub refused: u128,
+    /// Whether the digests are of rows in the engine's own form.
+    pub native: bool,
     /// Whether this only says what the span is: nothing of it was written yet.
     pub planned: bool,
     /// Of a span that is planned: whether its table is one that the job makes.

@@ -78,6 +78,13 @@ pub enum Range {
         /// The page behind the last; `None` for open.
         to: Option<u64>,
     },
+    /// The rows that have one of these keys: no range of a split.
+    Rows {
+        /// The columns of the key.
+        columns: Vec<String>,
+        /// A value for each of them, as the ends of [`Range::Keys`] are told.
+        keys: Vec<Vec<String>>,
+    },
 }
 
 /// A span of a table: a range with its number.

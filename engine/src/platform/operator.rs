@@ -129,7 +129,69 @@ pub fn create_private(path: &Path) -> io::Result<std::fs::File> {
 /// # Errors
 /// Whatever the system says.
 pub fn append_private(path: &Path) -> io::Result<std::fs::File> {
-    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    std::fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
+}
+
+/// As [`append_private`], held against others until it is dropped: it is the one that the name leads
+/// to, whatever took its place meanwhile. Where the filesystem knows no locks it is not held.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn append_held(path: &Path) -> io::Result<std::fs::File> {
+    use std::os::unix::fs::MetadataExt as _;
+    loop {
+        let file = append_private(path)?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
+            Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(errno.into()),
+        }
+        let (held, named) = (file.metadata()?, std::fs::metadata(path));
+        match named {
+            Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => return Ok(file),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes a file anew from its old content, in one step and durably: others that use
+/// [`append_held`] wait. `edit` tells whether anything is another than before; where it is not, and
+/// where the name leads to no file, all stays as it is.
+///
+/// # Errors
+/// Whatever the system says, and `edit`.
+pub fn rewrite(
+    path: &Path,
+    edit: impl FnOnce(&mut dyn io::BufRead, &mut dyn io::Write) -> io::Result<bool>,
+) -> io::Result<()> {
+    use std::io::Write as _;
+    let path = match std::fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if !std::fs::metadata(&path)?.is_file() {
+        return Ok(());
+    }
+    let held = append_held(&path)?;
+    let mut part = path.clone().into_os_string();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    remove_file(&part)?;
+    let made = create_private(&part)?;
+    let mut from = io::BufReader::new(std::fs::File::open(&path)?);
+    let mut to = io::BufWriter::new(made);
+    let edited = edit(&mut from, &mut to).and_then(|edited| to.flush().map(|()| edited));
+    if !matches!(edited, Ok(true)) {
+        remove_file(&part)?;
+        return edited.map(drop);
+    }
+    let made = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+    made.set_permissions(held.metadata()?.permissions())?;
+    made.sync_all()?;
+    rename(&part, &path)?;
+    path.parent().map_or(Ok(()), sync_dir)
 }
 
 /// Makes a file without a name in a directory: it goes with its last handle.

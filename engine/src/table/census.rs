@@ -3,10 +3,12 @@
 
 use std::collections::HashSet;
 
-use crate::endpoint::rows::{Finding, Snapshot};
+use crate::endpoint::rows::{Finding, LossClass, Snapshot};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
+use crate::model::rows::Misfit;
 use crate::table::choice::{Choices, Policy, class_name};
+use crate::table::fit::Fit;
 use crate::table::mapping::TablePlan;
 
 /// A loss that was found.
@@ -56,8 +58,20 @@ pub fn apply(losses: &[Loss], plans: &mut [TablePlan]) {
         let mut table = plans.iter_mut().filter(|plan| plan.source.name.shown() == loss.table);
         let Some(plan) = table.next() else { continue };
         let column = &loss.finding.question.column;
-        for cell in plan.read.iter_mut().filter(|cell| cell.name == *column) {
-            cell.misfit = cell.misfit.max(misfit);
+        let days = plan.questions.iter().find_map(|question| match question.class {
+            LossClass::DateOutside { first, end } if question.column == *column => {
+                Some((first, end))
+            }
+            _ => None,
+        });
+        let class = loss.finding.question.class.clone();
+        for (cell, fits) in plan.read.iter_mut().zip(&mut plan.fits) {
+            if cell.name == *column {
+                cell.misfit = cell.misfit.max(misfit);
+                if matches!(misfit, Misfit::Null | Misfit::Clamp) {
+                    fits.push(Fit { class: class.clone(), misfit, days });
+                }
+            }
         }
     }
 }

@@ -148,7 +148,7 @@ fn on_the_other_side(range: &Range, own: &str, theirs: &str) -> Option<Range> {
         Range::Keys { column, from, to } if column == own => {
             Some(Range::Keys { column: theirs.to_owned(), from: from.clone(), to: to.clone() })
         }
-        Range::Keys { .. } | Range::Pages { .. } => None,
+        Range::Keys { .. } | Range::Pages { .. } | Range::Rows { .. } => None,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::table::digest::Summer;
 use crate::table::mapping::TablePlan;
 use crate::table::rejects::Rejects;
 use crate::table::resume;
+use crate::table::retry::Retry;
 use crate::table::span::{Copier, Sessions, Task};
 
 /// Share of the job's memory that one row may take, and one batch: rows stand in memory as read, as
@@ -36,6 +37,8 @@ pub struct Copy<'a> {
     pub plans: &'a [TablePlan],
     /// Where rejected rows go.
     pub rejects: &'a Rejects,
+    /// Rows that are taken again; all rows without.
+    pub retry: Option<&'a Retry>,
     /// Tables that were made in this attempt.
     pub made: &'a Mutex<Vec<TableName>>,
 }
@@ -65,6 +68,8 @@ pub struct Copied {
     pub rejected: u64,
     /// Spans in all.
     pub spans: usize,
+    /// Those whose digests are of rows in the engine's own form.
+    pub native: usize,
     /// Spans that an earlier attempt had committed and that stand.
     pub kept: usize,
     /// Spans that an earlier attempt had committed and whose rows changed since.
@@ -108,6 +113,13 @@ impl<'a> Copy<'a> {
                     .count();
                 copied.redone = earlier.saturating_sub(copied.kept);
             }
+        }
+        if !ledger.receipts.is_empty() {
+            let rows = copied.iter().map(|copied| copied.rejected).sum();
+            self.rejects.resume(rows, |table, span| {
+                let index = tables.iter().position(|of| of.write.table.shown() == table);
+                index.is_some_and(|index| done.contains(&(index, span)))
+            })?;
         }
         self.job.progress.set_phase("copy");
         self.spans(job, &tables, &done, &mut copied)?;
@@ -188,6 +200,9 @@ impl<'a> Copy<'a> {
             }
             return Ok(Table { plan, read, write, spans, is_own, was_gone: false });
         }
+        if let Some(retry) = self.retry {
+            retry.planned(plan, &spans)?;
+        }
         let was_gone = !plan.stands;
         if was_gone {
             let done: Vec<(TableName, u32)> = of_table(receipts, &plan.target.name)
@@ -213,8 +228,12 @@ impl<'a> Copy<'a> {
     }
 
     fn split(&self, plan: &TablePlan) -> Result<Vec<Span>> {
-        let ranges = self.snapshot.split(&plan.source, &plan.filter, self.choices.span_rows)?;
-        let ranges = if ranges.is_empty() { vec![Range::Whole] } else { ranges };
+        let ranges = match self.retry {
+            Some(retry) => retry.ranges(self, plan)?,
+            None => self.snapshot.split(&plan.source, &plan.filter, self.choices.span_rows)?,
+        };
+        let ranges =
+            if ranges.is_empty() && self.retry.is_none() { vec![Range::Whole] } else { ranges };
         let numbered = ranges.into_iter().zip(0u32..);
         Ok(numbered.map(|(range, number)| Span { number, range }).collect())
     }
@@ -307,7 +326,8 @@ impl<'a> Copy<'a> {
             let Some(table) = tables.get(index) else { return };
             let plan = table.plan;
             let (read, write) = (&table.read, &table.write);
-            let task = Task { read, write, masks: &plan.masks, native: plan.native };
+            let task =
+                Task { read, write, masks: &plan.masks, fits: &plan.fits, native: plan.native };
             match copier.copy(&mut sessions, task, span) {
                 Ok(receipt) => {
                     if let Some(copied) = shared.copied().get_mut(index) {
@@ -419,6 +439,7 @@ fn count(copied: &mut Copied, receipt: &SpanReceipt) {
     copied.tally.changed += receipt.written.changed;
     copied.tally.digest = copied.tally.digest.wrapping_add(receipt.written.digest);
     copied.rejected += receipt.rejected;
+    copied.native += usize::from(receipt.native);
 }
 
 struct Board<'a> {

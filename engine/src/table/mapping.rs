@@ -11,6 +11,7 @@ use crate::model::catalog::{
 use crate::model::kind::ColumnType;
 use crate::model::rows::Cell;
 use crate::table::choice::{Choices, Mode};
+use crate::table::fit::Fit;
 use crate::table::mask::Mask;
 use crate::table::naming::Namer;
 use crate::table::standing;
@@ -31,6 +32,8 @@ pub struct TablePlan {
     pub write: Vec<Cell>,
     /// How each of the columns that are read is hidden.
     pub masks: Vec<Option<Mask>>,
+    /// What the values of each of those are made to fit, by what the census found.
+    pub fits: Vec<Vec<Fit>>,
     /// The condition on its rows; empty for all.
     pub filter: String,
     /// What the census asks.
@@ -226,6 +229,7 @@ impl<'a> Making<'a> {
             read: Vec::new(),
             write: Vec::new(),
             masks: Vec::new(),
+            fits: Vec::new(),
             // The line's end closes a comment in it.
             filter: filter.map(|filter| format!("{filter}\n")).unwrap_or_default(),
             questions: Vec::new(),
@@ -296,6 +300,15 @@ impl<'a> Making<'a> {
         if !written {
             return;
         }
+        // Text of a fixed length is padded by other engines alone.
+        let kind = match kind {
+            ColumnType::Char(most)
+                if self.alike && self.mapping.source.engine == Engine::Sqlite =>
+            {
+                ColumnType::Text(Some(most))
+            }
+            kind => kind,
+        };
         own_losses(self.mapping.source.engine, self.alike, &kind, &mut losses);
         let ask = |class| Question { column: column.name.clone(), class };
         self.plan.questions.extend(losses.into_iter().map(ask));
@@ -307,6 +320,7 @@ impl<'a> Making<'a> {
         self.plan.read.push(cell(&column.name));
         self.plan.write.push(cell(&name));
         self.plan.masks.push(mask.cloned());
+        self.plan.fits.push(Vec::new());
     }
 
     /// Takes out of a column what its engine's words say, where they do not hold.

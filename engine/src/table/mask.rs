@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 
 use crate::error::{EngineError, Kind, Result};
-use crate::model::rows::Rows;
+use crate::model::rows::{Cell, Rows};
 
 /// What stands where a value was redacted.
 pub const REDACTED: &str = "***";
@@ -71,6 +71,16 @@ pub fn apply(rows: Rows, masks: &[Option<Mask>]) -> Result<Rows> {
     let made = RecordBatch::try_new(batch.schema(), columns)
         .map_err(|error| EngineError::new(Kind::Internal, format!("a mask: {error}")))?;
     Ok(Rows::Batch(made))
+}
+
+/// Hides what is to be hidden in a row that was not read as arrays.
+pub fn hide(row: &mut [(String, Option<Vec<u8>>)], cells: &[Cell], masks: &[Option<Mask>]) {
+    for (cell, mask) in cells.iter().zip(masks) {
+        let Some(mask) = mask else { continue };
+        for (_, value) in row.iter_mut().filter(|(name, _)| *name == cell.name) {
+            *value = value.take().map(|v| mask.of(&String::from_utf8_lossy(&v)).into_bytes());
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use crate::model::rows::{Range, Tally};
 use crate::table::choice::Mode;
 use crate::table::copy::{Copy, Table, of_table};
 use crate::table::digest::Summer;
+use crate::table::fit;
 use crate::table::mask;
+use crate::table::span::of_misfit;
 
 /// The receipts that still hold. Spans whose rows changed since are removed from the target and from
 /// the ledger, to be copied anew.
@@ -32,10 +34,10 @@ pub fn committed(
     copy.job.progress.set_phase("compare");
     for receipt in of_table(receipts, &table.write.table) {
         copy.job.pass()?;
-        // What was rejected or changed on the way cannot be told from the rows as they are read.
-        let now = read_again(copy, table, &receipt.span.range, &mut summer)?;
-        let same = now.rows == receipt.written.rows + refused(receipt)
-            && (receipt.rejected > 0 || now.digest == receipt.written.digest);
+        let now = read_again(copy, table, receipt, &mut summer)?;
+        // Which rows were refused cannot be told from the rows as they are read: all are compared.
+        let same = now.rows == receipt.written.rows + receipt.rejected
+            && now.digest == receipt.written.digest.wrapping_add(receipt.refused);
         if same {
             holding.push(receipt.clone());
         } else {
@@ -54,28 +56,27 @@ pub fn committed(
     undo(copy, job, table, tables, holding, &changed)
 }
 
-/// Rows that the reader gave and the target refused.
-fn refused(receipt: &SpanReceipt) -> u64 {
-    receipt.rejected
-}
-
 fn read_again(
     copy: &Copy<'_>,
     table: &Table<'_>,
-    range: &Range,
+    receipt: &SpanReceipt,
     summer: &mut Summer,
 ) -> Result<Tally> {
     let mut reader = copy.snapshot.reader()?;
-    reader.begin(&table.read, range)?;
+    reader.begin(&table.read, &receipt.span.range)?;
     let mut tally = Tally::default();
-    while let Some(rows) = reader.next(table.plan.native)? {
+    while let Some(rows) = reader.next(table.plan.native && receipt.native)? {
         let rows = mask::apply(rows, &table.plan.masks)?;
+        let rows = fit::apply(rows, &table.plan.fits, &mut tally.changed)?;
         copy.job.take_bytes(rows.bytes() as u64)?;
         tally.rows += rows.count() as u64;
         tally.digest = tally.digest.wrapping_add(summer.sum(&rows)?);
     }
     let misfits = reader.misfits();
     tally.rows += misfits.rejected.len() as u64;
+    for misfit in &misfits.rejected {
+        tally.digest = tally.digest.wrapping_add(of_misfit(summer, misfit));
+    }
     Ok(tally)
 }
 

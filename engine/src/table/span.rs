@@ -12,8 +12,9 @@ use crate::limits::SPAN_ATTEMPTS;
 use crate::model::rows::{Read, Rows, Span, Tally};
 use crate::progress::{Spent, add};
 use crate::table::digest::Summer;
+use crate::table::fit::{self, Fit};
 use crate::table::mask::{self, Mask};
-use crate::table::rejects::Rejects;
+use crate::table::rejects::{Rejects, SpanRows};
 use crate::table::shown::shown;
 
 /// What copies spans of one table, and what they have in common.
@@ -37,6 +38,8 @@ pub struct Task<'a> {
     pub write: &'a Write,
     /// How columns are hidden.
     pub masks: &'a [Option<Mask>],
+    /// What their values are made to fit.
+    pub fits: &'a [Vec<Fit>],
     /// Whether rows travel in the engine's own form.
     pub native: bool,
 }
@@ -56,7 +59,7 @@ pub struct Sessions<'a> {
 /// Why a span was not copied in one go.
 enum Halt {
     /// A row was refused: the span is done again, row by row where need be.
-    Refused,
+    Refused(EngineError),
     /// The transaction is lost.
     Again(EngineError),
     /// Nothing more is to be done.
@@ -72,7 +75,7 @@ impl From<EngineError> for Halt {
 impl From<WriteFault> for Halt {
     fn from(fault: WriteFault) -> Self {
         match fault {
-            WriteFault::Row(_) => Self::Refused,
+            WriteFault::Row(error) => Self::Refused(error),
             WriteFault::Span(error) => Self::Again(error),
             WriteFault::Job(error) => Self::End(error),
         }
@@ -103,13 +106,13 @@ impl<'a> Copier<'a> {
                 Err(halted) => halted,
             };
             match halted {
-                Halt::Refused if !careful => {
+                Halt::Refused(_) if !careful => {
                     careful = true;
                     sessions.abandon();
                 }
-                Halt::Refused => {
-                    let message = "a row was refused outside of its savepoint";
-                    return Err(EngineError::new(Kind::Internal, message));
+                Halt::Refused(error) => {
+                    sessions.abandon();
+                    return Err(late(error, task));
                 }
                 Halt::Again(error) => {
                     sessions.abandon();
@@ -156,7 +159,7 @@ impl<'a> Copier<'a> {
         self.job.progress.spend(Spent::SourceRead, started.elapsed());
         writer.begin(task.write)?;
         let mut written = Tally::default();
-        let mut refused = Vec::new();
+        let mut refused = Refused::default();
         let mut read = 0u64;
         loop {
             let started = std::time::Instant::now();
@@ -164,6 +167,7 @@ impl<'a> Copier<'a> {
             self.job.progress.spend(Spent::SourceRead, started.elapsed());
             let Some(rows) = rows else { break };
             let rows = mask::apply(rows, task.masks)?;
+            let rows = fit::apply(rows, task.fits, &mut written.changed)?;
             read += rows.count() as u64;
             self.job.take_bytes(rows.bytes() as u64)?;
             add(&self.job.progress.bytes_done, rows.bytes() as u64);
@@ -175,23 +179,33 @@ impl<'a> Copier<'a> {
             }
         }
         let misfits = reader.misfits();
-        written.changed = misfits.changed;
-        let rejected = (refused.len() + misfits.rejected.len()) as u64;
-        if read != written.rows + refused.len() as u64 {
+        written.changed += misfits.changed;
+        if read != written.rows + refused.rows.len() as u64 {
             let message = format!(
                 "{read} rows were read, {} written and {} refused",
                 written.rows,
-                refused.len()
+                refused.rows.len()
             );
             return Err(EngineError::new(Kind::Accounting, message).into());
         }
-        refused.extend(misfits.rejected);
+        for mut misfit in misfits.rejected {
+            refused.add(of_misfit(summer, &misfit));
+            mask::hide(&mut misfit.row, &task.read.cells, task.masks);
+            refused.rows.push(misfit);
+        }
         // What the engine says of the last rows comes before any is filed.
         writer.settle()?;
-        self.rejects.add(&task.write.table, span.number, &task.write.key, &refused)?;
-        let table = task.write.table.clone();
-        let span = span.clone();
-        let receipt = SpanReceipt { table, span, written, rejected, ..SpanReceipt::default() };
+        let rows = SpanRows { write: task.write, read: &task.read.cells, span: span.number };
+        self.rejects.add(&rows, &refused.rows)?;
+        let receipt = SpanReceipt {
+            table: task.write.table.clone(),
+            span: span.clone(),
+            written,
+            rejected: refused.rows.len() as u64,
+            refused: refused.digest,
+            native,
+            ..SpanReceipt::default()
+        };
         let started = std::time::Instant::now();
         writer.commit(&receipt)?;
         self.job.progress.spend(Spent::Sync, started.elapsed());
@@ -210,12 +224,41 @@ impl<'a> Copier<'a> {
     }
 }
 
+/// A refusal that came with the end of the span: which row it was, nobody says.
+fn late(error: EngineError, task: Task<'_>) -> EngineError {
+    let told = "a rule of the table is looked at as the transaction ends, too late to tell the row";
+    let hint = match &error.parts().hint {
+        Some(hint) => format!("{told}; {hint}"),
+        None => format!("{told}: mend the rows, or have the rule looked at with each row"),
+    };
+    error.at(task.write.table.shown()).hint(hint)
+}
+
 impl Sessions<'_> {
     fn abandon(&mut self) {
         if let Some(writer) = &mut self.writer {
             writer.abandon();
         }
     }
+}
+
+/// Rows of a span that are not written.
+#[derive(Default)]
+struct Refused {
+    rows: Vec<Reject>,
+    /// Sum of their digests as they were read.
+    digest: u128,
+}
+
+impl Refused {
+    fn add(&mut self, digest: u128) {
+        self.digest = self.digest.wrapping_add(digest);
+    }
+}
+
+/// The digest of a row that the reader could not carry.
+pub fn of_misfit(summer: &mut Summer, misfit: &Reject) -> u128 {
+    summer.cells(misfit.row.iter().map(|(_, cell)| cell.as_deref()))
 }
 
 struct Hand<'a, 'w> {
@@ -231,7 +274,7 @@ impl Hand<'_, '_> {
     }
 
     /// Writes what the engine takes of a batch, and collects what it does not.
-    fn carefully(&mut self, batch: &RecordBatch, refused: &mut Vec<Reject>) -> Result<(), Halt> {
+    fn carefully(&mut self, batch: &RecordBatch, refused: &mut Refused) -> Result<(), Halt> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -247,7 +290,8 @@ impl Hand<'_, '_> {
             Err(WriteFault::Row(error)) => {
                 self.writer.back()?;
                 if batch.num_rows() == 1 {
-                    refused.push(rejected(batch, error)?);
+                    refused.add(self.summer.sum(&rows)?);
+                    refused.rows.push(rejected(batch, error)?);
                     return Ok(());
                 }
                 let half = batch.num_rows() / 2;

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::db::{Db, ENGINES, Engine, pairs};
-use crate::session::Place;
+use crate::session::{Place, Session};
 use crate::{copied, refused, run, same, tables};
 
 /// The numbers from 1 as rows of a statement.
@@ -67,6 +67,38 @@ fn ends_of_adjacent_ranges() {
             &target,
             "SELECT count(*), count(DISTINCT k), sum(n), min(k), max(k) FROM t",
         );
+    }
+}
+
+/// Rows behind the last key that was there when ranges were chosen: the next attempt has them.
+#[test]
+fn last_range_closed_while_the_table_grew() {
+    let place = Place::new();
+    for (from, to) in pairs() {
+        let source =
+            Db::with(from, &place, "CREATE TABLE t (k INTEGER PRIMARY KEY, n VARCHAR(100))");
+        let filler = "x".repeat(90);
+        source.run(&format!(
+            "INSERT INTO t VALUES {}",
+            values(9000, |n| format!("({n}, '{filler}')"))
+        ));
+        let target = Db::new(to, &place);
+        let key = format!("{source} {target}");
+        let command = json!({
+            "op": "tables", "id": "t", "key": key, "src": source.url(), "dst": target.url(),
+            "span_rows": 400, "batch_rows": 100, "parallel_spans": 1,
+        });
+        let mut session = Session::start(&place, &["--bytes-per-s", "200KB"]);
+        session.send(&command);
+        let line = session.until(|line| line["type"] == "checkpoint" || line["type"] == "result");
+        assert_eq!(line["type"], "checkpoint", "{line}");
+        // A file takes no writer while it is read.
+        session.kill();
+        source.run("INSERT INTO t VALUES (-1, 'low'), (1000000, 'high')");
+        let (result, _) = run(&place, &command);
+        assert_eq!(result["status"], "ok", "{source} to {target}: {result:#}");
+        assert_eq!(result.get("replayed"), None, "it was not stopped in time");
+        same_figures(&source, &target, "SELECT count(*), min(k), max(k), sum(k) FROM t");
     }
 }
 
@@ -464,5 +496,28 @@ fn schema_altered_in_silence() {
         let pragma = if engine == Engine::Sqlite { "PRAGMA foreign_keys = ON; " } else { "" };
         target.run(&format!("{pragma}DELETE FROM p WHERE id = 1"));
         assert_eq!(target.query("SELECT id FROM c"), [["2"]], "{target}");
+    }
+}
+
+/// Rows that point nowhere are told; the rows stay where they are.
+#[test]
+fn orphans_of_foreign_keys() {
+    let place = Place::new();
+    for (from, to) in pairs() {
+        let source = Db::new(from, &place);
+        let off = match from {
+            Engine::Postgres => "SET session_replication_role = replica; ",
+            Engine::Maria => "SET foreign_key_checks = 0; ",
+            Engine::Sqlite => "PRAGMA foreign_keys = OFF; ",
+        };
+        source.run(&format!(
+            "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER, \
+             FOREIGN KEY (p) REFERENCES p (id));\n{off}INSERT INTO c VALUES (1, 7)"
+        ));
+        let target = Db::new(to, &place);
+        let (result, status) = tables(&place, &source, &target, &json!({}));
+        assert_eq!(status, 4, "{source} to {target}: {result:#}");
+        assert!(result["error"]["at"]["path"].as_str().unwrap().contains('c'), "{result:#}");
+        assert_eq!(target.ledgers(), 0, "{source} to {target}");
     }
 }

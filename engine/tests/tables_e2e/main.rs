@@ -16,7 +16,9 @@ mod losses;
 mod modes;
 mod names;
 mod others;
+mod policies;
 mod refused;
+mod rejects;
 mod resume;
 #[path = "../session/session.rs"]
 mod session;

@@ -280,3 +280,35 @@ fn a_cancelled_copy_leaves_nothing_half_made() {
         assert_eq!((tables, target.ledgers()), (vec!["own".to_owned()], 0), "{source} to {target}");
     }
 }
+
+#[test]
+fn rows_that_changed_between_attempts_are_copied_anew_and_it_is_said() {
+    let place = Place::new();
+    for (from, to) in pairs() {
+        let source = many(from, &place, 12_000);
+        let target = Db::new(to, &place);
+        let key = format!("{source} {target}");
+        let command = json!({
+            "op": "tables", "id": "t", "key": key, "src": source.url(), "dst": target.url(),
+            "span_rows": 500, "batch_rows": 100, "parallel_spans": 1,
+        });
+        killed(&place, &command);
+        // Every part of the table changes: rows go, come and become others.
+        source.run("UPDATE t SET n = n + 1000 WHERE id % 250 = 3");
+        source.run("DELETE FROM t WHERE id % 250 = 4");
+        source.run("INSERT INTO t VALUES (-5, 1, 'before all'), (99999, 1, 'behind all')");
+        let mut session = Session::start(&place, &[]);
+        let result = session.call(&command);
+        let (status, seen) = session.end();
+        assert_eq!(
+            (&result["status"], status),
+            (&json!("ok"), 0),
+            "{source} to {target}: {result:#}"
+        );
+        let redone = result["data"]["tables"][0]["spans_redone"].as_u64().unwrap();
+        assert!(redone > 0, "{source} to {target}: {result:#}");
+        let warned = seen.iter().any(|line| line.to_string().contains("SRC_CHANGED"));
+        assert!(warned, "{source} to {target}: nothing was said: {seen:#?}");
+        assert_eq!(target.query(SUMS), source.query(SUMS), "{source} to {target}");
+    }
+}

@@ -70,3 +70,49 @@ fn a_table_that_is_gone_is_made_and_filled_anew() {
         assert!(told.iter().all(|table| table["spans_kept"] == 0), "{target}: {result:#}");
     }
 }
+
+/// A proof that failed fails again: what is committed is no proof.
+#[test]
+fn a_failed_proof_is_not_passed_by_sending_it_again() {
+    let place = Place::new();
+    for to in ENGINES {
+        let source = Db::with(Engine::Sqlite, &place, ORPHAN);
+        let target = Db::new(to, &place);
+        let fields = json!({"key": format!("unproven at {to:?}"), "verify": "readback"});
+        let (failed, _) = tables(&place, &source, &target, &fields);
+        assert_eq!(failed["status"], "failed", "{target}: {failed:#}");
+        source.run("UPDATE far SET parent = 1");
+        target.run("UPDATE near SET note = 'other' WHERE id = 2");
+        for _ in 0..2 {
+            let (failed, _) = tables(&place, &source, &target, &fields);
+            assert_eq!(failed["error"]["code"], "VERIFY_MISMATCH", "{target}: {failed:#}");
+        }
+        target.run("UPDATE near SET note = 'b' WHERE id = 2");
+        copied(&place, &source, &target, &fields);
+    }
+}
+
+/// Tables of which an attempt reads no rows keep what is known of the others, and of themselves.
+#[test]
+fn tables_without_rows_reset_nothing() {
+    let place = Place::new();
+    for to in ENGINES {
+        let source = Db::with(Engine::Sqlite, &place, ORPHAN);
+        source.run("CREATE TABLE hollow (id INTEGER PRIMARY KEY)");
+        let target = Db::new(to, &place);
+        let fields = json!({"key": format!("without rows at {to:?}")});
+        let (failed, _) = tables(&place, &source, &target, &fields);
+        assert_eq!(failed["status"], "failed", "{target}: {failed:#}");
+        source.run("DELETE FROM far; INSERT INTO near VALUES (4, 1, 'd')");
+        let result = copied(&place, &source, &target, &fields);
+        let counts = ["parents", "near", "far", "hollow"]
+            .map(|table| target.one(&format!("SELECT count(*) FROM {table}")));
+        assert_eq!(counts, ["2", "4", "0", "0"], "{target}: {result:#}");
+        let told = result["data"]["tables"].as_array().unwrap();
+        let redone = |name: &str| {
+            let table = told.iter().find(|table| table["table"] == name).unwrap();
+            table["spans_redone"].as_u64().unwrap()
+        };
+        assert_eq!(["parents", "near", "far", "hollow"].map(redone), [0, 1, 1, 0], "{target}");
+    }
+}

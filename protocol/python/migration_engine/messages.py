@@ -265,6 +265,7 @@ class TablesData(Data):
 
     ``tables``: per table ``table target rows rejected changed digest algorithm spans spans_kept
     spans_redone proof``. ``rejects``: the file of rejected rows, where there is one.
+    ``retried``: ``lines taken missing left`` of a file whose rows were taken again.
     """
 
     plan: str = ""
@@ -276,6 +277,7 @@ class TablesData(Data):
     rows: int = 0
     rejected: int = 0
     rejects: Optional[Mapping[str, Any]] = None
+    retried: Optional[Mapping[str, Any]] = None
     tables: List[Mapping[str, Any]] = field(default_factory=list)
     losses: List[Mapping[str, Any]] = field(default_factory=list)
     notes: List[Mapping[str, Any]] = field(default_factory=list)

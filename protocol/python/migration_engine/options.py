@@ -135,6 +135,7 @@ class TablesOptions(SelectionOptions, total=False):
     ``rename`` by that or by ``table.column``, ``mask`` by ``table.column``: ``redact``,
     ``hash``, or ``{"constant": text}``. ``policy``: by kind of loss, or ``default``, one of
     ``fail null clamp text reject``.
+    ``retry_rejects``: a file of rejected rows, which are taken again by their keys.
     ``verify``: ``stream`` or ``readback``.
     """
 
@@ -145,6 +146,7 @@ class TablesOptions(SelectionOptions, total=False):
     mask: Dict[str, Union[str, Dict[str, str]]]
     policy: Dict[str, str]
     rejects: RejectOptions
+    retry_rejects: str
     span_rows: int
     batch_rows: int
     parallel_spans: int

@@ -520,3 +520,47 @@ def test_a_source_that_is_written_meanwhile_is_one_instant(backend: str, tmp_pat
     host.finish()
     other.close()
     assert shops.count(tmp_path / "b.db", "n", "v = 'late'") == 0
+
+
+@pytest.mark.parametrize("second", BACKENDS)
+def test_a_refused_row_that_changed_is_noticed(backend: str, second: str, tmp_path: Path) -> None:
+    numbers(tmp_path / "a.db", 60)
+    shops.run(
+        tmp_path / "a.db",
+        "UPDATE n SET v = 'bad' WHERE id IN (3, 45)",
+        "CREATE TABLE z (id INTEGER PRIMARY KEY, v TEXT CHECK (v <> 'bad'))",
+        "INSERT INTO z VALUES (1, 'bad'), (2, 'bad')",
+    )
+    rejects = {"limit": 3, "file": str(tmp_path / "out")}
+    command = tables(key="k", span_rows=20, parallel_spans=1, rejects=rejects)
+    assert code(once(backend, tmp_path, command)) == "REJECT_LIMIT"
+    with sqlite3.connect(tmp_path / "a.db") as base:
+        base.execute("PRAGMA ignore_check_constraints = ON")
+        base.execute("UPDATE n SET id = 1000 WHERE id = 45")
+        base.execute("UPDATE n SET id = 45 WHERE id = 44")
+        base.execute("UPDATE n SET id = 44 WHERE id = 1000")
+        base.execute("UPDATE z SET v = 'good'")
+    base.close()
+    result = once(second, tmp_path, command)
+    assert result["status"] == "ok", result
+    table = by_table(result)["n"]
+    counts = [table[name] for name in ("spans", "spans_redone", "rows", "rejected")]
+    assert counts == [3, 1, 58, 2], table
+    lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    told = [(line["table"], line["span"], line["key"]["id"]) for line in lines]
+    assert told == [("n", 0, "3"), ("n", 2, "44")]
+    kept = "SELECT count(*), sum(id) FROM n"
+    assert shops.run(tmp_path / "b.db", kept) == [(58, sum(range(60)) - 3 - 44)]
+
+
+def test_a_ledger_of_an_older_version_is_refused(backend: str, tmp_path: Path) -> None:
+    numbers(tmp_path / "a.db", 60)
+    check = "CREATE TABLE z (id INTEGER PRIMARY KEY, v TEXT CHECK (v <> 'bad'))"
+    shops.run(tmp_path / "a.db", check, "INSERT INTO z VALUES (1, 'bad')")
+    command = tables(key="k", span_rows=20)
+    assert code(once(backend, tmp_path, command)) == "ROW_REFUSED"
+    older = "UPDATE mig_ledger_spans SET about = json_remove(about, '$.refused', '$.native')"
+    shops.run(tmp_path / "b.db", older)
+    refused = once(backend, tmp_path, command)
+    assert code(refused) == "JOURNAL_CORRUPT"
+    assert "another version" in refused["error"]["hint"]

@@ -7,7 +7,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 
 use crate::endpoint::rows::{Misfits, Reject, SpanReader};
 use crate::endpoint::sql::dialect::Dialect as _;
-use crate::endpoint::sql::range::condition;
+use crate::endpoint::sql::range::{condition, listed};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::TableName;
 use crate::model::rows::{Cell, Misfit, Range, Read, Rows};
@@ -81,6 +81,15 @@ fn only(
         Range::Whole if filter.is_empty() => return Ok((String::new(), "")),
         Range::Whole => return Ok((format!(" WHERE ({filter})"), "")),
         Range::Keys { column, from, to } => (column, from, to),
+        Range::Rows { columns, keys } => {
+            let literal = |column: &str, value: &str| {
+                end_literal(facts.column(column)?, value).ok_or_else(|| no_end(column))
+            };
+            return Ok((
+                format!(" WHERE {}", listed(dialect, columns, keys, filter, literal)?),
+                "",
+            ));
+        }
         Range::Pages { .. } => {
             return Err(EngineError::new(Kind::Unsupported, "MySQL has no pages to read by"));
         }
@@ -88,14 +97,18 @@ fn only(
     let own = facts.column(column)?;
     for end in [from, to].into_iter().flatten() {
         if end_literal(own, end).is_none() {
-            let message = format!("an end of a range is no value of {column}");
-            return Err(EngineError::new(Kind::InvalidField, message));
+            return Err(no_end(column));
         }
     }
     let literal = |end: &str| end_literal(own, end).unwrap_or_default();
     let made = condition(dialect, column, (from.as_deref(), to.as_deref()), filter, literal)?;
     let index = if facts.first_key == *column { " FORCE INDEX (PRIMARY)" } else { "" };
     Ok(if made.is_empty() { (made, "") } else { (format!(" WHERE {made}"), index) })
+}
+
+fn no_end(column: &str) -> EngineError {
+    let message = format!("an end of a range is no value of {column}");
+    EngineError::new(Kind::InvalidField, message)
 }
 
 fn lost() -> EngineError {

@@ -26,7 +26,7 @@ pub(super) fn removal(table: &Table, range: &Range) -> Result<String> {
     let (column, ends) = match range {
         Range::Whole => return Ok(format!("DELETE FROM {from}")),
         Range::Keys { column, from, to } => (column, (from.as_deref(), to.as_deref())),
-        Range::Pages { .. } => return Err(odd()),
+        Range::Pages { .. } | Range::Rows { .. } => return Err(odd()),
     };
     let kind = &table.column(column).ok_or_else(odd)?.kind;
     for end in [ends.0, ends.1].into_iter().flatten() {

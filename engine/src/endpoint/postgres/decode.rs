@@ -11,6 +11,7 @@ use arrow_array::builder::{
 
 use crate::endpoint::postgres::numeric;
 use crate::endpoint::postgres::project::Form;
+use crate::model::forms;
 use crate::model::kind::{
     ColumnType, DATE_INFINITE, DATE_MINUS_INFINITE, TIMESTAMP_INFINITE, TIMESTAMP_MINUS_INFINITE,
 };
@@ -119,6 +120,32 @@ impl Column {
             Values::Timestamp(_) => timestamp(bytes).map(drop),
             Values::Uuid(_) => exact::<16>(bytes).map(drop),
         }
+    }
+
+    /// A value as people write it; as it is where it is none of its type, or one that nobody writes.
+    pub(super) fn told(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut text = String::new();
+        let written = match self.form {
+            Form::Bool | Form::Int2 | Form::Int4 | Form::Int8 => whole(self.form, bytes, &mut text)
+                .map(|number| match (self.form, number) {
+                    (Form::Bool, _) => text = (number != 0).to_string(),
+                    _ => text = number.to_string(),
+                }),
+            Form::Float4 => exact(bytes).map(|b| text = f32::from_be_bytes(b).to_string()),
+            Form::Float8 => exact(bytes).map(|b| text = f64::from_be_bytes(b).to_string()),
+            Form::Numeric => numeric::decode(bytes, &mut text).ok_or(Bad::Garbled),
+            Form::Date => date(bytes).map(|days| forms::write_date(&mut text, days)),
+            Form::Time => exact(bytes).map(|b| forms::write_time(&mut text, i64::from_be_bytes(b))),
+            Form::Interval => duration(bytes).map(|us| forms::write_time(&mut text, us)),
+            Form::Timestamp => {
+                let zone = if self.kind == ColumnType::TimestampTz { "Z" } else { "" };
+                timestamp(bytes).map(|us| forms::write_timestamp(&mut text, us, zone))
+            }
+            Form::Uuid => exact::<16>(bytes).map(|b| forms::write_uuid(&mut text, &b)),
+            Form::Jsonb => return bytes.get(1..).unwrap_or_default().to_vec(),
+            _ => return bytes.to_vec(),
+        };
+        if written.is_ok() { text.into_bytes() } else { bytes.to_vec() }
     }
 
     /// Adds the nearest value that the kind holds; `false` where there is none.

@@ -116,6 +116,10 @@ fn condition(instant: &Instant, known: &[Known], range: &Range, filter: &str) ->
                 _ => range::condition(&instant.dialect, column, ends, &filter, literal)?,
             }
         }
+        Range::Rows { columns, keys } => {
+            let literal = |_: &str, value: &str| Ok(literal(value));
+            range::listed(&instant.dialect, columns, keys, &filter, literal)?
+        }
         Range::Pages { from, to, .. } => {
             let mut parts = Vec::new();
             if *from > 0 {
@@ -318,7 +322,7 @@ impl Open {
         let mut row = Vec::with_capacity(self.read.cells.len());
         for (column, cell) in self.columns.iter_mut().zip(&self.read.cells) {
             let value = values.next()?.ok_or_else(|| garbled("a row that is cut"))?;
-            row.push(value);
+            row.push((cell.name.clone(), value.map(|value| column.told(value))));
             if let (Some(value), Misfit::Reject, None) = (value, cell.misfit, &found)
                 && let Err(Bad::Unfit(why)) = column.check(value)
             {
@@ -327,8 +331,6 @@ impl Open {
         }
         let Some((column, why)) = found else { return Ok(false) };
         let error = refusal(&column, why);
-        let named = self.read.cells.iter().zip(row);
-        let row = named.map(|(cell, v)| (cell.name.clone(), v.map(<[u8]>::to_vec))).collect();
         misfits.rejected.push(Reject { row, column, error });
         Ok(true)
     }

@@ -223,8 +223,8 @@ impl TableSink for Sink {
                 let condition = if condition.is_empty() { "true" } else { &condition };
                 Ok(format!("DELETE FROM {name} WHERE {condition}"))
             }
-            Range::Pages { .. } => {
-                let message = "pages of one table are not told apart in another";
+            Range::Pages { .. } | Range::Rows { .. } => {
+                let message = "pages and lists of one table are not told apart in another";
                 Err(EngineError::new(Kind::Unsupported, message))
             }
         }

@@ -371,10 +371,7 @@ impl SpanWriter for Writer<'_> {
                 }
                 self.probe(receipt, lost)
             }
-            Err(fault) => Err(match fault.written("failed to commit") {
-                WriteFault::Row(error) => WriteFault::Job(error),
-                other => other,
-            }),
+            Err(fault) => Err(fault.written("the server refused the transaction at its end")),
         }
     }
 

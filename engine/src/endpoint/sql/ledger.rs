@@ -202,8 +202,10 @@ struct About {
     rejected: u64,
     /// 32 hex digits.
     digest: String,
+    /// As `digest`, of the rows that were rejected. A ledger without it is of another version.
+    refused: String,
+    native: bool,
     planned: bool,
-    #[serde(default)]
     makes: bool,
 }
 
@@ -213,6 +215,7 @@ enum RangeText {
     Whole,
     Keys { column: String, from: Option<String>, to: Option<String> },
     Pages { schema: String, child: String, from: u64, to: Option<u64> },
+    Rows { columns: Vec<String>, keys: Vec<Vec<String>> },
 }
 
 /// A receipt as text, for [`receipt`].
@@ -226,6 +229,7 @@ pub fn told(receipt: &SpanReceipt) -> Result<String> {
         Range::Pages { child, from, to } => {
             RangeText::Pages { schema: child.schema, child: child.name, from, to }
         }
+        Range::Rows { columns, keys } => RangeText::Rows { columns, keys },
     };
     let about = About {
         schema: receipt.table.schema.clone(),
@@ -236,6 +240,8 @@ pub fn told(receipt: &SpanReceipt) -> Result<String> {
         changed: receipt.written.changed,
         rejected: receipt.rejected,
         digest: format!("{:032x}", receipt.written.digest),
+        refused: format!("{:032x}", receipt.refused),
+        native: receipt.native,
         planned: receipt.planned,
         makes: receipt.makes,
     };
@@ -254,18 +260,22 @@ pub fn receipt(text: &str) -> Result<SpanReceipt> {
     };
     let about: About = serde_json::from_str(text).map_err(|_| corrupt())?;
     let digest = u128::from_str_radix(&about.digest, 16).map_err(|_| corrupt())?;
+    let refused = u128::from_str_radix(&about.refused, 16).map_err(|_| corrupt())?;
     let range = match about.range {
         RangeText::Whole => Range::Whole,
         RangeText::Keys { column, from, to } => Range::Keys { column, from, to },
         RangeText::Pages { schema, child, from, to } => {
             Range::Pages { child: TableName { schema, name: child }, from, to }
         }
+        RangeText::Rows { columns, keys } => Range::Rows { columns, keys },
     };
     Ok(SpanReceipt {
         table: TableName { schema: about.schema, name: about.table },
         span: Span { number: about.span, range },
         written: Tally { rows: about.rows, changed: about.changed, digest },
         rejected: about.rejected,
+        refused,
+        native: about.native,
         planned: about.planned,
         makes: about.makes,
     })
@@ -281,17 +291,24 @@ mod tests {
         let keys =
             Range::Keys { column: "a'\"\\".to_owned(), from: None, to: Some("9\n".to_owned()) };
         let pages = Range::Pages { child: name("c"), from: 7, to: None };
-        for range in [Range::Whole, keys, pages] {
+        let rows =
+            Range::Rows { columns: vec!["a".to_owned()], keys: vec![vec!["'\"".to_owned()]] };
+        for range in [Range::Whole, keys, pages, rows] {
             let receipt = SpanReceipt {
                 table: name("t\u{1f600}'; DROP"),
                 span: Span { number: 3, range },
                 written: Tally { rows: u64::MAX, changed: 1, digest: u128::MAX },
                 rejected: 2,
+                refused: u128::MAX - 1,
+                native: true,
                 planned: true,
                 makes: true,
             };
             assert_eq!(super::receipt(&told(&receipt).unwrap()).unwrap(), receipt);
         }
         assert_eq!(super::receipt("{}").unwrap_err().kind(), Kind::JournalCorrupt);
+        // As it was written before receipts told of refused rows.
+        let old = r#"{"schema":"","table":"t","span":0,"range":"whole","rows":2,"changed":0,"rejected":1,"digest":"00","planned":false,"makes":false}"#;
+        assert_eq!(super::receipt(old).unwrap_err().kind(), Kind::JournalCorrupt);
     }
 }

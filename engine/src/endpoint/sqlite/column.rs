@@ -166,7 +166,12 @@ impl Column {
                 let text = decode::text(value, &mut self.scratch).ok_or(Misfits)?;
                 let end = text.char_indices().nth(usize::try_from(most).map_err(|_| Misfits)?);
                 let end = end.map_or(text.len(), |(end, _)| end);
-                build.append_value(text.get(..end).unwrap_or_default());
+                let mut near = text.get(..end).unwrap_or_default().to_owned();
+                if let ColumnType::Char(length) = self.kind {
+                    let missing = length.saturating_sub(near.chars().count() as u64);
+                    near.extend(std::iter::repeat_n(' ', usize::try_from(missing).unwrap_or(0)));
+                }
+                build.append_value(near);
             }
             (Build::Bytes(build), ValueRef::Blob(bytes)) => {
                 let ColumnType::Bytes(Some(most)) = self.kind else { return Err(Misfits) };

@@ -219,7 +219,9 @@ pub fn checked<'a>(
     let length = text.len() as u64;
     let bits = || text.bytes().all(|bit| matches!(bit, b'0' | b'1'));
     let holds = match kind {
-        ColumnType::Text(Some(most)) | ColumnType::Char(most) => fits(text, *most),
+        ColumnType::Text(Some(most)) => fits(text, *most),
+        // SQLite pads nothing: what is shorter would be another value where that is done.
+        ColumnType::Char(most) => length >= *most && text.chars().count() as u64 == *most,
         ColumnType::Bits(width) => length == *width && bits(),
         ColumnType::VarBits(most) => most.is_none_or(|most| length <= most) && bits(),
         _ => true,
@@ -337,6 +339,16 @@ mod tests {
             let fast = decimal(ValueRef::Real(value), Some((digits, scale)), &mut String::new()).map(str::to_owned);
             prop_assert_eq!(fast, slow);
         }
+    }
+
+    #[test]
+    fn text_of_a_fixed_length_has_that_length() {
+        let holds = |text: &str| {
+            let value = ValueRef::Text(text.as_bytes());
+            holds(&ColumnType::Char(3), value, &mut String::new())
+        };
+        assert!(holds("abc") && holds("a  ") && holds("éßж"));
+        assert!(!holds("a") && !holds("abcd") && !holds("é") && !holds(""));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn statement(table: &Table, range: &Range) -> Result<String> {
     let (column, from, to) = match range {
         Range::Whole => return Ok(format!("DELETE FROM {rows}")),
         Range::Keys { column, from, to } => (column, from, to),
-        Range::Pages { .. } => return Err(unsupported()),
+        Range::Pages { .. } | Range::Rows { .. } => return Err(unsupported()),
     };
     let kind = table.column(column).map(|column| &column.kind).ok_or_else(unsupported)?;
     let name = Sqlite.quote(column)?;

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
 
 use crate::endpoint::sql::dialect::Dialect;
+use crate::endpoint::sql::range::listed;
 use crate::endpoint::sqlite::catalog;
 use crate::endpoint::sqlite::dialect::Sqlite;
 use crate::endpoint::sqlite::session::Place;
@@ -94,6 +95,13 @@ pub fn condition(range: &Range, filter: &str) -> Result<(String, Vec<Value>)> {
                 ends.push(end);
                 parts.push(format!("{column} {sign} ?{}", ends.len()));
             }
+        }
+        Range::Rows { columns, keys } => {
+            let bound = |_: &str, value: &str| {
+                ends.push(end_value(value).ok_or_else(foreign)?);
+                Ok(format!("?{}", ends.len()))
+            };
+            parts.push(listed(&Sqlite, columns, keys, "", bound)?);
         }
         Range::Pages { .. } => return Err(foreign()),
     }

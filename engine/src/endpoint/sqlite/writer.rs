@@ -195,11 +195,7 @@ impl SpanWriter for Writer {
         self.end();
         match self.probe(receipt) {
             Ok(true) => Ok(()),
-            _ => Err(match failed {
-                // Of foreign keys that are looked at last, nobody knows the row.
-                WriteFault::Row(error) => WriteFault::Job(error),
-                failed => failed,
-            }),
+            _ => Err(failed),
         }
     }
 

@@ -152,7 +152,6 @@ class _Tables:
         self._sides = sides
         self._ready = ready
         self._name = _ledger_name(job, params)
-        self._rejects: Optional[Rejects] = None
         # Tables that were made in this attempt.
         self._made: Set[str] = set()
 
@@ -167,9 +166,6 @@ class _Tables:
                 if left is not None and isinstance(error, Fault):
                     error.hint = "; ".join(filter(None, (error.hint, _told_left(*left))))
                 raise
-            finally:
-                if self._rejects is not None:
-                    self._rejects.close()
             if self._job.key is not None:
                 noted = json.dumps({"data": outcome.data, "verify": outcome.verify})
                 self._job.session.state.settle(self._job.key, noted)
@@ -196,7 +192,7 @@ class _Tables:
         plans, sides = self._ready.plans, self._sides
         self._job.items_total = len(plans)
         check_free(plans, self._chosen.mode, receipts)
-        rejects = self._rejects = self._reject_file(receipts)
+        rejects = self._reject_file(owner)
         ends = Ends(sides.instant, sides.dst, session)
         copy = Copy(self._job, self._chosen, ends, plans, rejects, self._made)
         copied = copy.run(owner, receipts)
@@ -219,12 +215,13 @@ class _Tables:
             "mismatches": 0,
         }
 
-    def _reject_file(self, receipts: Sequence[Receipt]) -> Rejects:
-        before = sum(receipt.rejected for receipt in receipts)
+    def _reject_file(self, owner: ledger.LedgerJob) -> Rejects:
+        """The file of rejected rows: with a key the same in every attempt."""
         path = b""
         if self._chosen.reject_file is not None:
             path = os.fsencode(self._chosen.reject_file)
         elif self._chosen.reject_limit:
-            report_path = self._job.session.state.report_path(self._job.name)
+            name = self._job.name if self._job.key is None else owner.name
+            report_path = self._job.session.state.report_path(name)
             path = os.fsencode(report_path[: -len(".jsonl")] + "-rejects.jsonl")
-        return Rejects(path, self._chosen.reject_limit, before)
+        return Rejects(path, owner.name, self._chosen.reject_limit)

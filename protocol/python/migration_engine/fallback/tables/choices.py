@@ -126,6 +126,7 @@ FIELDS: Dict[str, Field] = {
         f.obj({"limit": Field(f.integer(), default=0), "file": Field(f.optional(f.text))}),
         default={"limit": 0, "file": None},
     ),
+    "retry_rejects": Field(f.not_built(None)),
     "span_rows": Field(_bound((1 << 53) - 1)),
     "batch_rows": Field(_bound(1 << 20)),
     "parallel_spans": Field(_bound(64)),

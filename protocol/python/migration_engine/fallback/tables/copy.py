@@ -121,6 +121,11 @@ class Copy:
                 count.count(receipt)
             count.kept, count.redone = len(held), len(earlier) - len(held)
             done.append({receipt.number for receipt in held})
+        if receipts:
+            held_spans = {
+                (task.write.table, number) for task, held in zip(tasks, done) for number in held
+            }
+            self._rejects.resume(sum(count.rejected for count in copied), held_spans)
         self._job.phase = "copy"
         self._spans(owner, tasks, done, copied)
         self._job.phase = "index"
@@ -158,9 +163,7 @@ class Copy:
         write = Write(name, plan.write, plan.target.primary_key, merges, is_own)
         return Task(plan, reading(self._choices, plan), write, tuple(spans), is_own, was_gone)
 
-    def _forget_gone(
-        self, owner: LedgerJob, plan: TablePlan, receipts: Sequence[Receipt]
-    ) -> None:
+    def _forget_gone(self, owner: LedgerJob, plan: TablePlan, receipts: Sequence[Receipt]) -> None:
         """What was committed into a table that is gone is to be copied again."""
         name = plan.target.name
         done = [one for one in receipts if one.table == name and not one.planned]

@@ -22,8 +22,20 @@ _CREATE = (
     'CREATE TABLE IF NOT EXISTS "%s" (job TEXT NOT NULL, table_id TEXT NOT NULL, '
     "span BIGINT NOT NULL, about TEXT NOT NULL, PRIMARY KEY (job, table_id, span))" % LEDGER_SPANS,
 )
-_FIELDS = ("schema", "table", "span", "range", "rows", "changed", "rejected", "digest", "planned")
-_MAKES = "makes"
+_FIELDS = (
+    "schema",
+    "table",
+    "span",
+    "range",
+    "rows",
+    "changed",
+    "rejected",
+    "digest",
+    "refused",
+    "native",
+    "planned",
+    "makes",
+)
 
 
 class LedgerJob(NamedTuple):
@@ -147,16 +159,17 @@ def _about(receipt: Receipt) -> str:
         receipt.written.changed,
         receipt.rejected,
         "%032x" % receipt.written.digest,
+        "%032x" % receipt.refused,
+        False,
         receipt.planned,
+        receipt.makes,
     )
-    about = dict(zip(_FIELDS, values), makes=receipt.makes)
-    return json.dumps(about, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(dict(zip(_FIELDS, values)), ensure_ascii=False, separators=(",", ":"))
 
 
 def _receipt(text: Any) -> Receipt:
     try:
         about = json.loads(text)
-        makes = bool(about.pop(_MAKES, False))
         if sorted(about) != sorted(_FIELDS) or about["schema"]:
             raise ValueError(text)
         written = Tally(int(about["rows"]), int(about["changed"]), int(about["digest"], 16))
@@ -166,8 +179,9 @@ def _receipt(text: Any) -> Receipt:
             _range(about["range"]),
             written,
             int(about["rejected"]),
+            int(about["refused"], 16),
             bool(about["planned"]),
-            makes,
+            bool(about["makes"]),
         )
     except (TypeError, ValueError, KeyError, AttributeError):
         raise Fault(

@@ -204,6 +204,9 @@ class _Making:
         self._columns.append(column._replace(name=name, kind=kind, declared=declared))
         if column.generated is not None:
             return
+        if kind.word == "char":
+            # Text of a fixed length is padded by other engines alone.
+            kind = kinds.Kind("text", kind.size)
         if kind != kinds.ANY:
             self.questions.append(Question(column.name, "not_declared", kind))
         self.read.append(Cell(column.name, kind, mask=mask))

@@ -15,9 +15,9 @@ from .instant import Instant
 from .ledger import LedgerJob
 from .mapping import TablePlan
 from .place import Session
-from .span import Read, Receipt, Tally
+from .span import DIGEST_MASK, Read, Receipt, Tally
 from .sql import quote
-from .writing import digest
+from .writing import digest, misfit_digest
 
 
 class Resume:
@@ -46,10 +46,9 @@ class Resume:
         for receipt in receipts:
             self._job.step()
             now = self._read_again(read, receipt)
-            # What was rejected cannot be told from the rows as they are read.
-            same = now.rows == receipt.written.rows + receipt.rejected and (
-                receipt.rejected > 0 or now.digest == receipt.written.digest
-            )
+            # Which rows were refused cannot be told from those that are read: all are compared.
+            before = Tally(receipt.rejected, 0, receipt.refused).plus(receipt.written)
+            same = (now.rows, now.digest) == (before.rows, before.digest)
             (holding if same else changed).append(receipt)
         if not changed:
             return holding
@@ -64,7 +63,8 @@ class Resume:
         for batch in reader.batches():
             self._job.read(batch.bytes)
             tally = tally.plus(Tally(len(batch.canonical), 0, digest(batch.canonical)))
-        return tally._replace(rows=tally.rows + len(reader.rejected))
+        refused = sum(map(misfit_digest, reader.rejected)) & DIGEST_MASK
+        return tally.plus(Tally(len(reader.rejected), 0, refused))
 
     def _undo(
         self, plan: TablePlan, holding: List[Receipt], changed: List[Receipt], is_own: bool

@@ -47,6 +47,8 @@ class Receipt(NamedTuple):
     range: Range
     written: Tally = Tally()
     rejected: int = 0
+    refused: int = 0
+    """Sum of the digests of the rows that were rejected."""
     planned: bool = False
     makes: bool = False
     """Of a span that is planned: whether its table is one that the job makes."""

@@ -208,10 +208,10 @@ def _checked(kind: Kind) -> Take:
             return fits and not text.strip("01")
 
     elif kind.word in ("text", "char") and size is not None:
-        most = size
+        most, least = size, size if kind.word == "char" else 0
 
         def is_held(text: str) -> bool:
-            return len(text) <= most
+            return least <= len(text) <= most
 
     else:
         return lambda value: _take_text(as_text(value))
@@ -326,7 +326,8 @@ def nearest(kind: Kind, value: Value) -> Optional[Taken]:
         return _nearest_single(as_float(value))
     if kind.word in ("text", "char") and kind.size is not None:
         text = as_text(value)
-        return None if text is None else _take_text(text[: kind.size])
+        padded = kind.size if kind.word == "char" else 0
+        return None if text is None else _take_text(text[: kind.size].ljust(padded))
     if kind.word == "bytes" and kind.size is not None and isinstance(value, bytes):
         return taker(kind)(value[: kind.size])
     return None

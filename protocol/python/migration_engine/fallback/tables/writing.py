@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 from ..faults import Fault
@@ -33,6 +34,16 @@ def digest(rows: Sequence[bytes]) -> int:
     return sum(map(xxh3_128, rows)) & DIGEST_MASK
 
 
+def misfit_digest(misfit: Reject) -> int:
+    """The digest of a row that the reader could not carry: of its cells as they were told."""
+    cells = (raw for _, raw in misfit.row)
+    return xxh3_128(
+        b"".join(
+            b"\0" if raw is None else b"x" + struct.pack("<Q", len(raw)) + raw for raw in cells
+        )
+    )
+
+
 def insert(write: Write) -> str:
     """The statement for a row.
 
@@ -60,6 +71,7 @@ class _Hand:
         self.may_leave = self.insert.endswith("DO NOTHING")
         self.tally = Tally()
         self.refused: List[Reject] = []
+        self.refused_digest = 0
 
     def count(self, canonical: Sequence[bytes], digested: int) -> None:
         self.tally = self.tally.plus(Tally(len(canonical), 0, digested))
@@ -93,8 +105,7 @@ class SpanCopier:
         try:
             return self._attempt(read, _Hand(write), span, careful=True)
         except _RowRefused as refused:
-            message = "a row was refused outside of its savepoint"
-            raise Fault("INTERNAL", message) from refused
+            raise refused.fault from refused
 
     def _attempt(self, read: Read, hand: _Hand, span: Receipt, careful: bool) -> Receipt:
         with self._place.told("begin a transaction"):
@@ -119,7 +130,7 @@ class SpanCopier:
                 digested = 0 if careful else digest(batch.canonical)
             with self._job.timed("destination_write_ms"):
                 if careful:
-                    self._carefully(hand, batch.canonical, batch.bound)
+                    self._carefully(hand, read, batch.canonical, batch.bound)
                 else:
                     self._put(hand, batch.bound)
                     hand.count(batch.canonical, digested)
@@ -128,8 +139,13 @@ class SpanCopier:
             message = "%d rows were read, %d written and %d refused"
             raise Fault("ACCOUNTING", message % (count, written.rows, len(hand.refused)))
         rejected = [*hand.refused, *reader.rejected]
-        self._rejects.add(hand.write.table, span.number, hand.write.key, rejected)
-        return span._replace(written=written, rejected=len(rejected), planned=False, makes=False)
+        names = dict(zip((cell.name for cell in hand.write.cells), read.cells))
+        key = [names[name].name for name in hand.write.key if name in names]
+        self._rejects.add(hand.write.table, span.number, key, rejected)
+        refused = (hand.refused_digest + sum(map(misfit_digest, reader.rejected))) & DIGEST_MASK
+        return span._replace(
+            written=written, rejected=len(rejected), refused=refused, planned=False, makes=False
+        )
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         while True:
@@ -156,7 +172,11 @@ class SpanCopier:
             raise _RowRefused(Fault("ROW_REFUSED", message).at(hand.write.table.encode("utf-8")))
 
     def _carefully(
-        self, hand: _Hand, canonical: Sequence[bytes], rows: Sequence[Tuple[Bound, ...]]
+        self,
+        hand: _Hand,
+        read: Read,
+        canonical: Sequence[bytes],
+        rows: Sequence[Tuple[Bound, ...]],
     ) -> None:
         """Writes what the target takes of these rows, and collects what it does not."""
         refused: Optional[Fault] = None
@@ -171,11 +191,12 @@ class SpanCopier:
         if refused is None:
             hand.count(canonical, digest(canonical))
         elif len(rows) == 1:
-            hand.refused.append(_reject(hand.write, rows[0], refused))
+            hand.refused_digest += digest(canonical)
+            hand.refused.append(_reject(read, rows[0], refused))
         else:
             half = len(rows) // 2
-            self._carefully(hand, canonical[:half], rows[:half])
-            self._carefully(hand, canonical[half:], rows[half:])
+            self._carefully(hand, read, canonical[:half], rows[:half])
+            self._carefully(hand, read, canonical[half:], rows[half:])
 
     def _commit(self, receipt: Receipt) -> None:
         """Commits the rows with their receipt; a lost answer is looked for in the ledger."""
@@ -192,8 +213,8 @@ class SpanCopier:
             raise
 
 
-def _reject(write: Write, row: Sequence[Bound], fault: Fault) -> Reject:
+def _reject(read: Read, row: Sequence[Bound], fault: Fault) -> Reject:
     told = [
-        (cell.name, values.travelling(cell.kind, value)) for cell, value in zip(write.cells, row)
+        (cell.name, values.travelling(cell.kind, value)) for cell, value in zip(read.cells, row)
     ]
     return Reject(told, "", fault)
