@@ -254,6 +254,23 @@ impl Job {
         Ok(())
     }
 
+    /// Waits until `rows` more may be copied.
+    ///
+    /// # Errors
+    /// `Cancelled` once the job was asked to stop.
+    pub fn take_rows(&self, rows: u64) -> Result<()> {
+        let waited = self.engine.rates.rows.take(rows, &self.switch)?
+            + self.rates.rows.take(rows, &self.switch)?;
+        self.progress.spend(Spent::Throttle, waited);
+        Ok(())
+    }
+
+    /// The least of the bounds on rows each second.
+    #[must_use]
+    pub fn rows_per_s(&self) -> Option<u64> {
+        [&self.engine.rates, &self.rates].iter().filter_map(|rates| rates.rows.rate()).min()
+    }
+
     /// Waits until one more item may begin.
     ///
     /// # Errors

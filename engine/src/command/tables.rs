@@ -18,15 +18,21 @@ use crate::endpoint::rows::{OpenedLedger, Snapshot, TableSink, TableSource};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Ledger;
-use crate::limits::{BATCH_ROWS, PARALLEL_SPANS, SPAN_ROWS};
+use crate::limits::{
+    BATCH_ROWS, DATABASE_LOCK_MAX_S, DATABASE_LOCK_S, DATABASE_STATEMENT_MAX_S, PARALLEL_SPANS,
+    REPLICAS_LAG_MAX_S, SPAN_ROWS,
+};
 use crate::model::catalog::{Catalog, TableName};
 use crate::model::location::Location;
 use crate::model::selection::Selection;
 use crate::progress::add;
+use crate::remote::settings::Patience;
+use crate::remote::ties::Ties;
 use crate::resource::cancel::Switch;
 use crate::table::census::{self, Loss};
 use crate::table::choice::{CLASS_NAMES, Choices, Mode, Policies, Policy, RowVerify};
 use crate::table::copy::{self, Copied, Copy};
+use crate::table::lag::Lag;
 use crate::table::leftover;
 use crate::table::mapping::{Mapping, TablePlan};
 use crate::table::mask::Mask;
@@ -150,6 +156,17 @@ pub struct TablesParams {
     /// Spans in hand at once. Default: 4.
     #[serde(default)]
     pub parallel_spans: Option<usize>,
+    /// How long a lock that others hold is waited for, seconds, on either side. Default: 60.
+    #[serde(default)]
+    pub lock_timeout_s: Option<u64>,
+    /// How long one statement may take at a server, seconds: those that load rows and build indexes
+    /// too. Default: as long as it takes, whatever the server's own default is.
+    #[serde(default)]
+    pub statement_timeout_s: Option<u64>,
+    /// How far the replicas of the target may be behind it, seconds: rows wait while one is farther.
+    /// PostgreSQL alone knows its replicas. Default: they are not asked for.
+    #[serde(default)]
+    pub replica_lag_s: Option<u64>,
     /// Whether indexes, foreign keys and checks are made. Default: true.
     #[serde(default = "yes")]
     pub indexes: bool,
@@ -185,22 +202,34 @@ fn tables(params: &TablesParams) -> Result<Tables> {
     let dst = wire::location(&params.dst, "dst")?;
     endpoint::database(&src).map_err(|error| error.field("src"))?;
     endpoint::database(&dst).map_err(|error| error.field("dst"))?;
-    Ok(Tables { src, dst, choices: choices(params)? })
+    Ok(Tables { src, dst, choices: choices(params)?, patience: patience(params)? })
+}
+
+fn patience(params: &TablesParams) -> Result<Patience> {
+    let lock_s = params.lock_timeout_s.unwrap_or(DATABASE_LOCK_S);
+    let lock_s = within("lock_timeout_s", lock_s, DATABASE_LOCK_MAX_S)?;
+    let statement = params.statement_timeout_s;
+    let statement = statement.map(|s| within("statement_timeout_s", s, DATABASE_STATEMENT_MAX_S));
+    let statement = statement.transpose()?.map(Duration::from_secs);
+    Ok(Patience { lock: Duration::from_secs(lock_s), statement })
+}
+
+fn within(field: &str, value: u64, most: u64) -> Result<u64> {
+    if (1..=most).contains(&value) {
+        return Ok(value);
+    }
+    let message = format!("must be from 1 to {most}");
+    Err(EngineError::new(Kind::InvalidField, message).field(field))
 }
 
 fn choices(params: &TablesParams) -> Result<Choices> {
-    let within = |field: &str, value: u64, most: u64| {
-        if (1..=most).contains(&value) {
-            return Ok(value);
-        }
-        let message = format!("must be from 1 to {most}");
-        Err(EngineError::new(Kind::InvalidField, message).field(field))
-    };
     let span_rows = within("span_rows", params.span_rows.unwrap_or(SPAN_ROWS), u64::MAX >> 1)?;
     let batch_rows = params.batch_rows.unwrap_or(BATCH_ROWS) as u64;
     let batch_rows = within("batch_rows", batch_rows, 1 << 20)?;
     let parallel = params.parallel_spans.unwrap_or(PARALLEL_SPANS.0) as u64;
     let parallel = within("parallel_spans", parallel, PARALLEL_SPANS.1 as u64)?;
+    let replica_lag = params.replica_lag_s;
+    let replica_lag = replica_lag.map(|s| within("replica_lag_s", s, REPLICAS_LAG_MAX_S));
     Ok(Choices {
         selection: Selection::new(&params.include, &params.exclude)?,
         mode: match params.mode {
@@ -221,6 +250,7 @@ fn choices(params: &TablesParams) -> Result<Choices> {
         },
         reject_limit: params.rejects.limit,
         reject_file: params.rejects.file.as_ref().map(|file| file.as_bytes().to_vec()),
+        replica_lag: replica_lag.transpose()?.map(Duration::from_secs),
         span_rows,
         batch_rows: usize::try_from(batch_rows).unwrap_or(BATCH_ROWS),
         parallel: usize::try_from(parallel).unwrap_or(PARALLEL_SPANS.0),
@@ -263,6 +293,7 @@ struct Tables {
     src: Location,
     dst: Location,
     choices: Choices,
+    patience: Patience,
 }
 
 /// Both sides, open.
@@ -287,14 +318,23 @@ struct Ready {
 }
 
 impl Tables {
+    /// What ties both databases to the job.
+    fn ties(&self, job: &Job) -> Ties {
+        Ties { patience: self.patience, ..job.ties.clone() }
+    }
+
     fn open(&self, job: &Job) -> Result<Sides> {
         job.progress.set_phase("survey");
         job.set_subject(self.src.name());
         let at = |field: &'static str| move |error: EngineError| error.field(field);
-        let source = (endpoint::database(&self.src)?.source)(&self.src, &job.ties);
+        let ties = self.ties(job);
+        let source = (endpoint::database(&self.src)?.source)(&self.src, &ties);
         let source = source.map_err(at("src"))?;
-        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &job.ties);
+        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties);
         let sink = sink.map_err(at("dst"))?;
+        if self.choices.replica_lag.is_some() {
+            drop(sink.replicas().map_err(at("replica_lag_s"))?);
+        }
         let here = source.catalog().map_err(at("src"))?;
         let there = sink.catalog().map_err(at("dst"))?;
         Ok(Sides { source, sink, here, there })
@@ -377,6 +417,8 @@ impl Tables {
         let run = || {
             copy::check_free(&prepared.plans, self.choices.mode, &ledger.receipts)?;
             let rejects = self.rejects(job, &ledger)?;
+            let lag = self.choices.replica_lag.map(|most| Lag::new(&*sides.sink, most));
+            let lag = lag.transpose()?;
             let copy = Copy {
                 job,
                 choices: &self.choices,
@@ -384,6 +426,7 @@ impl Tables {
                 sink: &*sides.sink,
                 plans: &prepared.plans,
                 rejects: &rejects,
+                lag: lag.as_ref(),
                 made: &made,
             };
             let copied = copy.run(&ledger)?;
@@ -400,7 +443,7 @@ impl Tables {
         let Some(noted) = noted else { return Ok(None) };
         let unread = |_| EngineError::new(Kind::JournalCorrupt, "the noted result cannot be read");
         let Settled { data, verify } = serde_json::from_value(noted).map_err(unread)?;
-        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &job.ties);
+        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &self.ties(job));
         sink.map_err(|error| error.field("dst"))?.close_ledger(&self.ledger_name(job))?;
         Ok(Some(Answer { data: Some(data), verify: Some(verify), ..Answer::default() }))
     }
@@ -424,7 +467,8 @@ impl Tables {
         prepared: &Ready,
         made: &[TableName],
     ) -> Result<Option<(u64, TableName)>> {
-        let mut ties = job.ties.clone();
+        let mut ties = self.ties(job);
+        ties.patience.lock = ties.patience.lock.min(CLEARING);
         ties.switch = Switch::default();
         ties.tries.total = ties.tries.total.min(CLEARING);
         let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties)?;

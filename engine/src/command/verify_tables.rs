@@ -68,6 +68,7 @@ impl VerifyTables {
             verify: RowVerify::Stream,
             reject_limit: 0,
             reject_file: None,
+            replica_lag: None,
             span_rows: SPAN_ROWS,
             batch_rows: BATCH_ROWS,
             parallel: PARALLEL_SPANS.0,

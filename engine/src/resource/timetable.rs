@@ -13,6 +13,8 @@ pub struct Bounds {
     pub bytes: Change,
     /// Operations each second.
     pub ops: Change,
+    /// Rows each second.
+    pub rows: Change,
 }
 
 /// Entries by the minute of the week when they begin, counted from Monday's midnight.

@@ -1,6 +1,7 @@
 //! What a command chooses about tables, resolved from its fields.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::endpoint::rows::LossClass;
 use crate::model::rows::Misfit;
@@ -165,6 +166,8 @@ pub struct Choices {
     pub reject_limit: u64,
     /// Where rejected rows go, a file of the operator's; beside the reports where it is not said.
     pub reject_file: Option<Vec<u8>>,
+    /// How far the replicas of the target may be behind while rows are written; `None` for any.
+    pub replica_lag: Option<Duration>,
     /// Rows of a span, about.
     pub span_rows: u64,
     /// Rows of a batch at most.

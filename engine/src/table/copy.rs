@@ -13,6 +13,7 @@ use crate::model::catalog::TableName;
 use crate::model::rows::{Range, Read, Span, Tally};
 use crate::table::choice::{Choices, Mode};
 use crate::table::digest::Summer;
+use crate::table::lag::Lag;
 use crate::table::mapping::TablePlan;
 use crate::table::rejects::Rejects;
 use crate::table::resume;
@@ -36,6 +37,8 @@ pub struct Copy<'a> {
     pub plans: &'a [TablePlan],
     /// Where rejected rows go.
     pub rejects: &'a Rejects,
+    /// How far replicas may be behind.
+    pub lag: Option<&'a Lag<'a>>,
     /// Tables that were made in this attempt.
     pub made: &'a Mutex<Vec<TableName>>,
 }
@@ -224,11 +227,14 @@ impl<'a> Copy<'a> {
     pub fn read(&self, plan: &TablePlan) -> Read {
         let memory = self.job.engine.budget.total() / self.workers().max(1) as u64 / ROW_SHARE;
         let row_bytes_max = usize::try_from(memory).unwrap_or(usize::MAX);
+        // A bound on rows is kept by waiting after each batch: not for long.
+        let most = self.job.rows_per_s().and_then(|most| usize::try_from(most).ok());
+        let batch_rows = self.choices.batch_rows.min(most.unwrap_or(usize::MAX)).max(1);
         Read {
             table: plan.source.name.clone(),
             cells: plan.read.clone(),
             filter: plan.filter.clone(),
-            batch_rows: self.choices.batch_rows,
+            batch_rows,
             batch_bytes: crate::limits::BATCH_ROWS_BYTES.min(row_bytes_max),
             row_bytes_max,
         }
@@ -301,7 +307,8 @@ impl<'a> Copy<'a> {
             return fail(error);
         }
         let mut sessions = Sessions { reader, writer: None, summer: Summer::default(), bytes: 0 };
-        let copier = Copier { job: self.job, sink: self.sink, ledger: job, rejects: self.rejects };
+        let Self { job: own, sink, rejects, lag, .. } = *self;
+        let copier = Copier { job: own, sink, ledger: job, rejects, lag };
         loop {
             let Some((index, span)) = shared.board().queue.pop_front() else { return };
             let Some(table) = tables.get(index) else { return };
@@ -354,6 +361,7 @@ impl<'a> Copy<'a> {
             };
             for index in plan.statements.indexes.iter().filter(|index| !has(&index.name)) {
                 self.job.pass()?;
+                self.lag.map_or(Ok(()), |lag| lag.pass(self.job))?;
                 self.sink.execute(std::slice::from_ref(&index.sql))?;
             }
         }

@@ -6,6 +6,7 @@ pub mod choice;
 pub mod compare;
 pub mod copy;
 pub mod digest;
+pub mod lag;
 pub mod leftover;
 pub mod mapping;
 pub mod mask;

@@ -12,6 +12,7 @@ use crate::limits::SPAN_ATTEMPTS;
 use crate::model::rows::{Read, Rows, Span, Tally};
 use crate::progress::{Spent, add};
 use crate::table::digest::Summer;
+use crate::table::lag::Lag;
 use crate::table::mask::{self, Mask};
 use crate::table::rejects::Rejects;
 use crate::table::shown::shown;
@@ -26,6 +27,8 @@ pub struct Copier<'a> {
     pub ledger: &'a LedgerJob,
     /// Where rejected rows go.
     pub rejects: &'a Rejects,
+    /// How far replicas of the target may be behind.
+    pub lag: Option<&'a Lag<'a>>,
 }
 
 /// What of one table is copied.
@@ -166,6 +169,8 @@ impl<'a> Copier<'a> {
             let rows = mask::apply(rows, task.masks)?;
             read += rows.count() as u64;
             self.job.take_bytes(rows.bytes() as u64)?;
+            self.job.take_rows(rows.count() as u64)?;
+            self.lag.map_or(Ok(()), |lag| lag.pass(self.job))?;
             add(&self.job.progress.bytes_done, rows.bytes() as u64);
             *bytes += rows.bytes() as u64;
             let mut hand = Hand { writer: &mut **writer, summer, tally: &mut written };

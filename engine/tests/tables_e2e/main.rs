@@ -13,6 +13,7 @@
 mod cases;
 mod db;
 mod losses;
+mod manners;
 mod modes;
 mod names;
 mod others;
@@ -21,6 +22,7 @@ mod resume;
 #[path = "../session/session.rs"]
 mod session;
 mod standing;
+mod throttle;
 mod tpch;
 mod values;
 
