@@ -23,12 +23,14 @@ use crate::limits::{
     REPLICAS_LAG_MAX_S, SPAN_ROWS,
 };
 use crate::model::catalog::{Catalog, TableName};
+use crate::model::kind::ColumnType;
 use crate::model::location::Location;
 use crate::model::selection::Selection;
 use crate::progress::add;
 use crate::remote::settings::Patience;
 use crate::remote::ties::Ties;
 use crate::resource::cancel::Switch;
+use crate::table::cast;
 use crate::table::census::{self, Loss};
 use crate::table::choice::{CLASS_NAMES, Choices, Mode, Policies, Policy, RowVerify};
 use crate::table::copy::{self, Copied, Copy};
@@ -136,6 +138,11 @@ pub struct TablesParams {
     /// stays NULL. Default: none.
     #[serde(default)]
     pub mask: BTreeMap<String, MaskSpec>,
+    /// Columns that become another type, by `table.column`: `text`, `text(n)`, `smallint`, `integer`,
+    /// `bigint`, `decimal`, `decimal(p,s)`, `double`, `date`, `timestamp`, `boolean`, `json`, `bytes`.
+    /// Values that are none of that type have their `policy`. Default: none.
+    #[serde(default)]
+    pub cast: BTreeMap<String, String>,
     /// Conditions on the rows of a table, by its name, in the source's SQL; run by a read-only
     /// session. Default: every row.
     #[serde(default, rename = "where")]
@@ -242,6 +249,7 @@ fn choices(params: &TablesParams) -> Result<Choices> {
         filters: params.filters.clone(),
         rename: params.rename.clone(),
         masks: params.mask.iter().map(|(name, mask)| (name.clone(), masked(mask))).collect(),
+        casts: casts(params)?,
         policies: policies(&params.policy)?,
         indexes: params.indexes,
         verify: match params.verify {
@@ -263,6 +271,18 @@ fn masked(mask: &MaskSpec) -> Mask {
         MaskSpec::Hash => Mask::Hash,
         MaskSpec::Constant(text) => Mask::Constant(text.clone()),
     }
+}
+
+fn casts(params: &TablesParams) -> Result<BTreeMap<String, ColumnType>> {
+    let cast = |(name, kind): (&String, &String)| {
+        let at = |error: EngineError| error.field(format!("cast.{name}"));
+        if params.mask.contains_key(name) {
+            let message = "a column that is masked is not cast";
+            return Err(at(EngineError::new(Kind::InvalidField, message)));
+        }
+        Ok((name.clone(), cast::kind(kind).map_err(at)?))
+    };
+    params.cast.iter().map(cast).collect()
 }
 
 fn policies(named: &BTreeMap<String, LossPolicy>) -> Result<Policies> {

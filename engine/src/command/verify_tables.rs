@@ -63,6 +63,7 @@ impl VerifyTables {
             filters: BTreeMap::new(),
             rename: BTreeMap::new(),
             masks: BTreeMap::new(),
+            casts: BTreeMap::new(),
             policies: Policies::default(),
             indexes: false,
             verify: RowVerify::Stream,

@@ -141,6 +141,8 @@ pub enum LossClass {
     NotBoolean,
     /// Text that is not valid JSON.
     NotJson,
+    /// Values that are none of the type that their column is cast to.
+    NotCast,
 }
 
 /// An answer of the census.

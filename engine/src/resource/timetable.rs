@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     fn bounds(bytes: u64) -> Bounds {
-        Bounds { bytes: Some(Some(bytes)), ops: None }
+        Bounds { bytes: Some(Some(bytes)), ops: None, rows: None }
     }
 
     fn minute(day: u16, hour: u16, minute: u16) -> u16 {

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use crate::endpoint::rows::{Finding, Snapshot};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
+use crate::table::cast;
 use crate::table::choice::{Choices, Policy, class_name};
 use crate::table::mapping::TablePlan;
 
@@ -31,9 +32,13 @@ pub fn take(
     choices: &Choices,
 ) -> Result<Vec<Loss>> {
     let mut losses = Vec::new();
-    for plan in plans.iter().filter(|plan| !plan.questions.is_empty()) {
+    for plan in plans {
         job.pass()?;
-        let found = snapshot.census(&plan.source, &plan.filter, &plan.questions)?;
+        let mut found = match plan.questions.is_empty() {
+            true => Vec::new(),
+            false => snapshot.census(&plan.source, &plan.filter, &plan.questions)?,
+        };
+        found.extend(cast::census(job, snapshot, plan)?);
         for finding in found.into_iter().filter(|finding| finding.rows > 0) {
             let policy = choices.policies.of(&finding.question.class);
             losses.push(Loss { table: plan.source.name.shown(), finding, policy });
@@ -56,8 +61,13 @@ pub fn apply(losses: &[Loss], plans: &mut [TablePlan]) {
         let mut table = plans.iter_mut().filter(|plan| plan.source.name.shown() == loss.table);
         let Some(plan) = table.next() else { continue };
         let column = &loss.finding.question.column;
-        for cell in plan.read.iter_mut().filter(|cell| cell.name == *column) {
+        let class = class_name(&loss.finding.question.class);
+        let of_column = plan.read.iter_mut().zip(&mut plan.casts);
+        for (cell, cast) in of_column.filter(|(cell, _)| cell.name == *column) {
             cell.misfit = cell.misfit.max(misfit);
+            if let Some(cast) = cast {
+                cast.misfits.insert(class, misfit);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::endpoint::rows::LossClass;
+use crate::model::kind::ColumnType;
 use crate::model::rows::Misfit;
 use crate::model::selection::Selection;
 use crate::table::mask::Mask;
@@ -95,7 +96,7 @@ impl Policies {
 }
 
 /// Names of the classes of loss, in alphabetical order.
-pub const CLASS_NAMES: [&str; 13] = [
+pub const CLASS_NAMES: [&str; 14] = [
     "date_outside",
     "decimal_outside",
     "impossible_date",
@@ -103,6 +104,7 @@ pub const CLASS_NAMES: [&str; 13] = [
     "integer_outside",
     "longer",
     "not_boolean",
+    "not_cast",
     "not_declared",
     "not_finite",
     "not_json",
@@ -128,6 +130,7 @@ pub fn class_name(class: &LossClass) -> &'static str {
         LossClass::NotDeclared(_) => "not_declared",
         LossClass::NotBoolean => "not_boolean",
         LossClass::NotJson => "not_json",
+        LossClass::NotCast => "not_cast",
     }
 }
 
@@ -156,6 +159,8 @@ pub struct Choices {
     pub rename: BTreeMap<String, String>,
     /// Columns whose values are hidden, by `table.column`.
     pub masks: BTreeMap<String, Mask>,
+    /// Columns that become another type, by `table.column`.
+    pub casts: BTreeMap<String, ColumnType>,
     /// What becomes of values that the target cannot hold.
     pub policies: Policies,
     /// Whether indexes, foreign keys and checks are made.

@@ -191,6 +191,7 @@ impl<'a> Copy<'a> {
             }
             return Ok(Table { plan, read, write, spans, is_own, was_gone: false });
         }
+        self.join_new_partitions(job, plan, receipts, &mut spans)?;
         let was_gone = !plan.stands;
         if was_gone {
             let done: Vec<(TableName, u32)> = of_table(receipts, &plan.target.name)
@@ -206,6 +207,54 @@ impl<'a> Copy<'a> {
             self.make(plan)?;
         }
         Ok(Table { plan, read, write, spans, is_own, was_gone })
+    }
+
+    /// A table that is read by the pages of its partitions may have others by now.
+    fn join_new_partitions(
+        &self,
+        job: &LedgerJob,
+        plan: &TablePlan,
+        receipts: &[SpanReceipt],
+        spans: &mut Vec<Span>,
+    ) -> Result<()> {
+        let child = |span: &Span| match &span.range {
+            Range::Pages { child, .. } => Some(child.clone()),
+            _ => None,
+        };
+        let known: HashSet<TableName> = spans.iter().filter_map(child).collect();
+        if known.is_empty() || !plan.source.partitioned {
+            return Ok(());
+        }
+        let now = self.split(plan)?;
+        let standing: HashSet<TableName> = now.iter().filter_map(child).collect();
+        if let Some(gone) = known.difference(&standing).min() {
+            let message = format!("the partition {} is gone that was read before", gone.shown());
+            return Err(EngineError::new(Kind::ResumeRefused, message)
+                .at(plan.source.name.shown())
+                .hint("remove what was copied, and send the command under another key"));
+        }
+        let makes = receipts.iter().any(|of| of.makes && of.table == plan.target.name);
+        let next = spans.iter().map(|span| span.number + 1).max().unwrap_or(0);
+        let is_new = |span: &Span| child(span).is_some_and(|child| !known.contains(&child));
+        let added: Vec<Span> = now
+            .into_iter()
+            .filter(is_new)
+            .zip(next..)
+            .map(|(span, number)| Span { number, ..span })
+            .collect();
+        let receipt = |span: &Span| SpanReceipt {
+            table: plan.target.name.clone(),
+            span: span.clone(),
+            planned: true,
+            makes,
+            ..SpanReceipt::default()
+        };
+        let planned: Vec<SpanReceipt> = added.iter().map(receipt).collect();
+        if !planned.is_empty() {
+            self.sink.note(job, &planned)?;
+            spans.extend(added);
+        }
+        Ok(())
     }
 
     fn make(&self, plan: &TablePlan) -> Result<()> {
@@ -314,7 +363,8 @@ impl<'a> Copy<'a> {
             let Some(table) = tables.get(index) else { return };
             let plan = table.plan;
             let (read, write) = (&table.read, &table.write);
-            let task = Task { read, write, masks: &plan.masks, native: plan.native };
+            let task =
+                Task { read, write, masks: &plan.masks, casts: &plan.casts, native: plan.native };
             match copier.copy(&mut sessions, task, span) {
                 Ok(receipt) => {
                     if let Some(copied) = shared.copied().get_mut(index) {

@@ -1,6 +1,7 @@
 //! What is about tables and not about one database: what goes where as what, what of it would be
 //! lost, how spans are copied and proven.
 
+pub mod cast;
 pub mod census;
 pub mod choice;
 pub mod compare;
@@ -17,3 +18,5 @@ pub mod resume;
 pub mod shown;
 pub mod span;
 pub mod standing;
+mod value;
+mod words;

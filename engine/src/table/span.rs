@@ -11,6 +11,7 @@ use crate::job::Job;
 use crate::limits::SPAN_ATTEMPTS;
 use crate::model::rows::{Read, Rows, Span, Tally};
 use crate::progress::{Spent, add};
+use crate::table::cast::{self, Cast};
 use crate::table::digest::Summer;
 use crate::table::lag::Lag;
 use crate::table::mask::{self, Mask};
@@ -40,6 +41,8 @@ pub struct Task<'a> {
     pub write: &'a Write,
     /// How columns are hidden.
     pub masks: &'a [Option<Mask>],
+    /// What columns become.
+    pub casts: &'a [Option<Cast>],
     /// Whether rows travel in the engine's own form.
     pub native: bool,
 }
@@ -160,28 +163,33 @@ impl<'a> Copier<'a> {
         writer.begin(task.write)?;
         let mut written = Tally::default();
         let mut refused = Vec::new();
-        let mut read = 0u64;
+        let (mut read, mut changed, mut uncast) = (0u64, 0, Vec::new());
         loop {
             let started = std::time::Instant::now();
             let rows = reader.next(native)?;
             self.job.progress.spend(Spent::SourceRead, started.elapsed());
             let Some(rows) = rows else { break };
             let rows = mask::apply(rows, task.masks)?;
-            read += rows.count() as u64;
             self.job.take_bytes(rows.bytes() as u64)?;
             self.job.take_rows(rows.count() as u64)?;
             self.lag.map_or(Ok(()), |lag| lag.pass(self.job))?;
             add(&self.job.progress.bytes_done, rows.bytes() as u64);
             *bytes += rows.bytes() as u64;
+            let done = cast::apply(rows, task.casts)?;
+            changed += done.changed;
+            uncast.extend(done.rejected);
             let mut hand = Hand { writer: &mut **writer, summer, tally: &mut written };
-            match &rows {
-                Rows::Batch(batch) if careful => hand.carefully(batch, &mut refused)?,
-                rows => self.plainly(&mut hand, rows)?,
+            for rows in &done.rows {
+                read += rows.count() as u64;
+                match rows {
+                    Rows::Batch(batch) if careful => hand.carefully(batch, &mut refused)?,
+                    rows => self.plainly(&mut hand, rows)?,
+                }
             }
         }
         let misfits = reader.misfits();
-        written.changed = misfits.changed;
-        let rejected = (refused.len() + misfits.rejected.len()) as u64;
+        written.changed = misfits.changed + changed;
+        let rejected = (refused.len() + misfits.rejected.len() + uncast.len()) as u64;
         if read != written.rows + refused.len() as u64 {
             let message = format!(
                 "{read} rows were read, {} written and {} refused",
@@ -191,6 +199,7 @@ impl<'a> Copier<'a> {
             return Err(EngineError::new(Kind::Accounting, message).into());
         }
         refused.extend(misfits.rejected);
+        refused.extend(uncast);
         // What the engine says of the last rows comes before any is filed.
         writer.settle()?;
         self.rejects.add(&task.write.table, span.number, &task.write.key, &refused)?;

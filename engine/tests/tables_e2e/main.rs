@@ -11,7 +11,10 @@
 )]
 
 mod cases;
+mod casts;
 mod db;
+mod large;
+mod left;
 mod losses;
 mod manners;
 mod modes;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::db::{Db, ENGINES, Engine};
-use crate::session::{Place, Session};
+use crate::session::Session;
 use crate::{copied, refused, run, tables};
 
 const SEED: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20));\n\

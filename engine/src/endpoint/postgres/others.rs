@@ -56,6 +56,50 @@ fn queries() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "inheritance",
+            format!(
+                "SELECT n.nspname, c.relname, 'INHERITS ' || i.inhparent::pg_catalog.regclass \
+                 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE c.relkind = 'r' AND NOT c.relispartition AND {OURS}"
+            ),
+        ),
+        (
+            "partition",
+            format!(
+                "SELECT n.nspname, c.relname, pg_catalog.pg_get_expr(c.relpartbound, c.oid) {class} \
+                 WHERE c.relkind IN ('r', 'p') AND c.relispartition AND {OURS}"
+            ),
+        ),
+        (
+            "row_security",
+            format!(
+                "SELECT n.nspname, c.relname, 'ENABLE ROW LEVEL SECURITY' {class} \
+                 WHERE c.relrowsecurity AND NOT c.relispartition AND {OURS}"
+            ),
+        ),
+        (
+            "collation",
+            format!(
+                "SELECT n.nspname, c.relname || '.' || a.attname, \
+                 'COLLATE ' || a.attcollation::pg_catalog.regcollation \
+                 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+                 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') \
+                 AND NOT c.relispartition AND a.attcollation NOT IN (0, t.typcollation) AND {OURS}"
+            ),
+        ),
+        (
+            "rule",
+            format!(
+                "SELECT n.nspname, r.rulename, pg_catalog.pg_get_ruledef(r.oid) \
+                 FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE r.rulename <> '_RETURN' AND {OURS}"
+            ),
+        ),
+        (
             "policy",
             format!(
                 "SELECT n.nspname, p.polname, coalesce(pg_get_expr(p.polqual, p.polrelid), '') \
@@ -97,6 +141,15 @@ fn apart() -> Vec<(&'static str, String)> {
                 own("pg_type", "t.oid")
             ),
         ),
+        (
+            "statistics",
+            "SELECT n.nspname, s.stxname, pg_catalog.pg_get_statisticsobjdef(s.oid) \
+             FROM pg_catalog.pg_statistic_ext s \
+             JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace"
+                .to_owned(),
+        ),
+        ("publication", "SELECT '', pubname, '' FROM pg_catalog.pg_publication".to_owned()),
+        ("event_trigger", "SELECT '', evtname, '' FROM pg_catalog.pg_event_trigger".to_owned()),
         (
             "extension",
             "SELECT n.nspname, e.extname, 'CREATE EXTENSION ' || quote_ident(e.extname) \
