@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{EngineError, Kind, Result};
 use crate::journal::attempt::Attempt;
@@ -16,6 +16,7 @@ use crate::model::leftover::Root;
 use crate::model::loss::{Loss, What};
 use crate::model::secret::{Secret, SecretSource};
 use crate::progress::{Progress, Shown, Spent, add};
+use crate::remote::settings::Patience;
 use crate::remote::ties::Ties;
 use crate::resource::budget::{Budget, Permit};
 use crate::resource::cancel::Switch;
@@ -252,6 +253,12 @@ impl Job {
             + self.rates.bytes.take(bytes, &self.switch)?;
         self.progress.spend(Spent::Throttle, waited);
         Ok(())
+    }
+
+    /// What ties databases to the job that are waited for so long.
+    #[must_use]
+    pub fn patient(&self, lock: Duration, statement: Option<Duration>) -> Ties {
+        Ties { patience: Patience { lock, statement }, ..self.ties.clone() }
     }
 
     /// Waits until `rows` more may be copied.

@@ -27,8 +27,6 @@ use crate::model::kind::ColumnType;
 use crate::model::location::Location;
 use crate::model::selection::Selection;
 use crate::progress::add;
-use crate::remote::settings::Patience;
-use crate::remote::ties::Ties;
 use crate::resource::cancel::Switch;
 use crate::table::cast;
 use crate::table::census::{self, Loss};
@@ -209,16 +207,18 @@ fn tables(params: &TablesParams) -> Result<Tables> {
     let dst = wire::location(&params.dst, "dst")?;
     endpoint::database(&src).map_err(|error| error.field("src"))?;
     endpoint::database(&dst).map_err(|error| error.field("dst"))?;
-    Ok(Tables { src, dst, choices: choices(params)?, patience: patience(params)? })
+    let (lock, statement) = patience(params)?;
+    Ok(Tables { src, dst, choices: choices(params)?, lock, statement })
 }
 
-fn patience(params: &TablesParams) -> Result<Patience> {
+/// How long locks and statements are waited for.
+fn patience(params: &TablesParams) -> Result<(Duration, Option<Duration>)> {
     let lock_s = params.lock_timeout_s.unwrap_or(DATABASE_LOCK_S);
     let lock_s = within("lock_timeout_s", lock_s, DATABASE_LOCK_MAX_S)?;
     let statement = params.statement_timeout_s;
     let statement = statement.map(|s| within("statement_timeout_s", s, DATABASE_STATEMENT_MAX_S));
     let statement = statement.transpose()?.map(Duration::from_secs);
-    Ok(Patience { lock: Duration::from_secs(lock_s), statement })
+    Ok((Duration::from_secs(lock_s), statement))
 }
 
 fn within(field: &str, value: u64, most: u64) -> Result<u64> {
@@ -313,7 +313,10 @@ struct Tables {
     src: Location,
     dst: Location,
     choices: Choices,
-    patience: Patience,
+    /// How long a lock of others is waited for.
+    lock: Duration,
+    /// How long a statement may take.
+    statement: Option<Duration>,
 }
 
 /// Both sides, open.
@@ -338,16 +341,11 @@ struct Ready {
 }
 
 impl Tables {
-    /// What ties both databases to the job.
-    fn ties(&self, job: &Job) -> Ties {
-        Ties { patience: self.patience, ..job.ties.clone() }
-    }
-
     fn open(&self, job: &Job) -> Result<Sides> {
         job.progress.set_phase("survey");
         job.set_subject(self.src.name());
         let at = |field: &'static str| move |error: EngineError| error.field(field);
-        let ties = self.ties(job);
+        let ties = job.patient(self.lock, self.statement);
         let source = (endpoint::database(&self.src)?.source)(&self.src, &ties);
         let source = source.map_err(at("src"))?;
         let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties);
@@ -463,7 +461,8 @@ impl Tables {
         let Some(noted) = noted else { return Ok(None) };
         let unread = |_| EngineError::new(Kind::JournalCorrupt, "the noted result cannot be read");
         let Settled { data, verify } = serde_json::from_value(noted).map_err(unread)?;
-        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &self.ties(job));
+        let ties = job.patient(self.lock, self.statement);
+        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties);
         sink.map_err(|error| error.field("dst"))?.close_ledger(&self.ledger_name(job))?;
         Ok(Some(Answer { data: Some(data), verify: Some(verify), ..Answer::default() }))
     }
@@ -487,8 +486,7 @@ impl Tables {
         prepared: &Ready,
         made: &[TableName],
     ) -> Result<Option<(u64, TableName)>> {
-        let mut ties = self.ties(job);
-        ties.patience.lock = ties.patience.lock.min(CLEARING);
+        let mut ties = job.patient(self.lock.min(CLEARING), self.statement);
         ties.switch = Switch::default();
         ties.tries.total = ties.tries.total.min(CLEARING);
         let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties)?;

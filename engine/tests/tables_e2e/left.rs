@@ -72,14 +72,14 @@ fn of_postgres_everything_that_is_left_is_named() {
         ("t", "its default is not carried: public.five()"),
         ("t", "its default is not carried: nextval"),
         ("t", "the check calls is not carried"),
-        ("t", "the index called is not carried"),
+        ("t", "called is not carried"),
     ];
     let elsewhere = [
         ("t", "its values are copied, not made of"),
         ("t", "the check usual is not carried"),
-        ("t", "the index part is not carried: it has a condition"),
-        ("t", "the index expr is not carried: it is of an expression"),
-        ("t", "the index hashed is not carried: it works by hash"),
+        ("t", "part is not carried: it has a condition"),
+        ("t", "expr is not carried: it is of an expression"),
+        ("t", "hashed is not carried: it works by hash"),
         ("x", "is not carried: it works by exclusion"),
     ];
     for to in [Engine::Postgres, Engine::Maria, Engine::Sqlite] {

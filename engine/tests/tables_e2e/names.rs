@@ -302,6 +302,34 @@ fn parts(engine: Engine, place: &Place) -> Db {
     db
 }
 
+/// Queries that count indexes, foreign keys and checks; none for what an engine does not tell.
+fn counts(engine: Engine) -> [&'static str; 3] {
+    match engine {
+        Engine::Sqlite => [
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql <> ''",
+            "SELECT count(*) FROM sqlite_schema s, pragma_foreign_key_list(s.name) f \
+             WHERE s.type = 'table'",
+            "",
+        ],
+        Engine::Postgres => [
+            "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
+             WHERE c.relnamespace = 'public'::regnamespace AND NOT i.indisprimary",
+            "SELECT count(*) FROM pg_constraint \
+             WHERE contype = 'f' AND connamespace = 'public'::regnamespace",
+            "SELECT count(*) FROM pg_constraint \
+             WHERE contype = 'c' AND connamespace = 'public'::regnamespace",
+        ],
+        Engine::Maria => [
+            "SELECT count(*) FROM information_schema.statistics \
+             WHERE table_schema = DATABASE() AND index_name <> 'PRIMARY'",
+            "SELECT count(*) FROM information_schema.table_constraints \
+             WHERE constraint_schema = DATABASE() AND constraint_type = 'FOREIGN KEY'",
+            "SELECT count(*) FROM information_schema.check_constraints \
+             WHERE constraint_schema = DATABASE()",
+        ],
+    }
+}
+
 fn parts_through(from: Engine) {
     let place = crate::place();
     let source = parts(from, &place);
@@ -309,14 +337,12 @@ fn parts_through(from: Engine) {
         let target = Db::new(to, &place);
         copied(&place, &source, &target, &json!({"parallel_spans": 2}));
         same(&place, &source, &target);
-        let tables = crate::schema(&place, &target);
-        let count = |part: &str| -> usize {
-            tables.iter().map(|table| table[part].as_array().map_or(0, Vec::len)).sum()
-        };
-        assert_eq!(count("indexes"), PARTS, "{source} to {target}");
-        assert_eq!(count("foreign_keys"), PARTS, "{source} to {target}");
-        if from == to {
-            assert_eq!(count("checks"), PARTS, "{source} to {target}");
+        let [indexes, foreign, checks] = counts(to);
+        let count = |sql: &str| target.one(sql).parse::<usize>().unwrap();
+        assert_eq!(count(indexes), PARTS, "{source} to {target}");
+        assert_eq!(count(foreign), PARTS, "{source} to {target}");
+        if from == to && !checks.is_empty() {
+            assert_eq!(count(checks), PARTS, "{source} to {target}");
         }
     }
 }

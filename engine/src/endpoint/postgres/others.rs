@@ -56,6 +56,22 @@ fn queries() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "policy",
+            format!(
+                "SELECT n.nspname, p.polname, coalesce(pg_get_expr(p.polqual, p.polrelid), '') \
+                 FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {OURS}"
+            ),
+        ),
+    ]
+}
+
+/// The queries for what tables are beside their rows.
+fn beside() -> Vec<(&'static str, String)> {
+    let class = "FROM pg_catalog.pg_class c \
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
+    vec![
+        (
             "inheritance",
             format!(
                 "SELECT n.nspname, c.relname, 'INHERITS ' || i.inhparent::pg_catalog.regclass \
@@ -97,14 +113,6 @@ fn queries() -> Vec<(&'static str, String)> {
                  FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class \
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                  WHERE r.rulename <> '_RETURN' AND {OURS}"
-            ),
-        ),
-        (
-            "policy",
-            format!(
-                "SELECT n.nspname, p.polname, coalesce(pg_get_expr(p.polqual, p.polrelid), '') \
-                 FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid \
-                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {OURS}"
             ),
         ),
     ]
@@ -163,7 +171,7 @@ fn apart() -> Vec<(&'static str, String)> {
 /// Reads all of them.
 pub(super) fn read(session: &mut Session, dialect: &Postgres) -> Done<Vec<Other>> {
     let mut found = Vec::new();
-    for (what, sql) in queries().into_iter().chain(apart()) {
+    for (what, sql) in queries().into_iter().chain(beside()).chain(apart()) {
         for row in session.query(&format!("{sql} ORDER BY 1, 2, 3"))? {
             let name = named(dialect, row.text(0), row.text(1));
             found.push(Other { what, name, definition: row.text(2) });
