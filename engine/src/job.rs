@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{EngineError, Kind, Result};
 use crate::journal::attempt::Attempt;
@@ -16,6 +16,7 @@ use crate::model::leftover::Root;
 use crate::model::loss::{Loss, What};
 use crate::model::secret::{Secret, SecretSource};
 use crate::progress::{Progress, Shown, Spent, add};
+use crate::remote::settings::Patience;
 use crate::remote::ties::Ties;
 use crate::resource::budget::{Budget, Permit};
 use crate::resource::cancel::Switch;
@@ -252,6 +253,29 @@ impl Job {
             + self.rates.bytes.take(bytes, &self.switch)?;
         self.progress.spend(Spent::Throttle, waited);
         Ok(())
+    }
+
+    /// What ties databases to the job that are waited for so long.
+    #[must_use]
+    pub fn patient(&self, lock: Duration, statement: Option<Duration>) -> Ties {
+        Ties { patience: Patience { lock, statement }, ..self.ties.clone() }
+    }
+
+    /// Waits until `rows` more may be copied.
+    ///
+    /// # Errors
+    /// `Cancelled` once the job was asked to stop.
+    pub fn take_rows(&self, rows: u64) -> Result<()> {
+        let waited = self.engine.rates.rows.take(rows, &self.switch)?
+            + self.rates.rows.take(rows, &self.switch)?;
+        self.progress.spend(Spent::Throttle, waited);
+        Ok(())
+    }
+
+    /// The least of the bounds on rows each second.
+    #[must_use]
+    pub fn rows_per_s(&self) -> Option<u64> {
+        [&self.engine.rates, &self.rates].iter().filter_map(|rates| rates.rows.rate()).min()
     }
 
     /// Waits until one more item may begin.

@@ -278,6 +278,24 @@ pub const DATABASE_MESSAGE_BYTES_MAX: usize = 64 << 20;
 pub const DATABASE_GREETING_BYTES_MAX: usize = 64 << 10;
 /// Messages before a session is ready at most.
 pub const DATABASE_GREETINGS_MAX: usize = 1024;
+/// How long a lock of others is waited for in a database where the command does not say, and at
+/// most, seconds.
+pub const DATABASE_LOCK_S: u64 = 60;
+/// As [`DATABASE_LOCK_S`].
+pub const DATABASE_LOCK_MAX_S: u64 = 86_400;
+/// How long a statement that changes a table waits for its lock at once, seconds: all who come later
+/// wait behind it for as long.
+pub const DATABASE_LOCK_TURN_S: u64 = 3;
+/// How long it is stepped back between two such turns, milliseconds.
+pub const DATABASE_LOCK_PAUSE_MS: u64 = 500;
+/// Longest statement that a command may ask for, seconds.
+pub const DATABASE_STATEMENT_MAX_S: u64 = 604_800;
+/// How old an answer may be of how far replicas are behind, milliseconds.
+pub const REPLICAS_LOOK_MS: u64 = 1000;
+/// Wait between two looks at that answer, milliseconds.
+pub const REPLICAS_WAIT_MS: u64 = 200;
+/// How far behind replicas may be at most, where a command bounds it, seconds.
+pub const REPLICAS_LAG_MAX_S: u64 = 86_400;
 /// How long it is waited for what became of a commit whose answer was lost, milliseconds.
 pub const DATABASE_PROBE_MS: u64 = 60_000;
 /// How long a statement of MySQL may take until its next byte, milliseconds: an index may be built. A

@@ -54,6 +54,8 @@ pub struct Progress {
     pub rows_rejected: AtomicU64,
     /// Attempts repeated.
     pub retries: AtomicU64,
+    /// Whether rows wait for the replicas of their target.
+    pub lagging: AtomicBool,
     /// Whether totals are final.
     pub surveyed: AtomicBool,
     /// Bytes in `bytes_done` that will be handled again, after a source changed.

@@ -180,7 +180,7 @@ pub struct Network {
 /// A limit at work.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Throttled {
-    /// `bytes_per_s`, `ops_per_s` or `pause`.
+    /// `bytes_per_s`, `ops_per_s`, `rows_per_s`, `replica_lag` or `pause`.
     pub by: String,
     /// Share of the workers' time spent waiting for it, 0 to 1.
     pub ratio: f64,

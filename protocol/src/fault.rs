@@ -122,7 +122,7 @@ codes! {
         "The key was used before with a different command in this state directory."
     Locked "LOCKED" 1017 Transient true
         "wait for the other engine, or stop it"
-        "Another engine is running the command with this key, or holds the lease on the destination."
+        "Another engine is running the command with this key, or holds the lease on the destination; or another session of a database holds a lock."
     SrcNotFound "SRC_NOT_FOUND" 1101 Data false
         "check the path; relative paths start at the engine's working directory"
         "The source, or one of its items, does not exist."

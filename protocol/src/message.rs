@@ -419,6 +419,9 @@ pub struct LimitsParams {
     /// Items begun each second.
     #[serde(default)]
     pub ops_per_s: Change<u64>,
+    /// Rows of tables copied each second.
+    #[serde(default)]
+    pub rows_per_s: Change<u64>,
     /// Bounds by the time of the week; null lifts all of them.
     #[serde(default)]
     pub timetable: Change<Vec<Slot>>,

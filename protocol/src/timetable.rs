@@ -98,6 +98,9 @@ pub struct Slot {
     /// Items begun each second.
     #[serde(default, skip_serializing_if = "Change::is_keep")]
     pub ops_per_s: Change<u64>,
+    /// Rows of tables copied each second.
+    #[serde(default, skip_serializing_if = "Change::is_keep")]
+    pub rows_per_s: Change<u64>,
 }
 
 #[cfg(test)]

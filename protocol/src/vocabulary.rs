@@ -550,6 +550,9 @@ pub struct LimitSpec {
     /// Items begun each second.
     #[serde(default)]
     pub ops_per_s: Option<u64>,
+    /// Rows of tables copied each second.
+    #[serde(default)]
+    pub rows_per_s: Option<u64>,
     /// Bounds by the time of the week. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timetable: Vec<Slot>,

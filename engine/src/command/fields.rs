@@ -82,6 +82,7 @@ pub fn apply_limits(job: &Job, limits: &LimitSpec) {
     let change = RateChange {
         bytes: Some(limits.bytes_per_s.map(|size| size.0)),
         ops: Some(limits.ops_per_s),
+        rows: Some(limits.rows_per_s),
         timetable: Some(timetable(&limits.timetable)),
     };
     job.rates.change(change, clock::minute_of_week());
@@ -93,7 +94,8 @@ pub fn timetable(slots: &[Slot]) -> Timetable {
     Timetable::new(slots.iter().map(|slot| {
         let days = slot.days.iter().flatten().map(|day| *day as u16).collect();
         let bytes = bound(&slot.bytes_per_s, |size| size.0);
-        (slot.at.0, days, Bounds { bytes, ops: bound(&slot.ops_per_s, |ops| *ops) })
+        let (ops, rows) = (bound(&slot.ops_per_s, |n| *n), bound(&slot.rows_per_s, |n| *n));
+        (slot.at.0, days, Bounds { bytes, ops, rows })
     }))
 }
 
@@ -112,7 +114,9 @@ pub fn bound<T>(change: &Change<T>, number: impl FnOnce(&T) -> u64) -> timetable
 /// `INVALID_FIELD`.
 pub fn check_limits(limits: &LimitSpec) -> Result<(), Fault> {
     let bytes = limits.bytes_per_s.map(|size| size.0);
-    for (name, rate) in [("bytes_per_s", bytes), ("ops_per_s", limits.ops_per_s)] {
+    for (name, rate) in
+        [("bytes_per_s", bytes), ("ops_per_s", limits.ops_per_s), ("rows_per_s", limits.rows_per_s)]
+    {
         check_rate(rate, || format!("limits.{name}"))?;
     }
     check_timetable(&limits.timetable, "limits.timetable")
@@ -137,6 +141,8 @@ pub fn check_timetable(slots: &[Slot], field: &str) -> Result<(), Fault> {
         check_rate(bytes, || format!("{field}.{index}.bytes_per_s"))?;
         let ops = bound(&slot.ops_per_s, |ops| *ops).flatten();
         check_rate(ops, || format!("{field}.{index}.ops_per_s"))?;
+        let rows = bound(&slot.rows_per_s, |rows| *rows).flatten();
+        check_rate(rows, || format!("{field}.{index}.rows_per_s"))?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What `tables` says: its plan before, its certificate after.
 
+use std::collections::BTreeMap;
+
 use migration_protocol::vocabulary::BytePath;
 use serde_json::{Value, json};
 
@@ -17,6 +19,8 @@ use crate::wire;
 const LIST_BYTES: usize = 8 << 10;
 /// Entries of such a list.
 const LIST_ENTRIES: usize = 1000;
+/// Characters shown of the statement of what is not carried.
+const ABOUT_CHARS: usize = 60;
 /// Keys shown for a loss.
 const SAMPLES: usize = 5;
 
@@ -74,6 +78,7 @@ pub fn certificate(made: &Certificate<'_>) -> Value {
         "rejected": rejected,
         "tables": wire::sample_up_to(tables, LIST_ENTRIES, LIST_BYTES),
         "losses": losses(made.losses),
+        "not_carried": not_carried(made.source),
         "notes": notes(made.plans, made.source),
     });
     if let Some(path) = &made.rejects {
@@ -118,6 +123,7 @@ pub fn plan(source: &Catalog, plans: &[TablePlan], found: &[Loss], mode: Mode) -
         "tables": wire::sample_up_to(plans.iter().map(table), LIST_ENTRIES, LIST_BYTES),
         "statements": wire::sample_up_to(statements, LIST_ENTRIES, LIST_BYTES),
         "losses": losses(found),
+        "not_carried": not_carried(source),
         "notes": notes(plans, source),
     })
 }
@@ -129,7 +135,7 @@ pub fn plan_digest(plans: &[TablePlan]) -> String {
     for plan in plans {
         hasher.update(format!("{:?}{:?}{:?}", plan.read, plan.write, plan.statements).as_bytes());
         hasher.update(plan.filter.as_bytes());
-        hasher.update(format!("{:?}{:?}", plan.masks, plan.fits).as_bytes());
+        hasher.update(format!("{:?}{:?}{:?}", plan.masks, plan.fits, plan.casts).as_bytes());
     }
     hasher.finalize().to_hex().to_string()
 }
@@ -170,9 +176,27 @@ fn losses(losses: &[Loss]) -> Vec<Value> {
     wire::sample_up_to(told, LIST_ENTRIES, LIST_BYTES)
 }
 
+/// Everything of the source that is no table of rows, counted by what it is.
+fn not_carried(source: &Catalog) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for other in &source.others {
+        *counts.entry(other.what).or_default() += 1;
+    }
+    counts
+}
+
+fn with_article(what: &str) -> String {
+    let article = if what.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {what}")
+}
+
 fn notes(plans: &[TablePlan], source: &Catalog) -> Vec<Value> {
     let others = source.others.iter().map(|other| {
-        json!({ "table": other.name.shown(), "note": format!("a {} is not carried", other.what) })
+        let about: String = other.definition.chars().take(ABOUT_CHARS).collect();
+        let about = about.split_whitespace().collect::<Vec<_>>().join(" ");
+        let colon = if about.is_empty() { "" } else { ": " };
+        let note = format!("{} is not carried{colon}{about}", with_article(other.what));
+        json!({ "table": other.name.shown(), "note": note })
     });
     let all = plans.iter().flat_map(|plan| {
         let table = plan.source.name.shown();

@@ -18,15 +18,21 @@ use crate::endpoint::rows::{OpenedLedger, Snapshot, TableSink, TableSource};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Ledger;
-use crate::limits::{BATCH_ROWS, PARALLEL_SPANS, SPAN_ROWS};
+use crate::limits::{
+    BATCH_ROWS, DATABASE_LOCK_MAX_S, DATABASE_LOCK_S, DATABASE_STATEMENT_MAX_S, PARALLEL_SPANS,
+    REPLICAS_LAG_MAX_S, SPAN_ROWS,
+};
 use crate::model::catalog::{Catalog, TableName};
+use crate::model::kind::ColumnType;
 use crate::model::location::Location;
 use crate::model::selection::Selection;
 use crate::progress::add;
 use crate::resource::cancel::Switch;
+use crate::table::cast;
 use crate::table::census::{self, Loss};
 use crate::table::choice::{CLASS_NAMES, Choices, Mode, Policies, Policy, RowVerify};
 use crate::table::copy::{self, Copied, Copy};
+use crate::table::lag::Lag;
 use crate::table::leftover;
 use crate::table::mapping::{Mapping, TablePlan};
 use crate::table::mask::Mask;
@@ -131,6 +137,11 @@ pub struct TablesParams {
     /// stays NULL. Default: none.
     #[serde(default)]
     pub mask: BTreeMap<String, MaskSpec>,
+    /// Columns that become another type, by `table.column`: `text`, `text(n)`, `smallint`, `integer`,
+    /// `bigint`, `decimal`, `decimal(p,s)`, `double`, `date`, `timestamp`, `boolean`, `json`, `bytes`.
+    /// Values that are none of that type have their `policy`. Default: none.
+    #[serde(default)]
+    pub cast: BTreeMap<String, String>,
     /// Conditions on the rows of a table, by its name, in the source's SQL; run by a read-only
     /// session. Default: every row.
     #[serde(default, rename = "where")]
@@ -156,6 +167,17 @@ pub struct TablesParams {
     /// Spans in hand at once. Default: 4.
     #[serde(default)]
     pub parallel_spans: Option<usize>,
+    /// How long a lock that others hold is waited for, seconds, on either side. Default: 60.
+    #[serde(default)]
+    pub lock_timeout_s: Option<u64>,
+    /// How long one statement may take at a server, seconds: those that load rows and build indexes
+    /// too. Default: as long as it takes, whatever the server's own default is.
+    #[serde(default)]
+    pub statement_timeout_s: Option<u64>,
+    /// How far the replicas of the target may be behind it, seconds: rows wait while one is farther.
+    /// PostgreSQL alone knows its replicas. Default: they are not asked for.
+    #[serde(default)]
+    pub replica_lag_s: Option<u64>,
     /// Whether indexes, foreign keys and checks are made. Default: true.
     #[serde(default = "yes")]
     pub indexes: bool,
@@ -192,7 +214,8 @@ fn tables(params: &TablesParams) -> Result<Tables> {
     endpoint::database(&src).map_err(|error| error.field("src"))?;
     endpoint::database(&dst).map_err(|error| error.field("dst"))?;
     let retried = retried(params)?;
-    Ok(Tables { src, dst, choices: choices(params)?, retried })
+    let (lock, statement) = patience(params)?;
+    Ok(Tables { src, dst, choices: choices(params)?, retried, lock, statement })
 }
 
 /// The file whose rows are taken again.
@@ -212,19 +235,32 @@ fn retried(params: &TablesParams) -> Result<Option<Vec<u8>>> {
     Ok(Some(file.as_bytes().to_vec()))
 }
 
+/// How long locks and statements are waited for.
+fn patience(params: &TablesParams) -> Result<(Duration, Option<Duration>)> {
+    let lock_s = params.lock_timeout_s.unwrap_or(DATABASE_LOCK_S);
+    let lock_s = within("lock_timeout_s", lock_s, DATABASE_LOCK_MAX_S)?;
+    let statement = params.statement_timeout_s;
+    let statement = statement.map(|s| within("statement_timeout_s", s, DATABASE_STATEMENT_MAX_S));
+    let statement = statement.transpose()?.map(Duration::from_secs);
+    Ok((Duration::from_secs(lock_s), statement))
+}
+
+fn within(field: &str, value: u64, most: u64) -> Result<u64> {
+    if (1..=most).contains(&value) {
+        return Ok(value);
+    }
+    let message = format!("must be from 1 to {most}");
+    Err(EngineError::new(Kind::InvalidField, message).field(field))
+}
+
 fn choices(params: &TablesParams) -> Result<Choices> {
-    let within = |field: &str, value: u64, most: u64| {
-        if (1..=most).contains(&value) {
-            return Ok(value);
-        }
-        let message = format!("must be from 1 to {most}");
-        Err(EngineError::new(Kind::InvalidField, message).field(field))
-    };
     let span_rows = within("span_rows", params.span_rows.unwrap_or(SPAN_ROWS), u64::MAX >> 1)?;
     let batch_rows = params.batch_rows.unwrap_or(BATCH_ROWS) as u64;
     let batch_rows = within("batch_rows", batch_rows, 1 << 20)?;
     let parallel = params.parallel_spans.unwrap_or(PARALLEL_SPANS.0) as u64;
     let parallel = within("parallel_spans", parallel, PARALLEL_SPANS.1 as u64)?;
+    let replica_lag = params.replica_lag_s;
+    let replica_lag = replica_lag.map(|s| within("replica_lag_s", s, REPLICAS_LAG_MAX_S));
     Ok(Choices {
         selection: Selection::new(&params.include, &params.exclude)?,
         mode: match params.mode {
@@ -237,6 +273,7 @@ fn choices(params: &TablesParams) -> Result<Choices> {
         filters: params.filters.clone(),
         rename: params.rename.clone(),
         masks: params.mask.iter().map(|(name, mask)| (name.clone(), masked(mask))).collect(),
+        casts: casts(params)?,
         policies: policies(&params.policy)?,
         indexes: params.indexes,
         verify: match params.verify {
@@ -245,6 +282,7 @@ fn choices(params: &TablesParams) -> Result<Choices> {
         },
         reject_limit: params.rejects.limit,
         reject_file: params.rejects.file.as_ref().map(|file| file.as_bytes().to_vec()),
+        replica_lag: replica_lag.transpose()?.map(Duration::from_secs),
         span_rows,
         batch_rows: usize::try_from(batch_rows).unwrap_or(BATCH_ROWS),
         parallel: usize::try_from(parallel).unwrap_or(PARALLEL_SPANS.0),
@@ -257,6 +295,18 @@ fn masked(mask: &MaskSpec) -> Mask {
         MaskSpec::Hash => Mask::Hash,
         MaskSpec::Constant(text) => Mask::Constant(text.clone()),
     }
+}
+
+fn casts(params: &TablesParams) -> Result<BTreeMap<String, ColumnType>> {
+    let cast = |(name, kind): (&String, &String)| {
+        let at = |error: EngineError| error.field(format!("cast.{name}"));
+        if params.mask.contains_key(name) {
+            let message = "a column that is masked is not cast";
+            return Err(at(EngineError::new(Kind::InvalidField, message)));
+        }
+        Ok((name.clone(), cast::kind(kind).map_err(at)?))
+    };
+    params.cast.iter().map(cast).collect()
 }
 
 fn policies(named: &BTreeMap<String, LossPolicy>) -> Result<Policies> {
@@ -289,6 +339,10 @@ struct Tables {
     choices: Choices,
     /// A file whose rows are taken again.
     retried: Option<Vec<u8>>,
+    /// How long a lock of others is waited for.
+    lock: Duration,
+    /// How long a statement may take.
+    statement: Option<Duration>,
 }
 
 /// Both sides, open.
@@ -318,10 +372,14 @@ impl Tables {
         job.progress.set_phase("survey");
         job.set_subject(self.src.name());
         let at = |field: &'static str| move |error: EngineError| error.field(field);
-        let source = (endpoint::database(&self.src)?.source)(&self.src, &job.ties);
+        let ties = job.patient(self.lock, self.statement);
+        let source = (endpoint::database(&self.src)?.source)(&self.src, &ties);
         let source = source.map_err(at("src"))?;
-        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &job.ties);
+        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties);
         let sink = sink.map_err(at("dst"))?;
+        if self.choices.replica_lag.is_some() {
+            drop(sink.replicas().map_err(at("replica_lag_s"))?);
+        }
         let here = source.catalog().map_err(at("src"))?;
         let there = sink.catalog().map_err(at("dst"))?;
         Ok(Sides { source, sink, here, there })
@@ -423,6 +481,8 @@ impl Tables {
             copy::check_free(&prepared.plans, self.choices.mode, &ledger.receipts)?;
             let retry = prepared.retry.as_ref();
             let rejects = self.rejects(job, &ledger, retry)?;
+            let lag = self.choices.replica_lag.map(|most| Lag::new(&*sides.sink, most));
+            let lag = lag.transpose()?;
             let copy = Copy {
                 job,
                 choices: &self.choices,
@@ -431,6 +491,7 @@ impl Tables {
                 plans: &prepared.plans,
                 rejects: &rejects,
                 retry,
+                lag: lag.as_ref(),
                 made: &made,
             };
             let copied = copy.run(&ledger)?;
@@ -448,7 +509,8 @@ impl Tables {
         let Some(noted) = noted else { return Ok(None) };
         let unread = |_| EngineError::new(Kind::JournalCorrupt, "the noted result cannot be read");
         let Settled { data, verify } = serde_json::from_value(noted).map_err(unread)?;
-        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &job.ties);
+        let ties = job.patient(self.lock, self.statement);
+        let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties);
         sink.map_err(|error| error.field("dst"))?.close_ledger(&self.ledger_name(job))?;
         self.retried.as_deref().map_or(Ok(()), retry::clear)?;
         Ok(Some(Answer { data: Some(data), verify: Some(verify), ..Answer::default() }))
@@ -474,7 +536,7 @@ impl Tables {
         prepared: &Ready,
         made: &[TableName],
     ) -> Result<Option<(u64, TableName)>> {
-        let mut ties = job.ties.clone();
+        let mut ties = job.patient(self.lock.min(CLEARING), self.statement);
         ties.switch = Switch::default();
         ties.tries.total = ties.tries.total.min(CLEARING);
         let sink = (endpoint::database(&self.dst)?.sink)(&self.dst, &ties)?;

@@ -14,6 +14,8 @@
 //!   engine's bulk protocol; nothing of a row ever becomes SQL text unescaped.
 //! - Errors of single rows are [`WriteFault::Row`]; everything else ends the span.
 
+use std::time::Duration;
+
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Catalog, Engine, Table, TableName};
 use crate::model::kind::ColumnType;
@@ -139,6 +141,8 @@ pub enum LossClass {
     NotBoolean,
     /// Text that is not valid JSON.
     NotJson,
+    /// Values that are none of the type that their column is cast to.
+    NotCast,
 }
 
 /// An answer of the census.
@@ -267,11 +271,33 @@ pub trait TableSink: Send + Sync {
     /// Those of connecting.
     fn writer(&self, job: &LedgerJob) -> Result<Box<dyn SpanWriter + '_>>;
 
+    /// What watches how far the replicas of this database are behind it, by a session of its own.
+    ///
+    /// # Errors
+    /// `Unsupported` where the engine does not know; `DatabasePermission` where the account may not;
+    /// those of connecting.
+    fn replicas(&self) -> Result<Box<dyn Replicas>> {
+        let message = format!("{} does not tell how far its replicas are", self.engine().name());
+        Err(EngineError::new(Kind::Unsupported, message).hint(
+            "only PostgreSQL knows its replicas; limits.rows_per_s bounds the load elsewhere",
+        ))
+    }
+
     /// This database as a source, to read back what was written.
     ///
     /// # Errors
     /// Those of connecting.
     fn as_source(&self) -> Result<Box<dyn TableSource>>;
+}
+
+/// Watches the replicas of a database.
+pub trait Replicas: Send {
+    /// How long the one that is farthest behind has not carried out what the database committed; zero
+    /// without replicas.
+    ///
+    /// # Errors
+    /// As [`TableSink::replicas`].
+    fn behind(&mut self) -> Result<Duration>;
 }
 
 /// How a column is kept at a target.

@@ -50,6 +50,30 @@ impl Default for Waits {
     }
 }
 
+/// How long a database may take over one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For a lock that others hold.
+    pub lock: Duration,
+    /// For a statement, those that load rows or build indexes too; `None` for as long as it takes.
+    pub statement: Option<Duration>,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { lock: Duration::from_secs(limits::DATABASE_LOCK_S), statement: None }
+    }
+}
+
+impl Patience {
+    /// How long a statement that changes a table waits for its lock at once: whoever comes after it
+    /// waits behind it, so that it steps back and comes again until [`Patience::lock`] is over.
+    #[must_use]
+    pub fn turn(&self) -> Duration {
+        self.lock.min(Duration::from_secs(limits::DATABASE_LOCK_TURN_S))
+    }
+}
+
 /// How often and how soon a request is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tries {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::EngineError;
 use crate::limits::HEDGE_SHARE;
 use crate::model::leftover::Over;
-use crate::remote::settings::{Tries, Waits};
+use crate::remote::settings::{Patience, Tries, Waits};
 use crate::resource::cancel::Switch;
 
 /// What a job lends to the endpoints that it opens. Clones share it.
@@ -30,6 +30,8 @@ pub struct Ties {
     pub waits: Waits,
     /// How often they are repeated.
     pub tries: Tries,
+    /// How long its databases may take.
+    pub patience: Patience,
 }
 
 /// What the requests of a job cost. All only grow, but `in_flight` and `allowed`.

@@ -12,6 +12,8 @@ pub struct Rates {
     pub bytes: Limiter,
     /// Items begun each second.
     pub ops: Limiter,
+    /// Rows of tables copied each second.
+    pub rows: Limiter,
     set: Mutex<Set>,
 }
 
@@ -20,6 +22,7 @@ pub struct Rates {
 struct Set {
     bytes: Option<u64>,
     ops: Option<u64>,
+    rows: Option<u64>,
     timetable: Timetable,
 }
 
@@ -30,6 +33,8 @@ pub struct RateChange {
     pub bytes: Change,
     /// Operations each second.
     pub ops: Change,
+    /// Rows each second.
+    pub rows: Change,
     /// The whole timetable; an empty one lifts it.
     pub timetable: Option<Timetable>,
 }
@@ -40,6 +45,7 @@ impl Rates {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         set.bytes = change.bytes.unwrap_or(set.bytes);
         set.ops = change.ops.unwrap_or(set.ops);
+        set.rows = change.rows.unwrap_or(set.rows);
         if let Some(timetable) = change.timetable {
             set.timetable = timetable;
         }
@@ -56,9 +62,11 @@ impl Rates {
 
     fn apply(&self, set: &Set, minute: u16) {
         let now = set.timetable.at(minute);
-        for (limiter, rate) in
-            [(&self.bytes, now.bytes.unwrap_or(set.bytes)), (&self.ops, now.ops.unwrap_or(set.ops))]
-        {
+        for (limiter, rate) in [
+            (&self.bytes, now.bytes.unwrap_or(set.bytes)),
+            (&self.ops, now.ops.unwrap_or(set.ops)),
+            (&self.rows, now.rows.unwrap_or(set.rows)),
+        ] {
             // Setting a rate forgets what was taken ahead of it.
             if limiter.rate() != rate {
                 limiter.set(rate);
@@ -75,11 +83,11 @@ mod tests {
     #[test]
     fn entries_go_over_what_is_set_and_leave_what_they_do_not_name() {
         let rates = Rates::default();
-        let night = Bounds { bytes: Some(None), ops: None };
-        let day = Bounds { bytes: Some(Some(5)), ops: Some(Some(7)) };
+        let night = Bounds { bytes: Some(None), ..Bounds::default() };
+        let day = Bounds { bytes: Some(Some(5)), ops: Some(Some(7)), rows: None };
         let timetable = Timetable::new([(60, vec![], night), (120, vec![], day)]);
-        let change =
-            RateChange { bytes: Some(Some(1)), ops: Some(Some(2)), timetable: Some(timetable) };
+        let (bytes, ops) = (Some(Some(1)), Some(Some(2)));
+        let change = RateChange { bytes, ops, rows: None, timetable: Some(timetable) };
         rates.change(change, 60);
         let in_force = || (rates.bytes.rate(), rates.ops.rate());
         assert_eq!(in_force(), (None, Some(2)));

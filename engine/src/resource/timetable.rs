@@ -13,6 +13,8 @@ pub struct Bounds {
     pub bytes: Change,
     /// Operations each second.
     pub ops: Change,
+    /// Rows each second.
+    pub rows: Change,
 }
 
 /// Entries by the minute of the week when they begin, counted from Monday's midnight.
@@ -52,7 +54,7 @@ mod tests {
     use super::*;
 
     fn bounds(bytes: u64) -> Bounds {
-        Bounds { bytes: Some(Some(bytes)), ops: None }
+        Bounds { bytes: Some(Some(bytes)), ops: None, rows: None }
     }
 
     fn minute(day: u16, hour: u16, minute: u16) -> u16 {

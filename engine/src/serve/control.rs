@@ -261,10 +261,8 @@ fn limits(dispatch: &mut Dispatch, _: &Id, map: Map<String, Value>) -> Result<Va
     let jobs = ids.iter().filter_map(|id| dispatch.table.get(id)).map(|entry| &entry.job.rates);
     jobs.clone().for_each(|rates| rates.change(change.clone(), minute));
     let first = jobs.into_iter().next();
-    Ok(first.map_or_else(
-        || json!({ "bytes_per_s": null, "ops_per_s": null, "jobs": dispatch.jobs_max }),
-        |rates| in_force(dispatch, rates),
-    ))
+    Ok(first
+        .map_or_else(|| in_force(dispatch, &Rates::default()), |rates| in_force(dispatch, rates)))
 }
 
 /// What is changed, checked.
@@ -273,19 +271,22 @@ fn rate_change(params: &LimitsParams) -> Result<RateChange, Fault> {
     fields::check_rate(bytes.flatten(), || "bytes_per_s".to_owned())?;
     let ops = fields::bound(&params.ops_per_s, |ops| *ops);
     fields::check_rate(ops.flatten(), || "ops_per_s".to_owned())?;
+    let rows = fields::bound(&params.rows_per_s, |rows| *rows);
+    fields::check_rate(rows.flatten(), || "rows_per_s".to_owned())?;
     let slots = match &params.timetable {
         Change::Keep => None,
         Change::Lift => Some(&[][..]),
         Change::Set(slots) => Some(slots.as_slice()),
     };
     fields::check_timetable(slots.unwrap_or_default(), "timetable")?;
-    Ok(RateChange { bytes, ops, timetable: slots.map(fields::timetable) })
+    Ok(RateChange { bytes, ops, rows, timetable: slots.map(fields::timetable) })
 }
 
 fn in_force(dispatch: &Dispatch, rates: &Rates) -> Value {
     json!({
         "bytes_per_s": rates.bytes.rate(),
         "ops_per_s": rates.ops.rate(),
+        "rows_per_s": rates.rows.rate(),
         "jobs": dispatch.jobs_max,
     })
 }

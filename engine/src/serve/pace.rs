@@ -115,11 +115,20 @@ impl Pace {
         let limits = [&job.rates, &job.engine.rates];
         let bytes = limits.iter().filter_map(|rates| rates.bytes.rate()).min();
         let ops = limits.iter().any(|rates| rates.ops.rate().is_some());
-        let by = match (job.switch.is_paused(), bytes, ops) {
-            (true, _, _) => "pause",
-            (false, Some(_), _) if ratio > THROTTLED_MIN => "bytes_per_s",
-            (false, None, true) if ratio > THROTTLED_MIN => "ops_per_s",
-            _ => return None,
+        let rows = limits.iter().any(|rates| rates.rows.rate().is_some());
+        let by = if job.switch.is_paused() {
+            "pause"
+        } else if job.progress.lagging.load(Relaxed) {
+            "replica_lag"
+        } else if ratio <= THROTTLED_MIN {
+            return None;
+        } else {
+            match (bytes, rows, ops) {
+                (Some(_), _, _) => "bytes_per_s",
+                (None, true, _) => "rows_per_s",
+                (None, false, true) => "ops_per_s",
+                _ => return None,
+            }
         };
         let ratio = if by == "pause" { 1.0 } else { (ratio * 1000.0).round() / 1000.0 };
         Some(Throttled { by: by.to_owned(), ratio, bytes_per_s_limit: bytes })

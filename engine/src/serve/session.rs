@@ -82,7 +82,7 @@ fn engine(settings: &Settings) -> Engine {
     let change = RateChange {
         bytes: Some(settings.bytes_per_s),
         ops: Some(settings.ops_per_s),
-        timetable: None,
+        ..RateChange::default()
     };
     rates.change(change, clock::minute_of_week());
     Engine {

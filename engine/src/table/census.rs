@@ -7,6 +7,7 @@ use crate::endpoint::rows::{Finding, LossClass, Snapshot};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::model::rows::Misfit;
+use crate::table::cast;
 use crate::table::choice::{Choices, Policy, class_name};
 use crate::table::fit::Fit;
 use crate::table::mapping::TablePlan;
@@ -33,9 +34,13 @@ pub fn take(
     choices: &Choices,
 ) -> Result<Vec<Loss>> {
     let mut losses = Vec::new();
-    for plan in plans.iter().filter(|plan| !plan.questions.is_empty()) {
+    for plan in plans {
         job.pass()?;
-        let found = snapshot.census(&plan.source, &plan.filter, &plan.questions)?;
+        let mut found = match plan.questions.is_empty() {
+            true => Vec::new(),
+            false => snapshot.census(&plan.source, &plan.filter, &plan.questions)?,
+        };
+        found.extend(cast::census(job, snapshot, plan)?);
         for finding in found.into_iter().filter(|finding| finding.rows > 0) {
             let policy = choices.policies.of(&finding.question.class);
             losses.push(Loss { table: plan.source.name.shown(), finding, policy });
@@ -64,13 +69,14 @@ pub fn apply(losses: &[Loss], plans: &mut [TablePlan]) {
             }
             _ => None,
         });
-        let class = loss.finding.question.class.clone();
-        for (cell, fits) in plan.read.iter_mut().zip(&mut plan.fits) {
-            if cell.name == *column {
-                cell.misfit = cell.misfit.max(misfit);
-                if matches!(misfit, Misfit::Null | Misfit::Clamp) {
-                    fits.push(Fit { class: class.clone(), misfit, days });
-                }
+        let class = &loss.finding.question.class;
+        let columns = plan.read.iter_mut().zip(&mut plan.fits).zip(&mut plan.casts);
+        for ((cell, fits), cast) in columns.filter(|((cell, _), _)| cell.name == *column) {
+            cell.misfit = cell.misfit.max(misfit);
+            if let Some(cast) = cast {
+                cast.misfits.insert(class_name(class), misfit);
+            } else if matches!(misfit, Misfit::Null | Misfit::Clamp) {
+                fits.push(Fit { class: class.clone(), misfit, days });
             }
         }
     }

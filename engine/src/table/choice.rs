@@ -1,8 +1,10 @@
 //! What a command chooses about tables, resolved from its fields.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::endpoint::rows::LossClass;
+use crate::model::kind::ColumnType;
 use crate::model::rows::Misfit;
 use crate::model::selection::Selection;
 use crate::table::mask::Mask;
@@ -94,7 +96,7 @@ impl Policies {
 }
 
 /// Names of the classes of loss, in alphabetical order.
-pub const CLASS_NAMES: [&str; 13] = [
+pub const CLASS_NAMES: [&str; 14] = [
     "date_outside",
     "decimal_outside",
     "impossible_date",
@@ -102,6 +104,7 @@ pub const CLASS_NAMES: [&str; 13] = [
     "integer_outside",
     "longer",
     "not_boolean",
+    "not_cast",
     "not_declared",
     "not_finite",
     "not_json",
@@ -127,6 +130,7 @@ pub fn class_name(class: &LossClass) -> &'static str {
         LossClass::NotDeclared(_) => "not_declared",
         LossClass::NotBoolean => "not_boolean",
         LossClass::NotJson => "not_json",
+        LossClass::NotCast => "not_cast",
     }
 }
 
@@ -155,6 +159,8 @@ pub struct Choices {
     pub rename: BTreeMap<String, String>,
     /// Columns whose values are hidden, by `table.column`.
     pub masks: BTreeMap<String, Mask>,
+    /// Columns that become another type, by `table.column`.
+    pub casts: BTreeMap<String, ColumnType>,
     /// What becomes of values that the target cannot hold.
     pub policies: Policies,
     /// Whether indexes, foreign keys and checks are made.
@@ -165,6 +171,8 @@ pub struct Choices {
     pub reject_limit: u64,
     /// Where rejected rows go, a file of the operator's; beside the reports where it is not said.
     pub reject_file: Option<Vec<u8>>,
+    /// How far the replicas of the target may be behind while rows are written; `None` for any.
+    pub replica_lag: Option<Duration>,
     /// Rows of a span, about.
     pub span_rows: u64,
     /// Rows of a batch at most.

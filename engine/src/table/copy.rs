@@ -13,6 +13,7 @@ use crate::model::catalog::TableName;
 use crate::model::rows::{Range, Read, Span, Tally};
 use crate::table::choice::{Choices, Mode};
 use crate::table::digest::Summer;
+use crate::table::lag::Lag;
 use crate::table::mapping::TablePlan;
 use crate::table::rejects::Rejects;
 use crate::table::resume;
@@ -39,6 +40,8 @@ pub struct Copy<'a> {
     pub rejects: &'a Rejects,
     /// Rows that are taken again; all rows without.
     pub retry: Option<&'a Retry>,
+    /// How far replicas may be behind.
+    pub lag: Option<&'a Lag<'a>>,
     /// Tables that were made in this attempt.
     pub made: &'a Mutex<Vec<TableName>>,
 }
@@ -202,6 +205,8 @@ impl<'a> Copy<'a> {
         }
         if let Some(retry) = self.retry {
             retry.planned(plan, &spans)?;
+        } else {
+            self.join_new_partitions(job, plan, receipts, &mut spans)?;
         }
         let was_gone = !plan.stands;
         if was_gone {
@@ -218,6 +223,54 @@ impl<'a> Copy<'a> {
             self.make(plan)?;
         }
         Ok(Table { plan, read, write, spans, is_own, was_gone })
+    }
+
+    /// A table that is read by the pages of its partitions may have others by now.
+    fn join_new_partitions(
+        &self,
+        job: &LedgerJob,
+        plan: &TablePlan,
+        receipts: &[SpanReceipt],
+        spans: &mut Vec<Span>,
+    ) -> Result<()> {
+        let child = |span: &Span| match &span.range {
+            Range::Pages { child, .. } => Some(child.clone()),
+            _ => None,
+        };
+        let known: HashSet<TableName> = spans.iter().filter_map(child).collect();
+        if known.is_empty() || !plan.source.partitioned {
+            return Ok(());
+        }
+        let now = self.split(plan)?;
+        let standing: HashSet<TableName> = now.iter().filter_map(child).collect();
+        if let Some(gone) = known.difference(&standing).min() {
+            let message = format!("the partition {} is gone that was read before", gone.shown());
+            return Err(EngineError::new(Kind::ResumeRefused, message)
+                .at(plan.source.name.shown())
+                .hint("remove what was copied, and send the command under another key"));
+        }
+        let makes = receipts.iter().any(|of| of.makes && of.table == plan.target.name);
+        let next = spans.iter().map(|span| span.number + 1).max().unwrap_or(0);
+        let is_new = |span: &Span| child(span).is_some_and(|child| !known.contains(&child));
+        let added: Vec<Span> = now
+            .into_iter()
+            .filter(is_new)
+            .zip(next..)
+            .map(|(span, number)| Span { number, ..span })
+            .collect();
+        let receipt = |span: &Span| SpanReceipt {
+            table: plan.target.name.clone(),
+            span: span.clone(),
+            planned: true,
+            makes,
+            ..SpanReceipt::default()
+        };
+        let planned: Vec<SpanReceipt> = added.iter().map(receipt).collect();
+        if !planned.is_empty() {
+            self.sink.note(job, &planned)?;
+            spans.extend(added);
+        }
+        Ok(())
     }
 
     fn make(&self, plan: &TablePlan) -> Result<()> {
@@ -243,11 +296,14 @@ impl<'a> Copy<'a> {
     pub fn read(&self, plan: &TablePlan) -> Read {
         let memory = self.job.engine.budget.total() / self.workers().max(1) as u64 / ROW_SHARE;
         let row_bytes_max = usize::try_from(memory).unwrap_or(usize::MAX);
+        // A bound on rows is kept by waiting after each batch: not for long.
+        let most = self.job.rows_per_s().and_then(|most| usize::try_from(most).ok());
+        let batch_rows = self.choices.batch_rows.min(most.unwrap_or(usize::MAX)).max(1);
         Read {
             table: plan.source.name.clone(),
             cells: plan.read.clone(),
             filter: plan.filter.clone(),
-            batch_rows: self.choices.batch_rows,
+            batch_rows,
             batch_bytes: crate::limits::BATCH_ROWS_BYTES.min(row_bytes_max),
             row_bytes_max,
         }
@@ -320,14 +376,21 @@ impl<'a> Copy<'a> {
             return fail(error);
         }
         let mut sessions = Sessions { reader, writer: None, summer: Summer::default(), bytes: 0 };
-        let copier = Copier { job: self.job, sink: self.sink, ledger: job, rejects: self.rejects };
+        let Self { job: own, sink, rejects, lag, .. } = *self;
+        let copier = Copier { job: own, sink, ledger: job, rejects, lag };
         loop {
             let Some((index, span)) = shared.board().queue.pop_front() else { return };
             let Some(table) = tables.get(index) else { return };
             let plan = table.plan;
             let (read, write) = (&table.read, &table.write);
-            let task =
-                Task { read, write, masks: &plan.masks, fits: &plan.fits, native: plan.native };
+            let task = Task {
+                read,
+                write,
+                masks: &plan.masks,
+                fits: &plan.fits,
+                casts: &plan.casts,
+                native: plan.native,
+            };
             match copier.copy(&mut sessions, task, span) {
                 Ok(receipt) => {
                     if let Some(copied) = shared.copied().get_mut(index) {
@@ -374,6 +437,7 @@ impl<'a> Copy<'a> {
             };
             for index in plan.statements.indexes.iter().filter(|index| !has(&index.name)) {
                 self.job.pass()?;
+                self.lag.map_or(Ok(()), |lag| lag.pass(self.job))?;
                 self.sink.execute(std::slice::from_ref(&index.sql))?;
             }
         }

@@ -10,12 +10,16 @@ use crate::model::catalog::{
 };
 use crate::model::kind::ColumnType;
 use crate::model::rows::Cell;
+use crate::table::cast::Cast;
 use crate::table::choice::{Choices, Mode};
 use crate::table::fit::Fit;
 use crate::table::mask::Mask;
 use crate::table::naming::Namer;
 use crate::table::standing;
+use crate::table::words;
 
+/// What an expression may need that is not carried.
+const SCHEMA: &str = "a function, a type or a collation of its database";
 /// Names at the source, each with the one at the target.
 type Names = Vec<(String, String)>;
 
@@ -34,6 +38,8 @@ pub struct TablePlan {
     pub masks: Vec<Option<Mask>>,
     /// What the values of each of those are made to fit, by what the census found.
     pub fits: Vec<Vec<Fit>>,
+    /// What each of the columns that are read becomes.
+    pub casts: Vec<Option<Cast>>,
     /// The condition on its rows; empty for all.
     pub filter: String,
     /// What the census asks.
@@ -105,7 +111,9 @@ impl Mapping<'_> {
             })
         };
         let unknown = tables.clone().find(|name| !is_table(name));
-        let unknown = unknown.or_else(|| choices.masks.keys().find(|name| !is_column(name)));
+        let unknown = unknown.or_else(|| {
+            choices.masks.keys().chain(choices.casts.keys()).find(|name| !is_column(name))
+        });
         let either = |name: &&String| !is_table(name) && !is_column(name);
         match unknown.or_else(|| choices.rename.keys().find(either)) {
             None => Ok(()),
@@ -113,7 +121,7 @@ impl Mapping<'_> {
                 let message = "what the command names is not there";
                 Err(EngineError::new(Kind::TableNotFound, message)
                     .at(name.as_str())
-                    .hint("check the names in columns, where, rename and mask"))
+                    .hint("check the names in columns, where, rename, mask and cast"))
             }
         }
     }
@@ -176,6 +184,7 @@ impl Mapping<'_> {
         let mut made = Making::new(self, table, name);
         made.columns()?;
         made.keys(named, indexes);
+        made.unsaid();
         let stands = self.there.tables.iter().find(|there| there.name == *name);
         made.native(stands);
         let Making { mut plan, .. } = made;
@@ -230,6 +239,7 @@ impl<'a> Making<'a> {
             write: Vec::new(),
             masks: Vec::new(),
             fits: Vec::new(),
+            casts: Vec::new(),
             // The line's end closes a comment in it.
             filter: filter.map(|filter| format!("{filter}\n")).unwrap_or_default(),
             questions: Vec::new(),
@@ -254,29 +264,36 @@ impl<'a> Making<'a> {
         let (columns, renamed) = self.mapping.named_columns(self.table);
         self.plan.renamed.extend(renamed);
         let is_whole = columns.len() == self.table.columns.len();
-        let is_masked = columns.iter().any(|(own, _)| self.mask(own).is_some());
-        self.words_hold = self.alike && is_whole && !is_masked && self.plan.renamed.is_empty();
+        let shaped = |own: &String| self.mask(own).is_some() || self.cast(own).is_some();
+        let is_shaped = columns.iter().any(|(own, _)| shaped(own));
+        self.words_hold = self.alike && is_whole && !is_shaped && self.plan.renamed.is_empty();
         self.columns = columns;
         for column in &self.table.columns {
             match self.renamed(&column.name) {
-                Some(name) => self.column(column, name),
+                Some(name) => self.column(column, name)?,
                 None => self.note(&column.name, "is left out: columns does not name it"),
             }
         }
         Ok(())
     }
 
-    fn column(&mut self, column: &Column, name: String) {
-        let as_text = (self.table.name.shown(), column.name.clone());
+    fn column(&mut self, column: &Column, name: String) -> Result<()> {
         let mask = self.mask(&column.name);
-        let asked = if mask.is_some() || self.mapping.as_text.contains(&as_text) {
-            ColumnType::Text(None)
-        } else {
-            column.kind.clone()
+        let to = self.cast(&column.name);
+        let asked = match to {
+            Some(kind) => kind.clone(),
+            None if mask.is_some() || self.is_text(&column.name) => ColumnType::Text(None),
+            None => column.kind.clone(),
         };
         let home = self.mapping.sink.home(&asked);
+        if to.is_some() && home.kind.arrow() != asked.arrow() {
+            let message = format!("the target has no place for {}", asked.shown());
+            return Err(EngineError::new(Kind::Unsupported, message)
+                .at(self.table.name.shown())
+                .field(format!("cast.{}.{}", self.table.name.shown(), column.name)));
+        }
         let (kind, mut losses) = (home.kind.clone(), home.losses);
-        if self.alike && kind == column.kind {
+        if self.alike && kind == column.kind && to.is_none() {
             // One engine holds what it held.
             losses.clear();
         }
@@ -289,7 +306,10 @@ impl<'a> Making<'a> {
             declared: home.declared,
             ..column.clone()
         };
-        self.without_own_words(column, &mut made, mask.is_some());
+        self.without_own_words(column, &mut made, mask.is_some() || to.is_some());
+        if let Some(kind) = to {
+            self.recount(&column.name, &mut made, kind);
+        }
         if let Some(mask) = mask {
             made.default = None;
             made.identity = None;
@@ -298,40 +318,61 @@ impl<'a> Making<'a> {
         let written = made.generated.is_none();
         self.plan.target.columns.push(made);
         if !written {
-            return;
+            return Ok(());
         }
-        // Text of a fixed length is padded by other engines alone.
-        let kind = match kind {
+        // What is cast is read as text, and what its new type does not hold is judged by the cast.
+        let cast = to.map(|_| Cast {
+            kind: kind.clone(),
+            bounds: std::mem::take(&mut losses),
+            misfits: Default::default(),
+        });
+        let read = match &kind {
+            _ if cast.is_some() => ColumnType::Text(None),
+            // Text of a fixed length is padded by other engines alone.
             ColumnType::Char(most)
                 if self.alike && self.mapping.source.engine == Engine::Sqlite =>
             {
-                ColumnType::Text(Some(most))
+                ColumnType::Text(Some(*most))
             }
-            kind => kind,
+            kind => kind.clone(),
         };
-        own_losses(self.mapping.source.engine, self.alike, &kind, &mut losses);
+        let kind = if cast.is_some() { kind } else { read.clone() };
+        own_losses(self.mapping.source.engine, self.alike, &read, &mut losses);
         let ask = |class| Question { column: column.name.clone(), class };
         self.plan.questions.extend(losses.into_iter().map(ask));
-        let cell = |name: &str| Cell {
-            name: name.to_owned(),
-            kind: kind.clone(),
-            misfit: Default::default(),
-        };
-        self.plan.read.push(cell(&column.name));
-        self.plan.write.push(cell(&name));
+        let cell =
+            |name: &str, kind| Cell { name: name.to_owned(), kind, misfit: Default::default() };
+        self.plan.read.push(cell(&column.name, read));
+        self.plan.write.push(cell(&name, kind));
         self.plan.masks.push(mask.cloned());
         self.plan.fits.push(Vec::new());
+        self.plan.casts.push(cast);
+        Ok(())
+    }
+
+    /// Takes out of a column that is cast what its old type said.
+    fn recount(&mut self, name: &str, made: &mut Column, kind: &ColumnType) {
+        self.note(name, &format!("is cast to {}", kind.shown()));
+        if made.default.take().is_some() {
+            self.note(name, "its default is not carried: the column is cast");
+        }
+        if !matches!(kind, ColumnType::Int(_)) && made.identity.take().is_some() {
+            self.note(name, "is not counted up: the column is cast");
+        }
     }
 
     /// Takes out of a column what its engine's words say, where they do not hold.
     fn without_own_words(&mut self, column: &Column, made: &mut Column, is_masked: bool) {
         if let Some(DefaultValue::Expression(text)) = &column.default
-            && (!self.alike || is_masked)
+            && (!self.alike || is_masked || self.needs_more(text))
         {
             made.default = None;
             self.note(&column.name, &format!("its default is not carried: {text}"));
         }
-        if let Some(generated) = made.generated.take_if(|_| !self.words_hold) {
+        if let Some(generated) = made
+            .generated
+            .take_if(|generated| !self.words_hold || self.needs_more(&generated.expression))
+        {
             let text = format!("its values are copied, not made of {}", generated.expression);
             self.note(&column.name, &text);
         }
@@ -363,7 +404,7 @@ impl<'a> Making<'a> {
             }
         }
         for check in &self.table.checks {
-            if self.words_hold {
+            if self.words_hold && !self.needs_more(&check.expression) {
                 self.plan.target.checks.push(check.clone());
             } else {
                 let text = format!("the check {} is not carried: {}", check.name, check.expression);
@@ -393,10 +434,37 @@ impl<'a> Making<'a> {
             }
             made.name = indexes.name(&made.name);
         }
-        if has_all {
+        let needs = self.needs_more(&made.definition);
+        if needs {
+            let text = format!("the index {} is not carried: it needs {}", index.name, SCHEMA);
+            self.note("", &text);
+        } else if has_all {
             self.plan.target.indexes.push(made);
         } else {
             self.note("", &format!("the index {} is not carried", index.name));
+        }
+    }
+
+    /// Whether words of the source's need what is not carried.
+    fn needs_more(&self, text: &str) -> bool {
+        self.mapping.source.engine == Engine::Postgres && words::needs_more(text)
+    }
+
+    /// What the target's engine keeps nowhere, and what a table has no statement for.
+    fn unsaid(&mut self) {
+        if self.table.partitioned {
+            self.note("", "its partitions are not carried: the rows go to one table");
+        }
+        if !matches!(self.mapping.sink.engine(), Engine::Sqlite | Engine::Files) {
+            return;
+        }
+        let commented = self.table.columns.iter().filter(|column| !column.comment.is_empty());
+        let columns: Vec<&str> = commented.map(|column| column.name.as_str()).collect();
+        if !self.table.comment.is_empty() {
+            self.note("", "its comment is not carried");
+        }
+        for column in columns {
+            self.note(column, "its comment is not carried");
         }
     }
 
@@ -431,7 +499,8 @@ impl<'a> Making<'a> {
     /// and here.
     fn native(&mut self, stands: Option<&Table>) {
         let masked = self.plan.masks.iter().any(Option::is_some);
-        if !self.alike || masked || self.mapping.source.engine != Engine::Postgres {
+        let cast = self.plan.casts.iter().any(Option::is_some);
+        if !self.alike || masked || cast || self.mapping.source.engine != Engine::Postgres {
             return;
         }
         let kept =
@@ -447,6 +516,17 @@ impl<'a> Making<'a> {
 
     fn mask(&self, column: &str) -> Option<&'a Mask> {
         self.mapping.choices.masks.get(&format!("{}.{column}", self.table.name.shown()))
+    }
+
+    /// What a column is cast to; its values travel as text where some are none of that type, and the
+    /// policy says so.
+    fn cast(&self, column: &str) -> Option<&'a ColumnType> {
+        let name = format!("{}.{column}", self.table.name.shown());
+        self.mapping.choices.casts.get(&name).filter(|_| !self.is_text(column))
+    }
+
+    fn is_text(&self, column: &str) -> bool {
+        self.mapping.as_text.contains(&(self.table.name.shown(), column.to_owned()))
     }
 
     fn renamed(&self, column: &str) -> Option<String> {

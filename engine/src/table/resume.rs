@@ -5,6 +5,7 @@ use crate::endpoint::rows::{LedgerJob, SpanReceipt};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::kind::ColumnType;
 use crate::model::rows::{Range, Tally};
+use crate::table::cast;
 use crate::table::choice::Mode;
 use crate::table::copy::{Copy, Table, of_table};
 use crate::table::digest::Summer;
@@ -66,11 +67,18 @@ fn read_again(
     reader.begin(&table.read, &receipt.span.range)?;
     let mut tally = Tally::default();
     while let Some(rows) = reader.next(table.plan.native && receipt.native)? {
+        copy.job.take_bytes(rows.bytes() as u64)?;
         let rows = mask::apply(rows, &table.plan.masks)?;
         let rows = fit::apply(rows, &table.plan.fits, &mut tally.changed)?;
-        copy.job.take_bytes(rows.bytes() as u64)?;
-        tally.rows += rows.count() as u64;
-        tally.digest = tally.digest.wrapping_add(summer.sum(&rows)?);
+        let done = cast::apply(rows, &table.plan.casts)?;
+        tally.rows += done.rejected.len() as u64;
+        for uncast in &done.rejected {
+            tally.digest = tally.digest.wrapping_add(of_misfit(summer, uncast));
+        }
+        for rows in &done.rows {
+            tally.rows += rows.count() as u64;
+            tally.digest = tally.digest.wrapping_add(summer.sum(rows)?);
+        }
     }
     let misfits = reader.misfits();
     tally.rows += misfits.rejected.len() as u64;

@@ -11,8 +11,10 @@ use crate::job::Job;
 use crate::limits::SPAN_ATTEMPTS;
 use crate::model::rows::{Read, Rows, Span, Tally};
 use crate::progress::{Spent, add};
+use crate::table::cast::{self, Cast};
 use crate::table::digest::Summer;
 use crate::table::fit::{self, Fit};
+use crate::table::lag::Lag;
 use crate::table::mask::{self, Mask};
 use crate::table::rejects::{Rejects, SpanRows};
 use crate::table::shown::shown;
@@ -27,6 +29,8 @@ pub struct Copier<'a> {
     pub ledger: &'a LedgerJob,
     /// Where rejected rows go.
     pub rejects: &'a Rejects,
+    /// How far replicas of the target may be behind.
+    pub lag: Option<&'a Lag<'a>>,
 }
 
 /// What of one table is copied.
@@ -40,6 +44,8 @@ pub struct Task<'a> {
     pub masks: &'a [Option<Mask>],
     /// What their values are made to fit.
     pub fits: &'a [Vec<Fit>],
+    /// What columns become.
+    pub casts: &'a [Option<Cast>],
     /// Whether rows travel in the engine's own form.
     pub native: bool,
 }
@@ -160,7 +166,7 @@ impl<'a> Copier<'a> {
         writer.begin(task.write)?;
         let mut written = Tally::default();
         let mut refused = Refused::default();
-        let mut read = 0u64;
+        let (mut read, mut uncast) = (0u64, Vec::new());
         loop {
             let started = std::time::Instant::now();
             let rows = reader.next(native)?;
@@ -168,14 +174,21 @@ impl<'a> Copier<'a> {
             let Some(rows) = rows else { break };
             let rows = mask::apply(rows, task.masks)?;
             let rows = fit::apply(rows, task.fits, &mut written.changed)?;
-            read += rows.count() as u64;
             self.job.take_bytes(rows.bytes() as u64)?;
+            self.job.take_rows(rows.count() as u64)?;
+            self.lag.map_or(Ok(()), |lag| lag.pass(self.job))?;
             add(&self.job.progress.bytes_done, rows.bytes() as u64);
             *bytes += rows.bytes() as u64;
+            let done = cast::apply(rows, task.casts)?;
+            written.changed += done.changed;
+            uncast.extend(done.rejected);
             let mut hand = Hand { writer: &mut **writer, summer, tally: &mut written };
-            match &rows {
-                Rows::Batch(batch) if careful => hand.carefully(batch, &mut refused)?,
-                rows => self.plainly(&mut hand, rows)?,
+            for rows in &done.rows {
+                read += rows.count() as u64;
+                match rows {
+                    Rows::Batch(batch) if careful => hand.carefully(batch, &mut refused)?,
+                    rows => self.plainly(&mut hand, rows)?,
+                }
             }
         }
         let misfits = reader.misfits();
@@ -192,6 +205,10 @@ impl<'a> Copier<'a> {
             refused.add(of_misfit(summer, &misfit));
             mask::hide(&mut misfit.row, &task.read.cells, task.masks);
             refused.rows.push(misfit);
+        }
+        for uncast in uncast {
+            refused.add(of_misfit(summer, &uncast));
+            refused.rows.push(uncast);
         }
         // What the engine says of the last rows comes before any is filed.
         writer.settle()?;

@@ -22,7 +22,8 @@ pub fn fit(plan: &mut TablePlan, there: &Table) -> Result<()> {
         return Err(untransacted(&there.name, engine));
     }
     let masked: Vec<bool> = plan.masks.iter().map(Option::is_some).collect();
-    for ((read, write), masked) in plan.read.iter_mut().zip(&mut plan.write).zip(masked) {
+    let columns = plan.read.iter_mut().zip(&mut plan.write).zip(&mut plan.casts);
+    for (((read, write), cast), masked) in columns.zip(masked) {
         let Some(column) = there.column(&write.name) else {
             return refused(format!("the table at the target has no column {}", write.name));
         };
@@ -41,6 +42,10 @@ pub fn fit(plan: &mut TablePlan, there: &Table) -> Result<()> {
         };
         if masked {
             // What comes is not what the source holds, so that there is nothing to ask it.
+            continue;
+        }
+        if let Some(cast) = cast {
+            cast.bounds.extend(losses);
             continue;
         }
         let ask = |class| Question { column: read.name.clone(), class };

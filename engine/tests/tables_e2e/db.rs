@@ -213,9 +213,9 @@ impl Db {
         all
     }
 
-    /// Gives the client of the server's maker a script.
-    pub fn client(&self, script: &[u8]) -> Vec<u8> {
-        let mut command = match self.engine {
+    /// The client of the server's maker, without the database's name.
+    pub fn command(&self) -> Command {
+        match self.engine {
             Engine::Postgres => {
                 let server = server("TEST_PG_URL");
                 let (host, port) = server.split_once(':').unwrap();
@@ -244,7 +244,12 @@ impl Db {
                 command.arg("--default-character-set=utf8mb4");
                 command
             }
-        };
+        }
+    }
+
+    /// Gives the client a script.
+    pub fn client(&self, script: &[u8]) -> Vec<u8> {
+        let mut command = self.command();
         command.arg(&self.name).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut input = child.stdin.take().unwrap();

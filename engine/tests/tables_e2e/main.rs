@@ -11,8 +11,12 @@
 )]
 
 mod cases;
+mod casts;
 mod db;
+mod large;
+mod left;
 mod losses;
+mod manners;
 mod modes;
 mod names;
 mod others;
@@ -23,6 +27,7 @@ mod resume;
 #[path = "../session/session.rs"]
 mod session;
 mod standing;
+mod throttle;
 mod tpch;
 mod values;
 

@@ -259,3 +259,145 @@ fn attacks() -> Vec<Value> {
     }
     attacks
 }
+
+/// Names of parts of tables, and how many of them one table has: MariaDB has 64 indexes at most.
+const PARTS: usize = 500;
+const PARTS_A_TABLE: usize = 50;
+
+/// 500 names, each that of a column, of an index, of a foreign key and of a check.
+fn parts(engine: Engine, place: &Place) -> Db {
+    let db = Db::new(engine, place);
+    let hostile = name::hostile(1);
+    let numbered: Vec<(usize, String)> = hostile
+        .iter()
+        .cycle()
+        .take(PARTS)
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .enumerate()
+        .collect();
+    let mut sql = "CREATE TABLE parent (id INTEGER PRIMARY KEY);\nINSERT INTO parent VALUES (1);\n"
+        .to_owned();
+    for (table, names) in numbered.chunks(PARTS_A_TABLE).enumerate() {
+        let (mut columns, mut constraints, mut indexes) =
+            (String::new(), String::new(), String::new());
+        for (number, text) in names {
+            let of = |kind: char| db.quote(&fitted(&format!("{kind}{number} {text}"), engine));
+            let column = of('k');
+            columns.push_str(&format!(", {column} INTEGER"));
+            constraints.push_str(&format!(
+                ", CONSTRAINT {} CHECK ({column} > 0), \
+                 CONSTRAINT {} FOREIGN KEY ({column}) REFERENCES parent (id)",
+                of('c'),
+                of('f'),
+            ));
+            indexes.push_str(&format!("CREATE INDEX {} ON t{table} ({column});\n", of('i')));
+        }
+        let ones = ", 1".repeat(names.len());
+        sql.push_str(&format!(
+            "CREATE TABLE t{table} (id INTEGER PRIMARY KEY{columns}{constraints});\n{indexes}\
+             INSERT INTO t{table} VALUES ({table}{ones});\n",
+        ));
+    }
+    db.run(&sql);
+    db
+}
+
+/// Queries that count indexes, foreign keys and checks; none for what an engine does not tell.
+fn counts(engine: Engine) -> [&'static str; 3] {
+    match engine {
+        Engine::Sqlite => [
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql <> ''",
+            "SELECT count(*) FROM sqlite_schema s, pragma_foreign_key_list(s.name) f \
+             WHERE s.type = 'table'",
+            "",
+        ],
+        Engine::Postgres => [
+            "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
+             WHERE c.relnamespace = 'public'::regnamespace AND NOT i.indisprimary",
+            "SELECT count(*) FROM pg_constraint \
+             WHERE contype = 'f' AND connamespace = 'public'::regnamespace",
+            "SELECT count(*) FROM pg_constraint \
+             WHERE contype = 'c' AND connamespace = 'public'::regnamespace",
+        ],
+        Engine::Maria => [
+            "SELECT count(*) FROM information_schema.statistics \
+             WHERE table_schema = DATABASE() AND index_name <> 'PRIMARY'",
+            "SELECT count(*) FROM information_schema.table_constraints \
+             WHERE constraint_schema = DATABASE() AND constraint_type = 'FOREIGN KEY'",
+            "SELECT count(*) FROM information_schema.check_constraints \
+             WHERE constraint_schema = DATABASE()",
+        ],
+    }
+}
+
+fn parts_through(from: Engine) {
+    let place = crate::place();
+    let source = parts(from, &place);
+    for to in ENGINES {
+        let target = Db::new(to, &place);
+        copied(&place, &source, &target, &json!({"parallel_spans": 2}));
+        same(&place, &source, &target);
+        let [indexes, foreign, checks] = counts(to);
+        let count = |sql: &str| target.one(sql).parse::<usize>().unwrap();
+        assert_eq!(count(indexes), PARTS, "{source} to {target}");
+        assert_eq!(count(foreign), PARTS, "{source} to {target}");
+        if from == to && !checks.is_empty() {
+            assert_eq!(count(checks), PARTS, "{source} to {target}");
+        }
+    }
+}
+
+#[test]
+fn hostile_names_of_parts_of_postgres_arrive_everywhere() {
+    parts_through(Engine::Postgres);
+}
+
+#[test]
+fn hostile_names_of_parts_of_maria_arrive_everywhere() {
+    parts_through(Engine::Maria);
+}
+
+#[test]
+fn hostile_names_of_parts_of_sqlite_arrive_everywhere() {
+    parts_through(Engine::Sqlite);
+}
+
+/// What looks like SQL in a new name, or in a constant, is a name, or a text.
+#[test]
+fn injection_through_names_and_constants_is_only_text() {
+    let place = crate::place();
+    for from in ENGINES {
+        for to in ENGINES {
+            let seed = "CREATE TABLE victim (id INTEGER PRIMARY KEY, v VARCHAR(9));\n\
+                        INSERT INTO victim VALUES (1, 'here');";
+            let (source, target) = (Db::with(from, &place, seed), Db::with(to, &place, seed));
+            for (number, attack) in CLASSIC[..3].iter().enumerate() {
+                let attack = format!("{number}{attack}");
+                let fields = json!({
+                    "rename": {"victim": attack, "victim.v": attack},
+                    "mask": {"victim.v": {"constant": attack}},
+                });
+                copied(&place, &source, &target, &fields);
+                let name = target.quote(&attack);
+                let found = target.query(&format!("SELECT id, {name} FROM {name}"));
+                assert_eq!(found, [["1".to_owned(), attack]], "{source} to {target}");
+            }
+            for db in [&source, &target] {
+                assert_eq!(db.query("SELECT id, v FROM victim"), [["1", "here"]], "{db}");
+            }
+            assert_eq!((target.tables().len(), target.ledgers()), (4, 0), "{target}");
+            for (field, value) in [
+                ("cast", json!({"victim.v": CLASSIC[0]})),
+                ("cast", json!({CLASSIC[0]: "text"})),
+                ("mask", json!({CLASSIC[0]: "hash"})),
+                ("rename", json!({CLASSIC[0]: "x"})),
+            ] {
+                let mut command = json!({"op": "tables", "id": "t", "src": source.url(),
+                    "dst": target.url(), "mode": "append"});
+                command[field] = value;
+                let (result, _) = run(&place, &command);
+                assert_eq!(result["status"], "failed", "{source} to {target}: {result:#}");
+            }
+        }
+    }
+}

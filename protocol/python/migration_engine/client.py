@@ -401,7 +401,12 @@ class Engine:
         if target is not None:
             fields["target"] = _target(target)
         data = self.control("limits", fields)
-        return Limits(data.get("bytes_per_s"), data.get("ops_per_s"), int(data["jobs"]))
+        return Limits(
+            data.get("bytes_per_s"),
+            data.get("ops_per_s"),
+            int(data["jobs"]),
+            data.get("rows_per_s"),
+        )
 
     def jobs(self, state: Optional[Sequence[str]] = None) -> List[JobInfo]:
         """All jobs in one of the states ``state``; by default those that are not finished."""

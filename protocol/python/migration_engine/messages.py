@@ -372,6 +372,7 @@ class Limits:
     bytes_per_s: Optional[int]
     ops_per_s: Optional[int]
     jobs: int
+    rows_per_s: Optional[int] = None
 
 
 @dataclass(frozen=True)

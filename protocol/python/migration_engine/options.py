@@ -34,6 +34,7 @@ class TimetableEntry(_TimetableEntryBase, total=False):
     days: Sequence[str]
     bytes_per_s: Optional[Size]
     ops_per_s: Optional[int]
+    rows_per_s: Optional[int]
 
 
 class LimitOptions(TypedDict, total=False):
@@ -41,6 +42,7 @@ class LimitOptions(TypedDict, total=False):
 
     bytes_per_s: Optional[Size]
     ops_per_s: Optional[int]
+    rows_per_s: Optional[int]
     timetable: Optional[Sequence[TimetableEntry]]
 
 
@@ -133,8 +135,8 @@ class TablesOptions(SelectionOptions, total=False):
 
     ``mode``: ``create append replace merge``. ``columns`` and ``where`` go by the name of a table,
     ``rename`` by that or by ``table.column``, ``mask`` by ``table.column``: ``redact``,
-    ``hash``, or ``{"constant": text}``. ``policy``: by kind of loss, or ``default``, one of
-    ``fail null clamp text reject``.
+    ``hash``, or ``{"constant": text}``; so does ``cast``: the name of a type. ``policy``: by kind
+    of loss, or ``default``, one of ``fail null clamp text reject``.
     ``retry_rejects``: a file of rejected rows, which are taken again by their keys.
     ``verify``: ``stream`` or ``readback``.
     """
@@ -144,12 +146,16 @@ class TablesOptions(SelectionOptions, total=False):
     where: Dict[str, str]
     rename: Dict[str, str]
     mask: Dict[str, Union[str, Dict[str, str]]]
+    cast: Dict[str, str]
     policy: Dict[str, str]
     rejects: RejectOptions
     retry_rejects: str
     span_rows: int
     batch_rows: int
     parallel_spans: int
+    lock_timeout_s: int
+    statement_timeout_s: int
+    replica_lag_s: int
     indexes: bool
     verify: str
     limits: LimitOptions
@@ -216,5 +222,6 @@ class ChangeOptions(TypedDict, total=False):
 
     bytes_per_s: Optional[Size]
     ops_per_s: Optional[int]
+    rows_per_s: Optional[int]
     timetable: Optional[Sequence[TimetableEntry]]
     jobs: int

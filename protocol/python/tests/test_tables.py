@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -564,3 +565,52 @@ def test_a_ledger_of_an_older_version_is_refused(backend: str, tmp_path: Path) -
     refused = once(backend, tmp_path, command)
     assert code(refused) == "JOURNAL_CORRUPT"
     assert "another version" in refused["error"]["hint"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_come_no_faster_than_they_may(backend: str, tmp_path: Path) -> None:
+    numbers(tmp_path / "a.db", 60)
+    began = time.monotonic()
+    result = once(backend, tmp_path, tables(limits={"rows_per_s": 40}))
+    assert result["status"] == "ok", result
+    assert time.monotonic() - began > 0.9
+    assert shops.count(tmp_path / "b.db", "n") == 60
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_file_that_another_program_holds_is_not_waited_for_for_ever(
+    backend: str, tmp_path: Path
+) -> None:
+    numbers(tmp_path / "a.db")
+    numbers(tmp_path / "b.db")
+    holder = sqlite3.connect(str(tmp_path / "b.db"), isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    command = tables(mode="replace", lock_timeout_s=1)
+    assert code(once(backend, tmp_path, command)) == "LOCKED"
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert once(backend, tmp_path, command)["status"] == "ok"
+
+
+def test_casts_need_the_binary(tmp_path: Path) -> None:
+    numbers(tmp_path / "a.db")
+    result = once("python", tmp_path, tables(cast={"n.v": "text"}))
+    assert (code(result), result["error"]["at"]["field"]) == ("UNSUPPORTED", "cast")
+    assert once("native", tmp_path, tables(cast={"n.v": "text(9)"}))["status"] == "ok"
+
+
+def test_what_is_not_carried_is_named_alike(tmp_path: Path) -> None:
+    numbers(tmp_path / "a.db")
+    shops.run(
+        tmp_path / "a.db",
+        "CREATE TABLE c (v TEXT COLLATE nocase, w TEXT COLLATE BINARY)",
+        "CREATE VIEW every AS SELECT * FROM n",
+        "CREATE TRIGGER t AFTER INSERT ON n BEGIN SELECT 1; END",
+    )
+    inner = {name: value for name, value in tables().items() if name != "id"}
+    command = {"op": "plan", "id": "p", "command": inner}
+    told = [once(backend, tmp_path, command)["data"] for backend in BACKENDS]
+    assert told[0]["not_carried"] == told[1]["not_carried"]
+    assert told[0]["not_carried"] == {"collation": 1, "trigger": 1, "view": 1}
+    assert told[0]["notes"] == told[1]["notes"]
+    assert any("a view is not carried" in note["note"] for note in told[0]["notes"])

@@ -7,6 +7,12 @@ use crate::remote::call::{Failure, Side, Verb};
 /// Longest text of a server's that is shown, characters.
 const SHOWN: usize = 512;
 
+/// What to do about a lock of others.
+const LOCKED: &str = "another session holds the lock: SHOW FULL PROCESSLIST and \
+    information_schema.INNODB_TRX show whose; or wait longer with lock_timeout_s";
+/// What to do about a statement that was stopped.
+const STOPPED: &str = "the statement took longer than statement_timeout_s, or a person stopped it";
+
 /// A refusal of the server, or the loss of it.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
@@ -48,6 +54,8 @@ impl Fault {
             .because(format!("the server's error {number}"), None);
         let error = match number {
             1040 | 1203 | 1226 => error.hint("the server takes no more connections"),
+            1205 | 3572 => error.hint(LOCKED),
+            1317 | 1969 | 3024 => error.hint(STOPPED),
             _ => error,
         };
         Self { number, error }
@@ -93,7 +101,8 @@ fn kind(number: u16) -> Kind {
         1044 | 1142 | 1143 | 1227 | 1370 | 1410 | 1419 => Kind::DatabasePermission,
         1290 | 1792 | 1836 => Kind::DestinationReadOnly,
         3 | 1021 | 1041 | 1114 => Kind::DestinationNoSpace,
-        1205 | 1213 | 3572 => Kind::Deadlock,
+        1213 => Kind::Deadlock,
+        1205 | 3572 => Kind::Locked,
         1040
         | 1053
         | 1077..=1080
@@ -152,10 +161,11 @@ mod tests {
         let kind = |number| Fault::refused(number, b"x\x1b[31m").error.kind();
         assert_eq!(kind(1045), Kind::CredentialsRefused);
         assert_eq!(kind(1213), Kind::Deadlock);
+        assert_eq!((kind(1205), kind(1969)), (Kind::Locked, Kind::RemoteTimeout));
         assert_eq!(kind(1062), Kind::RowRefused);
         assert_eq!(kind(1064), Kind::DatabaseRefused);
         assert!(!Fault::refused(1, b"a\x1b[31m").error.to_string().contains('\x1b'));
-        assert!(matches!(Fault::refused(1205, b"").writing(), WriteFault::Span(_)));
+        assert!(matches!(Fault::refused(1213, b"").writing(), WriteFault::Span(_)));
         assert!(matches!(Fault::refused(1406, b"").writing(), WriteFault::Row(_)));
         assert!(matches!(Fault::refused(1064, b"").writing(), WriteFault::Job(_)));
     }

@@ -35,7 +35,7 @@ pub(super) fn checks(session: &mut Session) -> Result<Vec<(String, Check)>> {
 }
 
 /// What of a database is no table: each kind with the query for names and definitions.
-const OTHERS: [(&str, &str); 5] = [
+const OTHERS: [(&str, &str); 8] = [
     ("view", "SELECT TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA"),
     (
         "trigger",
@@ -56,6 +56,23 @@ const OTHERS: [(&str, &str); 5] = [
         "sequence",
         "SELECT TABLE_NAME, '' FROM information_schema.TABLES \
          WHERE TABLE_TYPE = 'SEQUENCE' AND TABLE_SCHEMA",
+    ),
+    (
+        "partition",
+        "SELECT DISTINCT CONCAT(TABLE_NAME, '.', PARTITION_NAME), PARTITION_METHOD \
+         FROM information_schema.PARTITIONS WHERE PARTITION_NAME IS NOT NULL AND TABLE_SCHEMA",
+    ),
+    (
+        "history of rows",
+        "SELECT TABLE_NAME, 'WITH SYSTEM VERSIONING' FROM information_schema.TABLES \
+         WHERE TABLE_TYPE = 'SYSTEM VERSIONED' AND TABLE_SCHEMA",
+    ),
+    (
+        "collation",
+        "SELECT DISTINCT TABLE_NAME, CONCAT('COLLATE ', COLLATION_NAME) \
+         FROM information_schema.COLUMNS WHERE COLLATION_NAME IS NOT NULL \
+         AND COLLATION_NAME NOT LIKE '%\\_bin' AND TABLE_NAME NOT LIKE 'mig\\_ledger\\_%' \
+         AND TABLE_SCHEMA",
     ),
 ];
 

@@ -1,7 +1,10 @@
 //! A session: statements and what comes of them.
 
+use std::time::Duration;
+
 use crate::error::{EngineError, Kind};
 use crate::limits::MYSQL_RESULT_BYTES_MAX;
+use crate::remote::settings::Patience;
 use crate::remote::socket::Socket;
 use crate::remote::ties::Ties;
 
@@ -72,26 +75,29 @@ impl Session {
         let server = login::login(&mut wire, config, role == Role::Write)?;
         wire.patient();
         let mut session = Self { wire, server, frame: Vec::new(), open: false, lost: false };
-        session.set_up(role)?;
+        session.set_up(role, &ties.patience)?;
         Ok(session)
     }
 
-    fn set_up(&mut self, role: Role) -> Asked<()> {
+    fn set_up(&mut self, role: Role, patience: &Patience) -> Asked<()> {
         let zero = if role == Role::Write { "NO_ZERO_IN_DATE,NO_ZERO_DATE," } else { "" };
         let mode = format!(
             "STRICT_ALL_TABLES,{zero}ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,\
              NO_ENGINE_SUBSTITUTION"
         );
         let own = if self.server.maria {
-            "max_statement_time = 0, idle_transaction_timeout = 0"
+            let most = patience.statement.map_or(0.0, |most| most.as_secs_f64());
+            format!("max_statement_time = {most}, idle_transaction_timeout = 0")
         } else {
-            "max_execution_time = 0, information_schema_stats_expiry = 0"
+            let most = patience.statement.map_or(0, |most| most.as_millis());
+            format!("max_execution_time = {most}, information_schema_stats_expiry = 0")
         };
         self.run("SET NAMES utf8mb4")?;
         self.run(&format!(
             "SET SESSION time_zone = '+00:00', sql_mode = '{mode}', character_set_results = NULL, \
              {SETTINGS}, {own}"
         ))?;
+        self.wait_for_locks(patience.lock)?;
         self.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
         match role {
             Role::Read => self.run("SET SESSION TRANSACTION READ ONLY")?,
@@ -101,6 +107,18 @@ impl Session {
             Role::Write => self.run(&format!("SET SESSION foreign_key_checks = 0, {WRITES}"))?,
         };
         Ok(())
+    }
+
+    /// Sets how long the locks of tables and rows are waited for.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub(super) fn wait_for_locks(&mut self, most: Duration) -> Asked<()> {
+        let seconds = most.as_secs().max(1);
+        self.run(&format!(
+            "SET SESSION lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
+        ))
+        .map(drop)
     }
 
     /// Whether it is of no use any more.

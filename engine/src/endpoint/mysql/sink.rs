@@ -8,7 +8,7 @@ use crate::endpoint::rows::{
 };
 use crate::endpoint::sql::dialect::Dialect as _;
 use crate::endpoint::sql::ledger::{self, LedgerSql};
-use crate::endpoint::sql::schema;
+use crate::endpoint::sql::{schema, turn};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Catalog, Engine, Table, TableName};
 use crate::model::kind::ColumnType;
@@ -124,8 +124,9 @@ impl TableSink for Sink {
 
     fn execute(&self, statements: &[String]) -> Result<()> {
         let mut session = self.session(Role::Define)?;
+        session.wait_for_locks(self.ties.patience.turn())?;
         for statement in statements {
-            session.run(statement)?;
+            turn::take(&self.ties, || Ok(session.run(statement)?))?;
         }
         Ok(())
     }

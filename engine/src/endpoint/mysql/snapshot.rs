@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::endpoint::rows::{Finding, Question, Snapshot, SpanReader, filter_check};
 use crate::endpoint::sql::dialect::Dialect as _;
+use crate::endpoint::sql::turn;
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Table, TableName};
 use crate::model::rows::Range;
@@ -24,8 +25,6 @@ use super::reader::Reader;
 use super::session::{Role, Session};
 use super::{census, split};
 
-/// How long a lock on all tables is waited for, seconds.
-const LOCK_WAIT_S: u32 = 60;
 /// One session more than are needed for each so many readers.
 const READERS_A_SPARE: usize = 4;
 const BEGIN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
@@ -50,7 +49,9 @@ impl Instant {
     pub(super) fn open(config: &Arc<Config>, ties: &Ties, readers: usize) -> Result<Self> {
         let mut locker = Session::open(config, ties, Role::Define)?;
         let mut sessions = connect(config, ties, 1 + readers + readers.div_ceil(READERS_A_SPARE))?;
-        let how = match lock(&mut locker)? {
+        // Whoever writes meanwhile waits behind it.
+        locker.wait_for_locks(ties.patience.turn())?;
+        let how = match turn::take(ties, || lock(&mut locker))? {
             Some(how) => how,
             None => {
                 sessions.truncate(1);
@@ -137,7 +138,6 @@ fn connect(config: &Config, ties: &Ties, count: usize) -> Result<Vec<Session>> {
 
 /// Keeps everybody from writing; how, or `None` where the account may not.
 fn lock(session: &mut Session) -> Result<Option<&'static str>> {
-    session.run(&format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_S}"))?;
     if granted(session.run("FLUSH TABLES WITH READ LOCK"))? {
         return Ok(Some("sessions begun under one global lock"));
     }

@@ -94,10 +94,21 @@ fn tables_sql() -> String {
          pg_catalog.obj_description(c.oid, 'pg_class'), \
          CASE c.relkind WHEN 'p' THEN (SELECT sum(greatest(l.reltuples, 0)) {leaves}) \
          ELSE c.reltuples END, \
-         CASE c.relkind WHEN 'p' THEN (SELECT sum(pg_catalog.pg_total_relation_size(l.oid)) {leaves}) \
-         ELSE pg_catalog.pg_total_relation_size(c.oid) END \
+         CASE c.relkind WHEN 'p' THEN (SELECT sum({}) {leaves}) \
+         ELSE {} END \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE {OURS} AND {TABLES} ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\""
+         WHERE {OURS} AND {TABLES} ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
+        size("l.oid"),
+        size("c.oid")
+    )
+}
+
+/// Bytes of a table; none of one that somebody holds for himself, since telling them takes its lock.
+fn size(number: &str) -> String {
+    format!(
+        "CASE WHEN {number} <> ALL (ARRAY(SELECT k.relation FROM pg_catalog.pg_locks k \
+         WHERE k.relation IS NOT NULL AND k.mode = 'AccessExclusiveLock')) \
+         THEN pg_catalog.pg_total_relation_size({number}) END"
     )
 }
 

@@ -8,6 +8,12 @@ use crate::remote::call::{Class, Failure, Side, Verb};
 /// Longest message of a server that is kept, characters.
 const MESSAGE_CHARS_MAX: usize = 300;
 
+/// What to do about a lock of others.
+const LOCKED: &str = "another session holds the lock: SELECT pid, usename, state, query, \
+    pg_blocking_pids(pid) FROM pg_stat_activity shows whose; or wait longer with lock_timeout_s";
+/// What to do about a statement that was stopped.
+const STOPPED: &str = "the statement took longer than statement_timeout_s, or a person stopped it";
+
 /// A call of a session that came to nothing.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -96,7 +102,8 @@ impl SqlError {
             "42501" => Kind::DatabasePermission,
             "25006" => Kind::DestinationReadOnly,
             "53100" if writes => Kind::DestinationNoSpace,
-            "40001" | "40P01" | "55P03" => Kind::Deadlock,
+            "40001" | "40P01" => Kind::Deadlock,
+            "55P03" => Kind::Locked,
             "57014" => Kind::RemoteTimeout,
             "42P01" | "3F000" => Kind::TableNotFound,
             "42703" | "42P10" | "42804" => Kind::SchemaMismatch,
@@ -130,7 +137,13 @@ impl Fault {
             }
             Self::Sql(error) => {
                 let cause = format!("SQLSTATE {}: {}", error.state, error.message);
-                EngineError::new(error.kind(side), doing.to_owned()).because(cause, None)
+                let made = EngineError::new(error.kind(side), doing.to_owned());
+                let made = made.because(cause, None);
+                match error.state.as_str() {
+                    "55P03" => made.hint(LOCKED),
+                    "57014" => made.hint(STOPPED),
+                    _ => made,
+                }
             }
         }
     }
@@ -184,6 +197,8 @@ mod tests {
             ("25006", Kind::DestinationReadOnly),
             ("53100", Kind::DestinationNoSpace),
             ("40P01", Kind::Deadlock),
+            ("55P03", Kind::Locked),
+            ("57014", Kind::RemoteTimeout),
             ("22001", Kind::RowRefused),
             ("23505", Kind::RowRefused),
             ("57P01", Kind::RemoteUnavailable),

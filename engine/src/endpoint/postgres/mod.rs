@@ -21,6 +21,7 @@ mod numeric;
 mod others;
 mod project;
 mod reader;
+mod replicas;
 mod row;
 mod session;
 mod sink;

@@ -66,6 +66,58 @@ fn queries() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The queries for what tables are beside their rows.
+fn beside() -> Vec<(&'static str, String)> {
+    let class = "FROM pg_catalog.pg_class c \
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
+    vec![
+        (
+            "inheritance",
+            format!(
+                "SELECT n.nspname, c.relname, 'INHERITS ' || i.inhparent::pg_catalog.regclass \
+                 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE c.relkind = 'r' AND NOT c.relispartition AND {OURS}"
+            ),
+        ),
+        (
+            "partition",
+            format!(
+                "SELECT n.nspname, c.relname, pg_catalog.pg_get_expr(c.relpartbound, c.oid) {class} \
+                 WHERE c.relkind IN ('r', 'p') AND c.relispartition AND {OURS}"
+            ),
+        ),
+        (
+            "row_security",
+            format!(
+                "SELECT n.nspname, c.relname, 'ENABLE ROW LEVEL SECURITY' {class} \
+                 WHERE c.relrowsecurity AND NOT c.relispartition AND {OURS}"
+            ),
+        ),
+        (
+            "collation",
+            format!(
+                "SELECT n.nspname, c.relname || '.' || a.attname, \
+                 'COLLATE ' || a.attcollation::pg_catalog.regcollation \
+                 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+                 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') \
+                 AND NOT c.relispartition AND a.attcollation NOT IN (0, t.typcollation) AND {OURS}"
+            ),
+        ),
+        (
+            "rule",
+            format!(
+                "SELECT n.nspname, r.rulename, pg_catalog.pg_get_ruledef(r.oid) \
+                 FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE r.rulename <> '_RETURN' AND {OURS}"
+            ),
+        ),
+    ]
+}
+
 /// The queries for what is made of no table.
 fn apart() -> Vec<(&'static str, String)> {
     vec![
@@ -98,6 +150,15 @@ fn apart() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "statistics",
+            "SELECT n.nspname, s.stxname, pg_catalog.pg_get_statisticsobjdef(s.oid) \
+             FROM pg_catalog.pg_statistic_ext s \
+             JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace"
+                .to_owned(),
+        ),
+        ("publication", "SELECT '', pubname, '' FROM pg_catalog.pg_publication".to_owned()),
+        ("event_trigger", "SELECT '', evtname, '' FROM pg_catalog.pg_event_trigger".to_owned()),
+        (
             "extension",
             "SELECT n.nspname, e.extname, 'CREATE EXTENSION ' || quote_ident(e.extname) \
              FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace \
@@ -110,7 +171,7 @@ fn apart() -> Vec<(&'static str, String)> {
 /// Reads all of them.
 pub(super) fn read(session: &mut Session, dialect: &Postgres) -> Done<Vec<Other>> {
     let mut found = Vec::new();
-    for (what, sql) in queries().into_iter().chain(apart()) {
+    for (what, sql) in queries().into_iter().chain(beside()).chain(apart()) {
         for row in session.query(&format!("{sql} ORDER BY 1, 2, 3"))? {
             let name = named(dialect, row.text(0), row.text(1));
             found.push(Other { what, name, definition: row.text(2) });

@@ -1,5 +1,7 @@
 //! A session: simple queries, and `COPY` both ways.
 
+use std::time::Duration;
+
 use crate::endpoint::postgres::config::Config;
 use crate::endpoint::postgres::error::{Done, Fault, SqlError, garbled};
 use crate::endpoint::postgres::row::Row;
@@ -8,6 +10,7 @@ use crate::endpoint::postgres::wire::{Wire, message};
 use crate::error::{EngineError, Kind};
 use crate::limits::{DATABASE_ANSWER_BYTES_MAX, DATABASE_MESSAGE_BYTES_MAX};
 use crate::remote::call::Class;
+use crate::remote::settings::Patience;
 
 /// Least version: 12.
 const VERSION_LEAST: u32 = 120_000;
@@ -16,11 +19,18 @@ const VERSION_LEAST: u32 = 120_000;
 const PINS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; \
     SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 3; SET search_path = ''; \
     SET bytea_output = 'hex'; SET standard_conforming_strings = on; SET lc_monetary = 'C'; \
-    SET xmloption = 'content'; SET client_min_messages = error; SET statement_timeout = 0; \
-    SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+    SET xmloption = 'content'; SET client_min_messages = error; SET idle_in_transaction_session_timeout = 0";
 /// Time-outs that only newer servers know.
 const NEWER_PINS: &str = "SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings \
     WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
+/// How long statements and locks are waited for, whatever the role's own settings are: a default of
+/// theirs would end a copy, or the building of an index, in its middle.
+fn waits(patience: &Patience) -> String {
+    let statement = patience.statement.map_or(0, |most| most.as_millis().max(1));
+    let lock = patience.lock.as_millis().max(1);
+    format!("SET statement_timeout = {statement}; SET lock_timeout = {lock}")
+}
+
 /// A session that reads modifies nothing; rows that a policy would hide are an error.
 const READER_PINS: &str = "SET default_transaction_read_only = on; SET row_security = off";
 
@@ -58,10 +68,16 @@ impl Session {
         }
         session.run(PINS)?;
         session.query(NEWER_PINS)?;
+        session.run(&waits(&config.ties.patience))?;
         if reads {
             session.run(READER_PINS)?;
         }
         Ok(session)
+    }
+
+    /// Sets how long a lock is waited for.
+    pub(super) fn wait_for_locks(&mut self, most: Duration) -> Done<()> {
+        self.run(&format!("SET lock_timeout = {}", most.as_millis().max(1))).map(drop)
     }
 
     fn too_old(&self) -> Fault {

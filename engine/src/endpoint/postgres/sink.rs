@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use crate::endpoint::postgres::config::Config;
 use crate::endpoint::postgres::dialect::{NAME_BYTES_MAX, Postgres, literal};
+use crate::endpoint::postgres::error::{Done, Fault};
+use crate::endpoint::postgres::replicas::Watch;
 use crate::endpoint::postgres::session::Session;
 use crate::endpoint::postgres::source::{self, Source};
 use crate::endpoint::postgres::writer::Writer;
 use crate::endpoint::postgres::{home, ledger};
 use crate::endpoint::rows::{
-    Home, LedgerJob, NameRules, OpenedLedger, SpanReceipt, SpanWriter, Statements, TableSink,
-    TableSource,
+    Home, LedgerJob, NameRules, OpenedLedger, Replicas, SpanReceipt, SpanWriter, Statements,
+    TableSink, TableSource,
 };
 use crate::endpoint::sql::dialect::Dialect as _;
-use crate::endpoint::sql::{range, schema};
+use crate::endpoint::sql::{range, schema, turn};
 use crate::error::{EngineError, Kind, Result};
 use crate::model::catalog::{Catalog, Column, Engine, Identity, Table, TableName};
 use crate::model::kind::ColumnType;
@@ -124,6 +126,16 @@ impl Sink {
     }
 }
 
+/// Runs all statements or none.
+fn run_all(session: &mut Session, statements: &[String]) -> Done<()> {
+    let around = |word: &'static str| (statements.len() > 1).then_some(word);
+    let all = around("BEGIN").into_iter().chain(statements.iter().map(String::as_str));
+    for statement in all.chain(around("COMMIT")) {
+        session.run(statement)?;
+    }
+    Ok(())
+}
+
 /// Whether a column of this kind may be an identity.
 fn is_integer(kind: &ColumnType) -> bool {
     matches!(home::declared(kind).as_str(), "smallint" | "integer" | "bigint")
@@ -190,15 +202,21 @@ impl TableSink for Sink {
     }
 
     fn execute(&self, statements: &[String]) -> Result<()> {
+        let doing = "failed to run a statement";
+        let failed = |fault: Fault| fault.error(Side::Destination, doing);
         let mut session = self.session()?;
-        let around = |word: &'static str| (statements.len() > 1).then_some(word);
-        let all = around("BEGIN").into_iter().chain(statements.iter().map(String::as_str));
-        for statement in all.chain(around("COMMIT")) {
-            session
-                .run(statement)
-                .map_err(|fault| fault.error(Side::Destination, "failed to run a statement"))?;
-        }
-        Ok(())
+        let ties = &self.config.ties;
+        session.wait_for_locks(ties.patience.turn()).map_err(failed)?;
+        turn::take(ties, || {
+            let run = run_all(&mut session, statements);
+            run.map_err(|fault| {
+                // A transaction that failed is open until it is said to be over.
+                if statements.len() > 1 && !fault.ends_session() {
+                    drop(session.run("ROLLBACK"));
+                }
+                failed(fault)
+            })
+        })
     }
 
     fn open_ledger(&self, job: &str) -> Result<OpenedLedger> {
@@ -245,6 +263,10 @@ impl TableSink for Sink {
 
     fn writer(&self, job: &LedgerJob) -> Result<Box<dyn SpanWriter + '_>> {
         Ok(Box::new(Writer::new(self, job)?))
+    }
+
+    fn replicas(&self) -> Result<Box<dyn Replicas>> {
+        Ok(Box::new(Watch::new(self)?))
     }
 
     fn as_source(&self) -> Result<Box<dyn TableSource>> {

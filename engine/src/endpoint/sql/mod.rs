@@ -4,3 +4,4 @@ pub mod dialect;
 pub mod ledger;
 pub mod range;
 pub mod schema;
+pub mod turn;

@@ -3,7 +3,9 @@
 use crate::endpoint::rows::{Named, Statements};
 use crate::endpoint::sql::dialect::Dialect;
 use crate::error::Result;
-use crate::model::catalog::{Check, Column, DefaultValue, ForeignKey, Index, Key, Table};
+use crate::model::catalog::{
+    Check, Column, DefaultValue, ForeignKey, Index, IndexColumn, Key, Table,
+};
 
 /// The statements for a table that every dialect has alike. What is in an engine's own words
 /// (expressions, checks, odd indexes) is written as it is: whoever plans a copy to another engine
@@ -20,7 +22,10 @@ pub fn statements(dialect: &impl Dialect, table: &Table) -> Result<Statements> {
             Some(sql) => {
                 made.indexes.push(Named { name: index.name.clone(), sql, drop: String::new() })
             }
-            None => made.left.push(format!("index {}: {}", index.name, index.definition)),
+            None => {
+                let why = format!("the index {} is not carried: {}", index.name, odd(index));
+                made.left.push(why);
+            }
         }
     }
     if dialect.adds_constraints() {
@@ -115,6 +120,20 @@ fn create_index(dialect: &impl Dialect, table: &Table, index: &Index) -> Result<
     let unique = if index.unique { "UNIQUE " } else { "" };
     let (name, table) = (dialect.quote(&index.name)?, dialect.quote_table(&table.name)?);
     Ok(Some(format!("CREATE {unique}INDEX {name} ON {table} ({})", parts.join(", "))))
+}
+
+/// What other engines have no words for in an index.
+fn odd(index: &Index) -> String {
+    let of = |column: &IndexColumn| column.name.is_empty();
+    if !index.predicate.is_empty() {
+        format!("it has a condition: {}", index.predicate)
+    } else if index.columns.iter().any(of) {
+        "it is of an expression".to_owned()
+    } else if !index.method.is_empty() {
+        format!("it works by {}", index.method)
+    } else {
+        "it is of an unusual kind".to_owned()
+    }
 }
 
 fn check_line(dialect: &impl Dialect, check: &Check) -> Result<String> {

@@ -58,14 +58,24 @@ fn table_names(session: &Connection) -> rusqlite::Result<Vec<(String, bool)>> {
 fn others(session: &Connection) -> rusqlite::Result<Vec<Other>> {
     let sql = "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger') \
                OR (type = ?1 AND sql LIKE 'CREATE VIRTUAL%') ORDER BY name";
-    all(session, sql, "table", |row| {
+    let mut found = all(session, sql, "table", |row| {
         let what = match text(row, 0)?.as_str() {
             "view" => "view",
             "trigger" => "trigger",
             _ => "virtual table",
         };
         Ok(Other { what, name: named(&text(row, 1)?), definition: text(row, 2)? })
-    })
+    })?;
+    let sql = "SELECT name, sql FROM sqlite_schema WHERE type = ?1 AND sql LIKE '%collate%'";
+    for (name, sql) in all(session, sql, "table", |row| Ok((text(row, 0)?, text(row, 1)?)))? {
+        let collations = ddl::collations(&sql);
+        found.extend(collations.into_iter().map(|collation| Other {
+            what: "collation",
+            name: named(&name),
+            definition: format!("COLLATE {collation}"),
+        }));
+    }
+    Ok(found)
 }
 
 fn named(name: &str) -> TableName {

@@ -257,6 +257,8 @@ fn is_lost(
             value => decode::text(value, scratch).is_some_and(|text| !decode::fits(text, *most)),
         },
         LossClass::NotBoolean => decode::boolean(value).is_none(),
+        // Counted by whoever casts.
+        LossClass::NotCast => false,
     }
 }
 

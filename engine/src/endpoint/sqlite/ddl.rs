@@ -44,6 +44,22 @@ pub fn predicate(sql: &str) -> String {
     String::new()
 }
 
+/// The collations that a `CREATE TABLE` names, but for the usual one, each once.
+#[must_use]
+pub fn collations(sql: &str) -> Vec<String> {
+    let all = tokens(sql);
+    let mut found: Vec<String> = Vec::new();
+    for pair in all.windows(2) {
+        let [word, name] = pair else { continue };
+        let collation = name.name(sql);
+        let usual = collation.eq_ignore_ascii_case("BINARY");
+        if word.is(sql, "COLLATE") && !usual && !found.contains(&collation) {
+            found.push(collation);
+        }
+    }
+    found
+}
+
 /// The tokens between the bracket at the front and the one that closes it.
 fn inside<'a>(sql: &str, all: &'a [Token]) -> &'a [Token] {
     let mut depth = 0_usize;

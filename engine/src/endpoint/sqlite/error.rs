@@ -26,6 +26,10 @@ pub fn convert(side: Side, doing: &str, error: &rusqlite::Error) -> EngineError 
             Some("its last writer was killed: open it once with its own program")
         }
         Some(ErrorCode::NotADatabase) => Some("the file is no SQLite database, or it is encrypted"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Some(
+            "another program holds the file: fuser or lsof shows which; or wait longer with \
+             lock_timeout_s",
+        ),
         _ => None,
     };
     let made = made.because(error.to_string(), None);

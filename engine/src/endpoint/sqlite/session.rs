@@ -123,7 +123,7 @@ impl Place {
 
     /// Waits for locks, and long statements, end with the job.
     pub fn hook(&self, session: &mut Connection) -> rusqlite::Result<()> {
-        let (switch, most) = (self.ties.switch.clone(), self.ties.tries.total);
+        let (switch, most) = (self.ties.switch.clone(), self.ties.patience.lock);
         let mut since = Instant::now();
         let busy = move |times: i32| {
             if times == 0 {

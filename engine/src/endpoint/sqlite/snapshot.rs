@@ -63,7 +63,7 @@ impl Instant {
             for session in sessions.iter().filter(|session| !session.is_autocommit()) {
                 session.execute_batch("ROLLBACK").map_err(|error| failed(&error))?;
             }
-            if since.elapsed() >= place.ties.tries.total {
+            if since.elapsed() >= place.ties.patience.lock {
                 return Err(met.map_or_else(|error| failed(&error), |_| restless()));
             }
             place.ties.switch.sleep(PAUSE)?;

@@ -122,7 +122,7 @@ fn a_catalogue_tells_keys_defaults_and_what_is_no_table() {
     ];
     assert_eq!(definitions, expected);
     let others: Vec<_> = catalog.others.iter().map(|o| (o.what, o.name.name.as_str())).collect();
-    assert_eq!(others, [("view", "v"), ("trigger", "tr")]);
+    assert_eq!(others, [("view", "v"), ("trigger", "tr"), ("collation", "p")]);
     let other = Scratch::new();
     let sink = other.sink();
     for name in ["p", "q"] {

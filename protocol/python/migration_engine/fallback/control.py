@@ -152,6 +152,7 @@ def _limits(session: Session, params: Mapping[str, Any]) -> Dict[str, Any]:
         for bound, limiter in (
             ("bytes_per_s", holder.bytes_limit),
             ("ops_per_s", holder.ops_limit),
+            ("rows_per_s", holder.rows_limit),
         ):
             if params[bound] is not f.ABSENT:
                 limiter.change(params[bound])
@@ -163,6 +164,7 @@ def _limits(session: Session, params: Mapping[str, Any]) -> Dict[str, Any]:
     return {
         "bytes_per_s": shown.bytes_limit.per_s,
         "ops_per_s": shown.ops_limit.per_s,
+        "rows_per_s": shown.rows_limit.per_s,
         "jobs": session.scheduler.slots,
     }
 
@@ -255,6 +257,7 @@ CONTROL_OPS: Dict[str, Control] = {
             "target": Field(_target),
             "bytes_per_s": Field(f.optional(f.size(low=1)), default=f.ABSENT),
             "ops_per_s": Field(f.optional(f.integer(low=1)), default=f.ABSENT),
+            "rows_per_s": Field(f.optional(f.integer(low=1)), default=f.ABSENT),
             "timetable": Field(f.optional(table), default=f.ABSENT),
             "jobs": Field(f.integer(1, SLOTS_MAX)),
         },

@@ -110,6 +110,7 @@ class Job:
         table = bounds.get("timetable")
         self.bytes_limit = Limiter("bytes_per_s", bounds.get("bytes_per_s"), table)
         self.ops_limit = Limiter("ops_per_s", bounds.get("ops_per_s"), table)
+        self.rows_limit = Limiter("rows_per_s", bounds.get("rows_per_s"), table)
         self.cancel_reason: Optional[str] = None
         self._gate = threading.Condition()
         self._cancelled = False
@@ -255,6 +256,18 @@ class Job:
         self.step()
         self._pay(self.bytes_limit, count)
         self._pay(self.session.bytes_limit, count)
+
+    def pay_rows(self, count: int) -> None:
+        """Waits for the bounds on rows of tables."""
+        self.step()
+        self._pay(self.rows_limit, count)
+        self._pay(self.session.rows_limit, count)
+
+    @property
+    def rows_per_s(self) -> Optional[int]:
+        """The least of the bounds on rows each second."""
+        bounds = (self.rows_limit.per_s, self.session.rows_limit.per_s)
+        return min((bound for bound in bounds if bound is not None), default=None)
 
     def skim(self, count: int) -> None:
         """Accounts for ``count`` bytes of a hole, which cost nothing to read."""
@@ -408,7 +421,7 @@ class Job:
         if not waited:
             return None
         ratio = round(min(1.0, waited / elapsed), 3)
-        by = "bytes_per_s" if limit else "ops_per_s"
+        by = "bytes_per_s" if limit else "rows_per_s" if self.rows_per_s else "ops_per_s"
         return {"by": by, "ratio": ratio, "bytes_per_s_limit": limit}
 
     def _active(self) -> List[Dict[str, Any]]:

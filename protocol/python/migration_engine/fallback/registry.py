@@ -156,7 +156,7 @@ ALL: List[CodeSpec] = [
         True,
         "wait for the other engine, or stop it",
         "Another engine is running the command with this key, or holds the lease on "
-        "the destination.",
+        "the destination; or another session of a database holds a lock.",
     ),
     CodeSpec(
         "SRC_NOT_FOUND",

@@ -39,6 +39,7 @@ class Session:
         self.defaults: Dict[str, Any] = {}
         self.bytes_limit = Limiter("bytes_per_s")
         self.ops_limit = Limiter("ops_per_s")
+        self.rows_limit = Limiter("rows_per_s")
         self.scheduler = Scheduler(self._run, self._skip)
         self.began = time.monotonic()
         self.bytes_done = 0

@@ -27,6 +27,7 @@ _ENTRY: Dict[str, Field] = {
     "days": Field(f.one_or_more(f.choice(*DAYS)), default=DAYS),
     "bytes_per_s": Field(f.optional(f.size(low=1)), default=f.ABSENT),
     "ops_per_s": Field(f.optional(f.integer(low=1)), default=f.ABSENT),
+    "rows_per_s": Field(f.optional(f.integer(low=1)), default=f.ABSENT),
 }
 
 
@@ -68,6 +69,7 @@ LIMITS = Field(
         {
             "bytes_per_s": Field(f.optional(f.size(low=1))),
             "ops_per_s": Field(f.optional(f.integer(low=1))),
+            "rows_per_s": Field(f.optional(f.integer(low=1))),
             "timetable": Field(f.optional(table)),
         }
     )

@@ -88,8 +88,8 @@ class Catalog(NamedTuple):
 
     version: str
     tables: Tuple[Table, ...]
-    others: Tuple[Tuple[str, str], ...]
-    """What is not a table: what it is, and its name."""
+    others: Tuple[Tuple[str, str, str], ...]
+    """What is not a table: what it is, its name, and its words."""
 
     def table(self, name: str) -> Optional[Table]:
         """The table of this name."""
@@ -135,13 +135,20 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _others(session: Session) -> Tuple[Tuple[str, str], ...]:
+def _others(session: Session) -> Tuple[Tuple[str, str, str], ...]:
     sql = (
-        "SELECT type, name FROM sqlite_schema WHERE type IN ('view', 'trigger') "
+        "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger') "
         "OR (type = 'table' AND sql LIKE 'CREATE VIRTUAL%') ORDER BY name"
     )
-    found = ((_text(what), _text(name)) for what, name in session.rows(sql))
-    return tuple(("virtual table" if what == "table" else what, name) for what, name in found)
+    found = []
+    for what, name, words in session.rows(sql):
+        kind = "virtual table" if _text(what) == "table" else _text(what)
+        found.append((kind, _text(name), _text(words)))
+    sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%collate%'"
+    for name, words in session.rows(sql):
+        for collation in ddl.collations(_text(words)):
+            found.append(("collation", _text(name), "COLLATE %s" % collation))
+    return tuple(found)
 
 
 class _Found(NamedTuple):

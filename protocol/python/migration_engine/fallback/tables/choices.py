@@ -21,6 +21,7 @@ LOSSES = (
     "integer_outside",
     "longer",
     "not_boolean",
+    "not_cast",
     "not_declared",
     "not_finite",
     "not_json",
@@ -29,6 +30,8 @@ LOSSES = (
     "time_outside",
 )
 SPAN_ROWS, BATCH_ROWS, PARALLEL = 250_000, 10_000, 4
+LOCK_S = 60
+"""How long locks of others are waited for where the command does not say."""
 
 
 REDACTED = "***"
@@ -121,6 +124,7 @@ FIELDS: Dict[str, Field] = {
     "where": Field(_by_name(f.text), default={}),
     "rename": Field(_by_name(f.text), default={}),
     "mask": Field(_by_name(_mask), default={}),
+    "cast": Field(_by_name(f.text), default={}),
     "policy": Field(_policies, default={}),
     "rejects": Field(
         f.obj({"limit": Field(f.integer(), default=0), "file": Field(f.optional(f.text))}),
@@ -130,6 +134,9 @@ FIELDS: Dict[str, Field] = {
     "span_rows": Field(_bound((1 << 53) - 1)),
     "batch_rows": Field(_bound(1 << 20)),
     "parallel_spans": Field(_bound(64)),
+    "lock_timeout_s": Field(_bound(86_400), default=LOCK_S),
+    "statement_timeout_s": Field(_bound(604_800)),
+    "replica_lag_s": Field(_bound(86_400)),
     "indexes": Field(f.flag, default=True),
     "verify": Field(f.choice("stream", "readback"), default="stream"),
 }
@@ -137,6 +144,14 @@ FIELDS: Dict[str, Field] = {
 
 def read(params: Mapping[str, Any]) -> Choices:
     """The choices of a command, from its fields."""
+    for field in ("cast", "replica_lag_s"):
+        if params[field]:
+            raise Fault(
+                "UNSUPPORTED",
+                "the Python backend has no %s" % field,
+                field=field,
+                hint="install the binary",
+            )
     columns: Dict[str, List[str]] = params["columns"]
     return Choices(
         Selection(params["include"], params["exclude"]),

@@ -65,10 +65,11 @@ def row_bytes_max(parallel: int) -> int:
     return MEMORY_CAP_BYTES // parallel // _ROW_SHARE
 
 
-def reading(choices: Choices, plan: TablePlan) -> Read:
-    """What is read of a table."""
+def reading(choices: Choices, plan: TablePlan, rows_per_s: Optional[int] = None) -> Read:
+    """What is read of a table: where rows are bounded, in batches that are not waited for long."""
     most = row_bytes_max(choices.parallel)
-    return Read(plan.source.name, plan.read, plan.filter, choices.batch_rows, most)
+    rows = min(choices.batch_rows, rows_per_s or choices.batch_rows)
+    return Read(plan.source.name, plan.read, plan.filter, rows, most)
 
 
 def check_free(plans: Sequence[TablePlan], mode: str, receipts: Sequence[Receipt]) -> None:
@@ -161,7 +162,8 @@ class Copy:
             was_gone = True
         merges = self._choices.mode == "merge"
         write = Write(name, plan.write, plan.target.primary_key, merges, is_own)
-        return Task(plan, reading(self._choices, plan), write, tuple(spans), is_own, was_gone)
+        read = reading(self._choices, plan, self._job.rows_per_s)
+        return Task(plan, read, write, tuple(spans), is_own, was_gone)
 
     def _forget_gone(self, owner: LedgerJob, plan: TablePlan, receipts: Sequence[Receipt]) -> None:
         """What was committed into a table that is gone is to be copied again."""

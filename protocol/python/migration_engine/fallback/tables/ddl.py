@@ -51,6 +51,13 @@ class Parts(NamedTuple):
     generated: List[Tuple[str, str]]
 
 
+def collations(sql: str) -> List[str]:
+    """The collations that a ``CREATE TABLE`` names, but for the usual one, each once."""
+    found = tokens(sql)
+    named = [name.name for word, name in zip(found, found[1:]) if word.is_word("COLLATE")]
+    return list(dict.fromkeys(name for name in named if name.upper() != "BINARY"))
+
+
 def tokens(sql: str) -> List[Token]:
     """The words of a statement, without spaces and comments."""
     found = _TOKEN.finditer(sql)

@@ -24,7 +24,7 @@ def inspect_tables(job: Job, params: Mapping[str, Any]) -> Outcome:
     for table in tables:
         job.item_ok(table.name.encode("utf-8"))
     others: Dict[str, int] = {}
-    for what, _ in found.others:
+    for what, _, _ in found.others:
         others[what] = others.get(what, 0) + 1
     data = {
         "kind": "database",

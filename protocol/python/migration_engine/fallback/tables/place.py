@@ -14,6 +14,7 @@ from ..faults import Fault
 from ..job import Cancelled, Job
 from ..location import Location
 from . import values
+from .choices import LOCK_S
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _STEPS_BETWEEN_LOOKS = 100_000
-_PATIENCE_S, _PARTING_S = 180.0, 20.0
+_PARTING_S = 20.0
 _WAIT_S = 0.05
 _CACHE_KIB = 8 << 10
 # pragma_table_list, which tells tables from what only looks like one.
@@ -106,7 +107,9 @@ class Place:
     @property
     def patience_s(self) -> float:
         """Seconds to wait for locks of others."""
-        return _PARTING_S if self.job is None else _PATIENCE_S
+        if self.job is None:
+            return _PARTING_S
+        return float(self.job.params.get("lock_timeout_s") or LOCK_S)
 
     def wait(self) -> None:
         """Waits a little for others; :class:`Cancelled` with the job."""

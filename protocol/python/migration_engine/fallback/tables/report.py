@@ -14,6 +14,8 @@ from .span import ALGORITHM, DIGEST_MASK
 
 _LIST_BYTES, _LIST_ENTRIES = 8 << 10, 1000
 _SAMPLES = 5
+_ABOUT_CHARS = 60
+"""Characters shown of the words of what is not carried."""
 
 
 def sample(entries: Iterable[Any], most: int, left: int) -> List[Any]:
@@ -46,6 +48,7 @@ def certificate(
         "snapshot": "",
         "tables_total": len(plans),
         "losses": _losses(losses),
+        "not_carried": _not_carried(here),
         "notes": _notes(plans, here),
     }
 
@@ -93,6 +96,7 @@ def plan(
         "tables": _listed(map(_table, plans)),
         "statements": _listed(_statements(plans, mode)),
         "losses": _losses(losses),
+        "not_carried": _not_carried(here),
         "notes": _notes(plans, here),
     }
 
@@ -154,13 +158,23 @@ def _losses(losses: Sequence[Loss]) -> List[Any]:
     )
 
 
+def _not_carried(here: Catalog) -> Dict[str, int]:
+    counts: Dict[str, int] = {}
+    for what, _, _ in here.others:
+        counts[what] = counts.get(what, 0) + 1
+    return counts
+
+
 def _notes(plans: Sequence[TablePlan], here: Catalog) -> List[Any]:
     def each() -> Iterator[Dict[str, str]]:
         for plan in plans:
             for column, text in plan.notes:
                 note = {"table": plan.source.name, "note": text}
                 yield dict(note, column=column) if column else note
-        for what, name in here.others:
-            yield {"table": name, "note": "a %s is not carried" % what}
+        for what, name, words in here.others:
+            about = " ".join(words[:_ABOUT_CHARS].split())
+            article = "an" if what[0] in "aeio" else "a"
+            told = "%s %s is not carried%s%s" % (article, what, ": " if about else "", about)
+            yield {"table": name, "note": told}
 
     return _listed(each(), _LIST_BYTES // 2)

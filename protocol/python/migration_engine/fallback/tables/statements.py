@@ -43,7 +43,9 @@ def make(table: Table) -> Statements:
     for index in table.indexes:
         sql = _create_index(table, index)
         if sql is None:
-            left.append("index %s: %s" % (index.name, index.definition))
+            condition = "it has a condition: %s" % index.predicate
+            why = condition if index.predicate else "it is of an expression"
+            left.append("the index %s is not carried: %s" % (index.name, why))
         else:
             indexes.append(Named(index.name, sql))
     name = quote(table.name)

@@ -125,6 +125,7 @@ class SpanCopier:
         count = 0
         for batch in self._timed(reader.batches()):
             self._job.read(batch.bytes)
+            self._job.pay_rows(len(batch.bound))
             count += len(batch.bound)
             with self._job.timed("hash_ms"):
                 digested = 0 if careful else digest(batch.canonical)
