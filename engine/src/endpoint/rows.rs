@@ -62,11 +62,18 @@ pub trait Snapshot: Send + Sync {
     /// Those of the engine.
     fn split(&self, table: &Table, filter: &str, rows: u64) -> Result<Vec<Range>>;
 
-    /// Counts the values that a target cannot hold.
+    /// Counts the values that a target cannot hold. Where it is not a server that looks into them, no
+    /// value is longer than `bytes_max`.
     ///
     /// # Errors
-    /// Those of the engine.
-    fn census(&self, table: &Table, filter: &str, questions: &[Question]) -> Result<Vec<Finding>>;
+    /// Those of the engine; `RowTooLarge`.
+    fn census(
+        &self,
+        table: &Table,
+        filter: &str,
+        questions: &[Question],
+        bytes_max: usize,
+    ) -> Result<Vec<Finding>>;
 
     /// Rows in a table.
     ///

@@ -124,7 +124,8 @@ pub fn apply(rows: Rows, casts: &[Option<Cast>]) -> Result<Done> {
                         changed += 1;
                         Some(nearest)
                     }
-                    (Misfit::Reject, _) => {
+                    // Where nothing is near, clamping is refusing.
+                    (Misfit::Reject, _) | (Misfit::Clamp, None) => {
                         if std::mem::take(keep) {
                             rejected.push(reject(&batch, at, field.name(), cast)?);
                         }
@@ -186,6 +187,12 @@ fn reject(batch: &RecordBatch, at: usize, column: &str, cast: &Cast) -> Result<R
     Ok(Reject { row, column: column.to_owned(), error: refused(column, cast) })
 }
 
+/// Bytes of the longest row that a census looks into: a share of the memory.
+#[must_use]
+pub fn row_bytes_max(job: &Job) -> usize {
+    usize::try_from(job.engine.budget.total() / 8).unwrap_or(usize::MAX)
+}
+
 /// Reads the columns that are cast, and counts what does not fit.
 ///
 /// # Errors
@@ -213,7 +220,7 @@ pub fn census(job: &Job, snapshot: &dyn Snapshot, plan: &TablePlan) -> Result<Ve
         filter: plan.filter.clone(),
         batch_rows: crate::limits::BATCH_ROWS,
         batch_bytes: crate::limits::BATCH_ROWS_BYTES,
-        row_bytes_max: usize::try_from(job.engine.budget.total() / 8).unwrap_or(usize::MAX),
+        row_bytes_max: row_bytes_max(job),
     };
     let mut found = Vec::new();
     let mut reader = snapshot.reader()?;

@@ -34,11 +34,12 @@ pub fn take(
     choices: &Choices,
 ) -> Result<Vec<Loss>> {
     let mut losses = Vec::new();
+    let bytes_max = cast::row_bytes_max(job);
     for plan in plans {
         job.pass()?;
         let mut found = match plan.questions.is_empty() {
             true => Vec::new(),
-            false => snapshot.census(&plan.source, &plan.filter, &plan.questions)?,
+            false => snapshot.census(&plan.source, &plan.filter, &plan.questions, bytes_max)?,
         };
         found.extend(cast::census(job, snapshot, plan)?);
         for finding in found.into_iter().filter(|finding| finding.rows > 0) {
@@ -58,6 +59,7 @@ pub fn as_text(losses: &[Loss]) -> HashSet<(String, String)> {
 
 /// Tells the readers what to do with the values that were found.
 pub fn apply(losses: &[Loss], plans: &mut [TablePlan]) {
+    let texts = as_text(losses);
     for loss in losses {
         let Some(misfit) = loss.policy.misfit() else { continue };
         let mut table = plans.iter_mut().filter(|plan| plan.source.name.shown() == loss.table);
@@ -70,12 +72,16 @@ pub fn apply(losses: &[Loss], plans: &mut [TablePlan]) {
             _ => None,
         });
         let class = &loss.finding.question.class;
+        // What became text holds more than it did.
+        let is_text = texts.contains(&(loss.table.clone(), column.clone()));
         let columns = plan.read.iter_mut().zip(&mut plan.fits).zip(&mut plan.casts);
         for ((cell, fits), cast) in columns.filter(|((cell, _), _)| cell.name == *column) {
             cell.misfit = cell.misfit.max(misfit);
             if let Some(cast) = cast {
                 cast.misfits.insert(class_name(class), misfit);
-            } else if matches!(misfit, Misfit::Null | Misfit::Clamp) {
+            } else if matches!(misfit, Misfit::Null | Misfit::Clamp)
+                && (!is_text || matches!(class, LossClass::Nul | LossClass::NotText))
+            {
                 fits.push(Fit { class: class.clone(), misfit, days });
             }
         }

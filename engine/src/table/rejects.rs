@@ -132,6 +132,12 @@ impl Rejects {
         Ok(())
     }
 
+    /// Whether so many rows of one span are more than any may be.
+    #[must_use]
+    pub fn is_beyond(&self, rows: usize) -> bool {
+        rows as u64 > self.limit
+    }
+
     fn forget(&self, state: &mut State, (table, span): &(TableName, u32)) -> Result<()> {
         let (shown, span) = (table.shown(), *span);
         self.without(|w| w.job == self.job && w.table == shown && w.span == span)?;

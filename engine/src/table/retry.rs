@@ -16,7 +16,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::limits::{RETRY_KEYS, RETRY_LINES};
 use crate::model::catalog::Engine;
 use crate::model::kind::ColumnType;
-use crate::model::rows::{Range, Read, Span};
+use crate::model::rows::{Misfit, Range, Read, Span};
 use crate::platform::operator;
 use crate::table::copy::Copy;
 use crate::table::mapping::TablePlan;
@@ -332,11 +332,15 @@ impl Finder<'_> {
 /// The columns of a table's key at the source, as lines name them.
 fn columns(plan: &TablePlan) -> Result<Vec<(String, ColumnType)>> {
     let key = plan.target.primary_key.as_ref().map(|key| key.columns.as_slice());
-    let both = plan.read.iter().zip(&plan.write).zip(&plan.masks);
+    let both = plan.read.iter().zip(&plan.write).zip(plan.masks.iter().zip(&plan.casts));
     let is_key = |name: &String| key.is_some_and(|key| key.contains(name));
     let mut columns = Vec::new();
-    for ((read, _), mask) in both.filter(|((_, write), _)| is_key(&write.name)) {
-        let Some(column) = plan.source.column(&read.name).filter(|_| mask.is_none()) else {
+    for ((read, _), (mask, cast)) in both.filter(|((_, write), _)| is_key(&write.name)) {
+        // A line holds what the source holds, or it names another row.
+        let is_plain = mask.is_none()
+            && cast.is_none()
+            && !matches!(read.misfit, Misfit::Null | Misfit::Clamp);
+        let Some(column) = plan.source.column(&read.name).filter(|_| is_plain) else {
             return Err(keyless(plan));
         };
         columns.push((read.name.clone(), column.kind.clone()));
@@ -352,7 +356,7 @@ fn keyless(plan: &TablePlan) -> EngineError {
     EngineError::new(Kind::Unsupported, message)
         .at(plan.source.name.shown())
         .field("retry_rejects")
-        .hint("leave the table out by exclude, and copy it again by mode replace; a key that is masked tells no row")
+        .hint("leave the table out by exclude, and copy it again by mode replace; a key that is masked, cast or changed by a policy tells no row")
 }
 
 /// A key as ends of ranges are told; `None` for one that is not of these columns.
@@ -368,6 +372,17 @@ fn end(engine: Engine, kind: &ColumnType, cell: &Cell) -> Option<String> {
         Cell::Text(text) => text.as_bytes().to_vec(),
         Cell::Bytes { b64 } => BASE64.decode(b64).ok()?,
         Cell::Null(()) => return None,
+    };
+    // MySQL takes off the spaces that a CHAR(n) is read with, and knows no zone but the session's.
+    let bytes = match (engine, kind) {
+        (Engine::Mysql, ColumnType::Char(_)) => {
+            let kept = bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+            bytes.get(..kept).unwrap_or_default().to_vec()
+        }
+        (Engine::Mysql, ColumnType::TimestampTz) => {
+            bytes.strip_suffix(b"Z").map_or(bytes.clone(), <[u8]>::to_vec)
+        }
+        _ => bytes,
     };
     let hex = || bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let is_bytes = matches!(kind, ColumnType::Bytes(_) | ColumnType::FixedBytes(_));

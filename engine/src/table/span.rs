@@ -164,6 +164,7 @@ impl<'a> Copier<'a> {
         reader.begin(task.read, &span.range)?;
         self.job.progress.spend(Spent::SourceRead, started.elapsed());
         writer.begin(task.write)?;
+        let to = SpanRows { write: task.write, read: &task.read.cells, span: span.number };
         let mut written = Tally::default();
         let mut refused = Refused::default();
         let (mut read, mut uncast) = (0u64, Vec::new());
@@ -182,6 +183,10 @@ impl<'a> Copier<'a> {
             let done = cast::apply(rows, task.casts)?;
             written.changed += done.changed;
             uncast.extend(done.rejected);
+            if self.rejects.is_beyond(uncast.len()) {
+                // Told now: nobody keeps more of them than may be.
+                self.rejects.add(&to, &uncast)?;
+            }
             let mut hand = Hand { writer: &mut **writer, summer, tally: &mut written };
             for rows in &done.rows {
                 read += rows.count() as u64;
@@ -193,27 +198,11 @@ impl<'a> Copier<'a> {
         }
         let misfits = reader.misfits();
         written.changed += misfits.changed;
-        if read != written.rows + refused.rows.len() as u64 {
-            let message = format!(
-                "{read} rows were read, {} written and {} refused",
-                written.rows,
-                refused.rows.len()
-            );
-            return Err(EngineError::new(Kind::Accounting, message).into());
-        }
-        for mut misfit in misfits.rejected {
-            refused.add(of_misfit(summer, &misfit));
-            mask::hide(&mut misfit.row, &task.read.cells, task.masks);
-            refused.rows.push(misfit);
-        }
-        for uncast in uncast {
-            refused.add(of_misfit(summer, &uncast));
-            refused.rows.push(uncast);
-        }
+        refused.account(read, &written)?;
+        refused.join(summer, misfits.rejected, uncast, task);
         // What the engine says of the last rows comes before any is filed.
         writer.settle()?;
-        let rows = SpanRows { write: task.write, read: &task.read.cells, span: span.number };
-        self.rejects.add(&rows, &refused.rows)?;
+        self.rejects.add(&to, &refused.rows)?;
         let receipt = SpanReceipt {
             table: task.write.table.clone(),
             span: span.clone(),
@@ -268,6 +257,36 @@ struct Refused {
 }
 
 impl Refused {
+    /// Every row that was handed on was written or refused.
+    fn account(&self, read: u64, written: &Tally) -> Result<()> {
+        let refused = self.rows.len() as u64;
+        if read == written.rows + refused {
+            return Ok(());
+        }
+        let message =
+            format!("{read} rows were read, {} written and {refused} refused", written.rows);
+        Err(EngineError::new(Kind::Accounting, message))
+    }
+
+    /// Takes the rows that no reader carried and those that no cast took.
+    fn join(
+        &mut self,
+        summer: &mut Summer,
+        misfits: Vec<Reject>,
+        uncast: Vec<Reject>,
+        task: Task<'_>,
+    ) {
+        for mut misfit in misfits {
+            self.add(of_misfit(summer, &misfit));
+            mask::hide(&mut misfit.row, &task.read.cells, task.masks);
+            self.rows.push(misfit);
+        }
+        for uncast in uncast {
+            self.add(of_misfit(summer, &uncast));
+            self.rows.push(uncast);
+        }
+    }
+
     fn add(&mut self, digest: u128) {
         self.digest = self.digest.wrapping_add(digest);
     }

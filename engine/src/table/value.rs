@@ -55,8 +55,24 @@ fn unfit<T>(class: LossClass, nearest: Option<Value>) -> Result<T, Unfit> {
 /// # Errors
 /// Why it is none.
 pub fn make(kind: &ColumnType, bounds: &[LossClass], text: &str) -> Result<Value, Unfit> {
+    let judged = read(kind, text).and_then(|made| bounds.iter().try_fold(made, within));
+    // What is nearest by one bound may be outside of another.
+    judged.map_err(|unfit| {
+        let nearest = unfit.nearest.and_then(|nearest| settled(nearest, bounds));
+        Unfit { nearest, ..unfit }
+    })
+}
+
+fn settled(nearest: Value, bounds: &[LossClass]) -> Option<Value> {
+    bounds.iter().try_fold(nearest, |nearest, bound| match within(nearest, bound) {
+        Ok(value) => Some(value),
+        Err(unfit) => unfit.nearest,
+    })
+}
+
+fn read(kind: &ColumnType, text: &str) -> Result<Value, Unfit> {
     let none = || unfit(LossClass::NotCast, None);
-    let made = match kind {
+    Ok(match kind {
         ColumnType::Text(most) => match most {
             Some(most) => short(text, *most)?,
             None => Value::Text(text.to_owned()),
@@ -80,8 +96,7 @@ pub fn make(kind: &ColumnType, bounds: &[LossClass], text: &str) -> Result<Value
         ColumnType::Json => Value::Text(text.to_owned()),
         ColumnType::Bytes(_) => Value::Bytes(text.as_bytes().to_vec()),
         _ => return none(),
-    };
-    bounds.iter().try_fold(made, within)
+    })
 }
 
 fn short(text: &str, most: u64) -> Result<Value, Unfit> {
@@ -205,6 +220,10 @@ fn float(text: &str) -> Result<Value, Unfit> {
         "-Infinity" => f64::NEG_INFINITY,
         _ if digits(text).is_none() => return unfit(LossClass::NotCast, None),
         _ => match text.parse::<f64>() {
+            // A number too small for a double is none of zero's.
+            Ok(0.0) if digits(text).is_some_and(|(_, whole, behind)| is_some(&whole, &behind)) => {
+                return unfit(LossClass::NotCast, Some(Value::Float(0.0)));
+            }
             Ok(number) if number.is_finite() => number,
             _ => {
                 let most = if text.starts_with('-') { f64::MIN } else { f64::MAX };
@@ -213,6 +232,10 @@ fn float(text: &str) -> Result<Value, Unfit> {
         },
     };
     Ok(Value::Float(number))
+}
+
+fn is_some(whole: &str, behind: &str) -> bool {
+    whole.bytes().chain(behind.bytes()).any(|digit| digit != b'0')
 }
 
 fn moment(text: &str) -> Option<i64> {
@@ -357,6 +380,27 @@ mod tests {
         assert_eq!(nearest(&kind, "999.999"), text("999.99"));
         assert_eq!(nearest(&kind, "NaN"), None);
         assert_eq!(make(&ColumnType::Decimal(None), &[], "-1.10").ok(), text("-1.10"));
+    }
+
+    #[test]
+    fn what_is_nearest_keeps_every_bound() {
+        let small = LossClass::IntegerOutside { least: -32768, most: 32767 };
+        let found = make(&ColumnType::Int(32), &[small], "5000000000").unwrap_err();
+        assert_eq!(found.nearest, Some(Value::Int(32767)));
+        let narrow = LossClass::DecimalOutside { whole: 6, scale: 2 };
+        let found = make(&ColumnType::Decimal(Some((10, 4))), &[narrow], "1.23456").unwrap_err();
+        assert_eq!(found.nearest, text("1.23"));
+    }
+
+    #[test]
+    fn doubles_are_no_zero_where_the_number_is_none() {
+        let made = |of: &str| make(&ColumnType::Float64, &[], of).ok();
+        assert_eq!(made("1e-350"), None);
+        assert_eq!(
+            (made("0e-350"), made("-0.000")),
+            (Some(Value::Float(0.0)), Some(Value::Float(-0.0)))
+        );
+        assert_eq!(made("5e-324"), Some(Value::Float(5e-324)));
     }
 
     #[test]

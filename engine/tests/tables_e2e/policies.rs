@@ -107,6 +107,21 @@ fn policies_are_kept_where_the_target_is_the_limit() {
     }
 }
 
+/// One class makes the column text: what another class could not hold, text can.
+#[test]
+fn what_became_text_is_not_changed_by_the_policy_of_another_class() {
+    let place = Place::new();
+    let define = "CREATE TABLE t (id integer PRIMARY KEY, v numeric); \
+                  INSERT INTO t VALUES (7, 'NaN'), (8, 1e70);";
+    let source = Db::with(Postgres, &place, define);
+    let target = Db::new(Maria, &place);
+    let fields = json!({"policy": {"default": "null", "not_finite": "text"}, "verify": "readback"});
+    let result = copied(&place, &source, &target, &fields);
+    assert_eq!(result["data"]["tables"][0]["changed"], 0, "{result:#}");
+    let wanted = [Some("NaN".to_owned()), Some(format!("1{}", "0".repeat(70)))];
+    assert_eq!(found(&target), wanted, "{result:#}");
+}
+
 /// Text with a NUL has nothing near, in an engine that has none.
 #[test]
 fn text_with_a_nul_becomes_null_or_is_rejected() {

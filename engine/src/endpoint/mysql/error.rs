@@ -77,7 +77,8 @@ impl Fault {
     pub(super) fn writing(self) -> WriteFault {
         match self.error.kind() {
             Kind::RowRefused | Kind::RowTooLarge => WriteFault::Row(self.error),
-            Kind::Deadlock | Kind::RemoteUnavailable | Kind::RemoteTimeout => {
+            // The lock may be another span's: it goes with this one's transaction.
+            Kind::Deadlock | Kind::Locked | Kind::RemoteUnavailable | Kind::RemoteTimeout => {
                 WriteFault::Span(self.error)
             }
             _ => WriteFault::Job(self.error),

@@ -237,7 +237,13 @@ impl Snapshot for Instant {
         .map_err(|error| error.at(table.name.shown()))
     }
 
-    fn census(&self, table: &Table, filter: &str, questions: &[Question]) -> Result<Vec<Finding>> {
+    fn census(
+        &self,
+        table: &Table,
+        filter: &str,
+        questions: &[Question],
+        _: usize,
+    ) -> Result<Vec<Finding>> {
         self.with(|session| census::census(session, table, filter, questions))
             .map_err(|error| error.at(table.name.shown()))
     }

@@ -153,7 +153,9 @@ impl Fault {
         let error = self.error(Side::Destination, doing);
         match error.kind() {
             Kind::RowRefused | Kind::ValueRefused | Kind::RowTooLarge => WriteFault::Row(error),
+            // The lock may be another span's: it goes with this one's transaction.
             Kind::Deadlock
+            | Kind::Locked
             | Kind::RemoteUnavailable
             | Kind::RemoteTimeout
             | Kind::RemoteAnswer

@@ -98,8 +98,10 @@ fn beside() -> Vec<(&'static str, String)> {
             "collation",
             format!(
                 "SELECT n.nspname, c.relname || '.' || a.attname, \
-                 'COLLATE ' || a.attcollation::pg_catalog.regcollation \
+                 'COLLATE ' || quote_ident(ln.nspname) || '.' || quote_ident(l.collname) \
                  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+                 JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
+                 JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace \
                  JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') \

@@ -152,7 +152,13 @@ impl Snapshot for Instant {
         split::split(self, table, filter, rows)
     }
 
-    fn census(&self, table: &Table, filter: &str, questions: &[Question]) -> Result<Vec<Finding>> {
+    fn census(
+        &self,
+        table: &Table,
+        filter: &str,
+        questions: &[Question],
+        _: usize,
+    ) -> Result<Vec<Finding>> {
         census::census(self, table, filter, questions)
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
+use rusqlite::limits::Limit;
 
 use crate::endpoint::rows::{Finding, Question, Snapshot, SpanReader, filter_check};
 use crate::endpoint::sql::dialect::Dialect;
@@ -147,8 +148,20 @@ impl Snapshot for Instant {
         self.with(|session| split::cut(session, &self.place, &table.name.name, filter, rows))
     }
 
-    fn census(&self, table: &Table, filter: &str, questions: &[Question]) -> Result<Vec<Finding>> {
+    fn census(
+        &self,
+        table: &Table,
+        filter: &str,
+        questions: &[Question],
+        bytes_max: usize,
+    ) -> Result<Vec<Finding>> {
         let mut sessions = self.take_all()?;
+        // What is longer is not brought into memory.
+        let most = i32::try_from(bytes_max).unwrap_or(i32::MAX);
+        let limited = sessions
+            .iter()
+            .try_for_each(|session| session.set_limit(Limit::SQLITE_LIMIT_LENGTH, most).map(drop));
+        limited.map_err(|error| self.place.error("failed to bound values", &error))?;
         let found = census::take(&mut sessions, &self.place, table, filter, questions);
         sessions.into_iter().for_each(|session| self.give(session));
         found

@@ -129,7 +129,7 @@ fn a_census_counts_by_one_scan_and_names_keys() {
             ask("a", LossClass::InfiniteDate),
         ];
         let snapshot = scratch.source().snapshot(1).unwrap();
-        let found = snapshot.census(&scratch.table("t"), "", &questions).unwrap();
+        let found = snapshot.census(&scratch.table("t"), "", &questions, 1 << 30).unwrap();
         let told: Vec<_> = found.iter().map(|f| (f.rows, f.samples.join(" "))).collect();
         let expected = [
             (2, "2,y 3,z"),

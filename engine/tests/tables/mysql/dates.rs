@@ -62,7 +62,7 @@ fn a_census_finds_them() {
         let outside = LossClass::DateOutside { first: "0001-01-01", end: "10000-01-01" };
         let questions = [ask(LossClass::ImpossibleDate), ask(outside)];
         let snapshot = scratch.source().snapshot(1).unwrap();
-        let found = snapshot.census(&scratch.table("t"), "", &questions).unwrap();
+        let found = snapshot.census(&scratch.table("t"), "", &questions, 1 << 30).unwrap();
         assert_eq!((found[0].rows, found[0].samples.join(" ")), (3, "2 3 4".to_owned()));
         assert_eq!(found[1].rows, 0);
     }

@@ -46,7 +46,7 @@ fn every_class_is_counted_with_its_first_keys() {
         class: class.clone(),
     };
     let questions: Vec<_> = asked.iter().map(question).collect();
-    let found = snapshot.census(&table, "", &questions).unwrap();
+    let found = snapshot.census(&table, "", &questions, 1 << 30).unwrap();
     for ((_, class, rows, samples), finding) in asked.iter().zip(&found) {
         assert_eq!(
             (finding.rows, finding.samples.join(" ")),
@@ -54,9 +54,9 @@ fn every_class_is_counted_with_its_first_keys() {
             "{class:?}"
         );
     }
-    let filtered = snapshot.census(&table, "a > 15", &questions[11..12]).unwrap();
+    let filtered = snapshot.census(&table, "a > 15", &questions[11..12], 1 << 30).unwrap();
     assert_eq!(filtered[0].rows, 5);
     let missing = Question { column: "zz".to_owned(), class: LossClass::Nul };
-    let error = snapshot.census(&table, "", &[missing]).unwrap_err();
+    let error = snapshot.census(&table, "", &[missing], 1 << 30).unwrap_err();
     assert_eq!(error.kind(), Kind::SchemaMismatch);
 }

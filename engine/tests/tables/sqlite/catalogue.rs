@@ -71,7 +71,10 @@ fn the_catalogue_knows_everything() {
     assert!(p.columns.iter().all(|column| !column.nullable && column.identity.is_none()));
     assert_eq!(place.table("strict_one").columns[0].kind, ColumnType::Any);
     let others = place.source().catalog().unwrap().others;
-    assert_eq!(others.iter().map(|other| other.what).collect::<Vec<_>>(), ["trigger", "view"]);
+    assert_eq!(
+        others.iter().map(|other| other.what).collect::<Vec<_>>(),
+        ["trigger", "view", "collation"]
+    );
 
     let to = Place::new("copy");
     place.session().execute_batch("DROP TRIGGER tr").unwrap();

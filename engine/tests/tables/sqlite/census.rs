@@ -38,7 +38,7 @@ fn several_sessions_find_what_one_finds() {
             let table = place.table(table);
             let by = |sessions| {
                 let snapshot = place.source().snapshot(sessions).unwrap();
-                snapshot.census(&table, filter, &questions).unwrap()
+                snapshot.census(&table, filter, &questions, 1 << 30).unwrap()
             };
             let (one, more) = (by(1), by(4));
             assert_eq!(

@@ -83,7 +83,7 @@ fn every_class_in_every_declared_type_is_carried_or_refused_with_its_key() {
         let kind = table.columns[1].kind.clone();
         let class = LossClass::NotDeclared(kind.clone());
         let question = Question { column: "v".to_owned(), class };
-        let finding = snapshot.census(&table, "", &[question]).unwrap().remove(0);
+        let finding = snapshot.census(&table, "", &[question], 1 << 30).unwrap().remove(0);
         let refused = finding.rows;
         let reading = |misfit| {
             let cells = vec![
