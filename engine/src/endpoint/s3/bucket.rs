@@ -82,7 +82,8 @@ impl Bucket {
         let root = root.to_owned();
         let options = location.store.clone();
         let chain = aws::chain(location, ties)?;
-        let style = Style::new(name, chain.endpoint()?.as_deref(), &options)?;
+        let asked = chain.region()?.unwrap_or_else(|| REGION.to_owned());
+        let style = Style::new(name, chain.endpoint()?.as_deref(), &asked, &options)?;
         let customer = location.auth.iter().find(|(name, _)| name == "sse_customer_key");
         let customer = match customer {
             Some((_, source)) => {
@@ -94,10 +95,7 @@ impl Bucket {
         metadata::check(&options, customer.is_some())?;
         let identity = format!("{}/{name}", style.service());
         let (facts, _) = Facts::of(&identity);
-        let region = match facts.region() {
-            Some(learned) => learned,
-            None => chain.region()?.unwrap_or_else(|| REGION.to_owned()),
-        };
+        let region = facts.region().unwrap_or(asked);
         if !errors::is_region(&region) {
             let error = EngineError::new(Kind::InvalidField, "the region is no region's name");
             return Err(error.field("region"));
