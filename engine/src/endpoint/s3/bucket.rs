@@ -50,7 +50,9 @@ pub struct Bucket {
     identity: String,
     facts: Arc<Facts>,
     wire: Mutex<Wire>,
-    /// Whether entity tags of equal parts differ, as those of encrypted ones do.
+    /// What answers told of the entity tags of parts: whether those of equal bytes are equal, and
+    /// whether they differ, as those of encrypted ones do.
+    plain_tags: AtomicBool,
     opaque_tags: AtomicBool,
 }
 
@@ -123,6 +125,7 @@ impl Bucket {
             identity,
             facts,
             wire,
+            plain_tags: AtomicBool::new(false),
             opaque_tags,
         })
     }
@@ -130,9 +133,9 @@ impl Bucket {
     /// Learns from the answer to a part whether its entity tag stands for its bytes.
     pub fn learn_tags(&self, headers: &Headers) {
         let encrypted = headers.get("x-amz-server-side-encryption");
-        if encrypted.is_some_and(|by| by != "AES256") {
-            self.opaque_tags.store(true, Ordering::Relaxed);
-        }
+        let is_plain = encrypted.is_none_or(|by| by == "AES256");
+        let told = if is_plain { &self.plain_tags } else { &self.opaque_tags };
+        told.store(true, Ordering::Relaxed);
     }
 
     /// What is known of it.
@@ -300,7 +303,8 @@ impl Store for Bucket {
             key_bytes_max: KEY_BYTES_MAX,
             parallel_parts: true,
             equal_parts: self.style.wants_equal_parts(),
-            doubles: !self.opaque_tags.load(Ordering::Relaxed),
+            doubles: self.plain_tags.load(Ordering::Relaxed)
+                && !self.opaque_tags.load(Ordering::Relaxed),
             checksum: confirmed.then_some(Algorithm::Crc64Nvme),
             checks_whole: confirmed,
             creates_only: puts.absent && completes.absent,
