@@ -274,9 +274,9 @@ pub fn open(folder: &Path, key: &str, command: &serde_json::Value, job: &str) ->
     let path = file_of(folder, key);
     let database = Arc::new(open_database(&path)?);
     let mut ledger = Ledger::of(database, path, false);
-    let command = signed::written(command);
+    let command = signed::written(command, key);
     let facts = match ledger.facts()? {
-        Some(facts) if signed::written(&facts.command) != command || facts.key != key => {
+        Some(facts) if signed::written(&facts.command, key) != command || facts.key != key => {
             let message = "the key belongs to another command";
             return Err(EngineError::new(Kind::KeyConflict, message));
         }

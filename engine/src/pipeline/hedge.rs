@@ -31,6 +31,8 @@ pub(super) struct Flight {
     taken: Mutex<Option<Attempt>>,
     leashes: [Leash; 2],
     hedged: AtomicBool,
+    /// Whether an earlier run wrote it.
+    stood: AtomicBool,
     /// Bytes that the first attempt told of.
     counted: AtomicU64,
 }
@@ -38,8 +40,9 @@ pub(super) struct Flight {
 impl Flight {
     fn new(unit: u64, slowed: u64) -> Self {
         let (taken, leashes) = (Mutex::default(), Default::default());
-        let (hedged, counted) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { unit, begun: Instant::now(), slowed, taken, leashes, hedged, counted }
+        let (hedged, stood) = (AtomicBool::new(false), AtomicBool::new(false));
+        let counted = AtomicU64::new(0);
+        Self { unit, begun: Instant::now(), slowed, taken, leashes, hedged, stood, counted }
     }
 
     fn taken(&self) -> MutexGuard<'_, Option<Attempt>> {
@@ -49,6 +52,17 @@ impl Flight {
     fn leash(&self, attempt: Attempt) -> &Leash {
         let [first, second] = &self.leashes;
         if attempt == Attempt::First { first } else { second }
+    }
+
+    /// Tells that an earlier run wrote it.
+    pub(super) fn stood(&self) {
+        self.stood.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its time says something of its fellows: not that of one that was hedged, nor of one
+    /// that stood, of which nothing was sent.
+    fn tells(&self) -> bool {
+        !self.hedged.load(Ordering::Relaxed) && !self.stood.load(Ordering::Relaxed)
     }
 
     /// Does the work of an attempt, which ends as cancelled once the other one took the unit.
@@ -129,8 +143,7 @@ impl<'a> Flights<'a> {
     /// The unit has its bytes, or will never have them.
     pub(super) fn end(&self, flight: &Flight) {
         let mut state = self.state();
-        // One that was hedged says nothing of its fellows.
-        if state.open.remove(&flight.unit).is_some() && !flight.hedged.load(Ordering::Relaxed) {
+        if state.open.remove(&flight.unit).is_some() && flight.tells() {
             if state.took.len() >= HEDGE_FELLOWS.1 {
                 state.took.pop_front();
             }
@@ -196,6 +209,14 @@ mod tests {
         let switch = crate::resource::cancel::Switch::default();
         assert!(flight.on(Attempt::First, || switch.is_cancelled()));
         assert!(!flight.on(Attempt::Second, || switch.is_cancelled()));
+    }
+
+    #[test]
+    fn units_that_stood_or_were_hedged_tell_nothing_of_their_fellows() {
+        let [sent, stood, hedged] = [Flight::new(0, 0), Flight::new(1, 0), Flight::new(2, 0)];
+        stood.stood();
+        hedged.hedged.store(true, Ordering::Relaxed);
+        assert_eq!([&sent, &stood, &hedged].map(Flight::tells), [true, false, false]);
     }
 
     #[test]

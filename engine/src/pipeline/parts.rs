@@ -452,6 +452,7 @@ impl<'a> Work<'a> {
     /// A part whose digests need no order.
     fn part(&self, flight: &Flight, start: u64, end: u64, buffer: &mut ChunkBuffer) -> Result<()> {
         if self.with_part(start, |part| part.stands).unwrap_or_default() {
+            flight.stood();
             self.with_part(start, |part| part.bytes = end - start);
             self.count(end - start);
             return Ok(());
@@ -620,6 +621,9 @@ impl<'a> Work<'a> {
         }
         let part = start / self.part_bytes * self.part_bytes;
         let stands = self.with_part(part, |part| part.stands).unwrap_or_default();
+        if stands {
+            flight.stood();
+        }
         let mut cursor = Cursor::new(self.large.job, self.large.reader, self.large.holes);
         let mut offset = start;
         while offset < end {

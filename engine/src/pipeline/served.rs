@@ -48,8 +48,12 @@ pub fn copy_parts(
     };
     let others = size.div_ceil(part_bytes).min(at_once as u64).saturating_sub(1);
     std::thread::scope(|scope| {
-        for _ in 0..others {
-            scope.spawn(work);
+        for index in 0..others {
+            // Fewer do as well, where the system gives no more.
+            let builder = std::thread::Builder::new().name(format!("part-{index}"));
+            if builder.spawn_scoped(scope, work).is_err() {
+                break;
+            }
         }
         work();
     });

@@ -12,9 +12,11 @@ use crate::limits::REMOTE_STEP_MS;
 use crate::remote::call::{Class, Failure};
 use crate::resource::cancel::Switch;
 
-/// Addresses of metadata services beside the link-local ones of IPv4: Amazon's and Google's.
-const METADATA: [Ipv6Addr; 2] = [
+/// Addresses of metadata services beside the link-local ones of IPv4: Amazon's, for machines and
+/// for pods, and Google's.
+const METADATA: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
 ];
 

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::remote::call::{Class, Failure};
+use crate::remote::connect;
 use crate::remote::encode;
 use crate::remote::origin::Origin;
 
@@ -159,15 +160,18 @@ impl Proxies {
     }
 }
 
+/// Names of metadata services, which a proxy would ask for its own machine.
+const METADATA: [&str; 3] = ["metadata.google.internal", "metadata.goog", "metadata"];
+
 /// Whether a host is this machine, or answers for it alone.
 fn is_near(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
     match host.parse::<IpAddr>() {
         Ok(address) => {
             let address = address.to_canonical();
-            let link = matches!(address, IpAddr::V4(v4) if v4.is_link_local());
-            address.is_loopback() || address.is_unspecified() || link
+            address.is_loopback() || address.is_unspecified() || connect::is_metadata(address)
         }
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+        Err(_) => host == "localhost" || host.ends_with(".localhost") || METADATA.contains(&host),
     }
 }
 
@@ -228,9 +232,18 @@ mod tests {
         };
         assert_eq!(by("http://a.example").as_deref(), Some("http://p:1"));
         assert_eq!(by("https://a.example").as_deref(), Some("http://q:2"));
-        for near in
-            ["http://localhost", "https://127.0.0.9", "http://[::1]:9", "http://169.254.1.1"]
-        {
+        for near in [
+            "http://localhost",
+            "https://127.0.0.9",
+            "http://[::1]:9",
+            "http://169.254.169.254",
+            "http://[::ffff:169.254.169.254]",
+            "http://[fd00:ec2::254]",
+            "http://[fd00:ec2::23]",
+            "https://[fd20:ce::254]",
+            "http://metadata.google.internal",
+            "https://Metadata.Google.Internal.",
+        ] {
             assert_eq!(by(near), None, "{near}");
         }
         let spoiled = proxies(&[("HTTP_PROXY", "p:1")]);

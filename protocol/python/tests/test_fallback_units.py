@@ -16,6 +16,7 @@ from migration_engine.fallback.faults import Fault, printable
 from migration_engine.fallback.frame import DEPTH_MAX, LINE_IN_MAX_BYTES, LineSplitter, parse
 from migration_engine.fallback.glob import Selection
 from migration_engine.fallback.manifest import ManifestWriter, _plain_entry, plain_line
+from migration_engine.fallback.signed import lacks, written
 
 from .backends import PACKAGE_ROOT, SCHEMA
 
@@ -178,3 +179,18 @@ def test_a_manifest_and_directories_made_for_it_are_synced(
     ManifestWriter(job, os.fsencode(tmp_path / "made" / "for" / "SUMS")).publish()
     assert synced[-1] == str(tmp_path / "made" / "for")
     assert {str(tmp_path), str(tmp_path / "made")} <= set(synced)
+
+
+def test_signatures_are_not_stored_and_all_other_values_tell_commands_apart() -> None:
+    def of(query: str) -> Any:
+        return written({"src": [{"url": "https://h/p?" + query}]}, "k")
+
+    assert of("X-Amz-Date=1&v=1&X-Amz-Signature=a") == of("X-Amz-Date=2&v=1&X-Amz-Signature=b")
+    assert of("X-Amz-Date=1&v=1&X-Amz-Signature=a") != of("X-Amz-Date=1&v=2&X-Amz-Signature=a")
+    assert of("sv=1&sr=b&sig=x") == of("sv=2&sr=b&sig=y")
+    for name in ("key", "access_token", "X-Api-Key", "client_secret", "auth", "jwt"):
+        one, other = (of("%s=file-%s" % (name, which)) for which in "AB")
+        assert one != other and lacks(one) and "file-A" not in json.dumps(one)
+        assert written(one, "k") == one
+    plain = {"src": "https://h/p?page=2&keyword=x&expires=1", "dst": "dir?sig=1", "n": [1, None]}
+    assert written(plain, "k") == plain and not lacks(plain)

@@ -46,6 +46,7 @@ def commands(there: Any) -> List[Dict[str, Any]]:
         {"op": "copy", "id": "within", "src": there("t"), "dst": there("t/below")},
         {"op": "copy", "id": "other", "src": there("t"), "dst": there("u"), "include": ["d/**"]},
         {"op": "copy", "id": "root", "src": "in/a", "dst": there("")},
+        {"op": "copy", "id": "lone", "src": there("/"), "dst": "out"},
         {**mirror, "id": "halted"},
         {**mirror, "id": "mirror", "symlinks": "skip"},
         {**mirror, "id": "limit", "include": ["d/**"], "src": "less", "max_delete": {"count": 0}},
@@ -62,7 +63,7 @@ def run(backend: str, shelf: Shelf, directory: Path) -> List[Line]:
     (directory / "in" / "link").symlink_to("a")
 
     def there(key: str) -> Dict[str, Any]:
-        return shelf.at(backend + "/" + key if key else "")
+        return shelf.at(backend + "/" + key if key.strip("/") else key)
 
     host = Host(argv_of(backend), cwd=directory, env=environment(directory / "state"))
     for command in commands(there):

@@ -14,6 +14,7 @@ import migration_engine
 from migration_engine.fallback.faults import Fault
 from migration_engine.fallback.location import Location, location
 from migration_engine.fallback.objects import facts, keys
+from migration_engine.fallback.remote.bucket import named
 from migration_engine.fallback.remote.credentials import keys_of, profile_of
 from migration_engine.fallback.remote.failures import Failure
 from migration_engine.fallback.remote.s3 import Service
@@ -108,6 +109,14 @@ def test_xml_that_is_no_answer(body: bytes) -> None:
     with pytest.raises(Failure) as caught:
         parse(body, "a")
     assert caught.value.class_ == "garbled"
+
+
+def test_one_slash_ends_a_location_and_all_others_are_the_keys() -> None:
+    told = {key: named(key) for key in ("", "x", "x/", "x//", "x///", "/x", "//")}
+    assert told == {"": "", "x": "x", "x/": "x", "x//": "x/", "x///": "x//", "/x": "/x", "//": "/"}
+    with pytest.raises(Fault) as caught:
+        named("/")
+    assert caught.value.code == "INVALID_FIELD"
 
 
 def place(**options: Any) -> Location:

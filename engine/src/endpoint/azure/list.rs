@@ -98,12 +98,9 @@ impl Container {
     }
 
     /// Keys of a page, with what their answers say, uncommitted ones included.
-    pub(super) fn page_of_uncommitted(
-        &self,
-        ask: &Ask<'_>,
-    ) -> Result<(Vec<Empty>, Option<String>)> {
+    pub(super) fn page_of_uncommitted(&self, ask: &Ask<'_>) -> Result<Uncommitted> {
         let results = self.page(ask, "uncommittedblobs")?;
-        let next = results.next(ask.next)?;
+        let (next, is_empty) = (results.next(ask.next)?, results.blobs.all.is_empty());
         let mut found = Vec::new();
         for entry in results.blobs.all {
             if let Entry::Blob(blob) = entry
@@ -116,7 +113,7 @@ impl Container {
                 });
             }
         }
-        Ok((found, next))
+        Ok(Uncommitted { found, next, is_empty })
     }
 
     fn page(&self, ask: &Ask<'_>, include: &str) -> Result<Results> {
@@ -143,6 +140,16 @@ impl Container {
         };
         xml::read(&body).ok_or_else(|| garbled(DOING, "it is no page of a listing"))
     }
+}
+
+/// A page of keys that may have blocks that wait.
+pub struct Uncommitted {
+    /// They, of all that the page tells.
+    pub found: Vec<Empty>,
+    /// Where the next page begins.
+    pub next: Option<String>,
+    /// Whether the page tells nothing at all: pages of committed keys alone are common.
+    pub is_empty: bool,
 }
 
 /// A key without content, which may have blocks that wait to be committed.

@@ -23,8 +23,8 @@ impl Container {
         let mut turns = Turns::default();
         loop {
             let ask = Ask { prefix, folded: false, next: turns.token(), most: PAGE };
-            let (found, marker) = self.page_of_uncommitted(&ask)?;
-            for empty in found {
+            let page = self.page_of_uncommitted(&ask)?;
+            for empty in page.found {
                 let waiting = self.waiting(&empty.key)?;
                 let nonces: BTreeSet<_> = waiting.into_iter().map(|(name, _)| name.nonce).collect();
                 for id in nonces {
@@ -32,7 +32,7 @@ impl Container {
                     each(Begun { upload, begun: empty.begun })?;
                 }
             }
-            if !turns.leads(marker.as_ref())? {
+            if !turns.leads(page.next.as_ref(), page.is_empty)? {
                 return Ok(());
             }
         }

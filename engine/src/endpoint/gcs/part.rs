@@ -72,8 +72,9 @@ impl Bucket {
             let ask = Ask { prefix, folded: false, next, most: usize::MAX };
             let listed = self.listed(&ask, glob);
             let listed = listed.map_err(|failure: Failure| self.unlisted(&failure))?;
+            let is_empty = listed.items.is_empty();
             listed.items.into_iter().try_for_each(&mut *each)?;
-            if !turns.leads(listed.next_page_token.as_ref())? {
+            if !turns.leads(listed.next_page_token.as_ref(), is_empty)? {
                 return Ok(());
             }
         }

@@ -50,7 +50,9 @@ pub struct Bucket {
     identity: String,
     facts: Arc<Facts>,
     wire: Mutex<Wire>,
-    /// Whether entity tags of equal parts differ, as those of encrypted ones do.
+    /// What answers told of the entity tags of parts: whether those of equal bytes are equal, and
+    /// whether they differ, as those of encrypted ones do.
+    plain_tags: AtomicBool,
     opaque_tags: AtomicBool,
 }
 
@@ -82,7 +84,8 @@ impl Bucket {
         let root = root.to_owned();
         let options = location.store.clone();
         let chain = aws::chain(location, ties)?;
-        let style = Style::new(name, chain.endpoint()?.as_deref(), &options)?;
+        let asked = chain.region()?.unwrap_or_else(|| REGION.to_owned());
+        let style = Style::new(name, chain.endpoint()?.as_deref(), &asked, &options)?;
         let customer = location.auth.iter().find(|(name, _)| name == "sse_customer_key");
         let customer = match customer {
             Some((_, source)) => {
@@ -94,10 +97,7 @@ impl Bucket {
         metadata::check(&options, customer.is_some())?;
         let identity = format!("{}/{name}", style.service());
         let (facts, _) = Facts::of(&identity);
-        let region = match facts.region() {
-            Some(learned) => learned,
-            None => chain.region()?.unwrap_or_else(|| REGION.to_owned()),
-        };
+        let region = facts.region().unwrap_or(asked);
         if !errors::is_region(&region) {
             let error = EngineError::new(Kind::InvalidField, "the region is no region's name");
             return Err(error.field("region"));
@@ -125,6 +125,7 @@ impl Bucket {
             identity,
             facts,
             wire,
+            plain_tags: AtomicBool::new(false),
             opaque_tags,
         })
     }
@@ -132,9 +133,9 @@ impl Bucket {
     /// Learns from the answer to a part whether its entity tag stands for its bytes.
     pub fn learn_tags(&self, headers: &Headers) {
         let encrypted = headers.get("x-amz-server-side-encryption");
-        if encrypted.is_some_and(|by| by != "AES256") {
-            self.opaque_tags.store(true, Ordering::Relaxed);
-        }
+        let is_plain = encrypted.is_none_or(|by| by == "AES256");
+        let told = if is_plain { &self.plain_tags } else { &self.opaque_tags };
+        told.store(true, Ordering::Relaxed);
     }
 
     /// What is known of it.
@@ -302,7 +303,8 @@ impl Store for Bucket {
             key_bytes_max: KEY_BYTES_MAX,
             parallel_parts: true,
             equal_parts: self.style.wants_equal_parts(),
-            doubles: !self.opaque_tags.load(Ordering::Relaxed),
+            doubles: self.plain_tags.load(Ordering::Relaxed)
+                && !self.opaque_tags.load(Ordering::Relaxed),
             checksum: confirmed.then_some(Algorithm::Crc64Nvme),
             checks_whole: confirmed,
             creates_only: puts.absent && completes.absent,

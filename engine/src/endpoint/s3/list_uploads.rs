@@ -58,9 +58,10 @@ pub fn uploads(
         let (_, body) =
             bucket.fetch(request).map_err(|failure| bucket.error(&failure, Verb::List, DOING))?;
         let (found, next) = page(&body, prefix).map_err(|why| xml::garbled(DOING, why))?;
+        let is_empty = found.is_empty();
         found.into_iter().try_for_each(&mut *each)?;
         let token = next.as_ref().map(|(key, upload)| format!("{key}\0{upload}"));
-        if !turns.leads(token.as_ref())? {
+        if !turns.leads(token.as_ref(), is_empty)? {
             return Ok(());
         }
         marker = next;

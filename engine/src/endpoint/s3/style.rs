@@ -13,14 +13,98 @@ pub struct Style {
     endpoint: Option<(Origin, String)>,
     in_path: bool,
     accelerate: bool,
+    /// The part of AWS that this is, if it is AWS.
+    aws: Option<Partition>,
+}
+
+/// A part of AWS: names of buckets are given once in each, and no copy goes from one to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Partition {
+    Standard,
+    China,
+    Government,
+}
+
+impl Partition {
+    fn of(region: &str) -> Self {
+        match region {
+            _ if region.starts_with("cn-") => Self::China,
+            _ if region.starts_with("us-gov-") => Self::Government,
+            _ => Self::Standard,
+        }
+    }
+
+    /// The part that an endpoint is of, if it is one of S3's own.
+    fn of_endpoint(origin: &Origin, base: &str) -> Option<Self> {
+        if !origin.tls || origin.port != 443 || !base.is_empty() {
+            return None;
+        }
+        if let Some(labels) = origin.host.strip_suffix(".amazonaws.com.cn") {
+            let region = region_of(labels)?;
+            return (region.is_empty() || region.starts_with("cn-")).then_some(Self::China);
+        }
+        let region = region_of(origin.host.strip_suffix(".amazonaws.com")?)?;
+        Some(Self::of(region)).filter(|part| *part != Self::China)
+    }
+
+    fn service(self) -> &'static str {
+        match self {
+            Self::Standard => "https://s3.amazonaws.com",
+            Self::China => "https://s3.amazonaws.com.cn",
+            Self::Government => "https://s3.us-gov.amazonaws.com",
+        }
+    }
+}
+
+/// The region of a host of S3 by its labels before the domain ("Amazon S3 endpoints and quotas");
+/// empty where the host is that of all. `None` for hosts of other services, of machines, and for
+/// those that have a bucket or an access point in their name.
+fn region_of(labels: &str) -> Option<&str> {
+    if let Some((front, region)) = labels.strip_suffix(".vpce").and_then(|l| l.rsplit_once('.')) {
+        let own = front.strip_suffix(".s3")?;
+        let own = own.strip_prefix("bucket.").unwrap_or(own);
+        return (own.starts_with("vpce-") && !own.contains('.') && is_region(region))
+            .then_some(region);
+    }
+    let (service, rest) = labels.split_once('.').unwrap_or((labels, ""));
+    if ["s3", "s3-fips", "s3-accelerate", "s3-external-1"].contains(&service) {
+        let region = if rest == "dualstack" { "" } else { rest };
+        let region = region.strip_prefix("dualstack.").unwrap_or(region);
+        return (region.is_empty() || is_region(region)).then_some(region);
+    }
+    let region = service.strip_prefix("s3-")?;
+    let region = region.strip_prefix("fips-").unwrap_or(region);
+    (rest.is_empty() && is_region(region)).then_some(region)
+}
+
+/// Whether this is written as regions are, such as `eu-west-1`.
+fn is_region(text: &str) -> bool {
+    let labels: Vec<&str> = text.split('-').collect();
+    let is_word = |label: &&str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase());
+    match labels.as_slice() {
+        [land, middle @ .., number] => {
+            land.len() == 2
+                && is_word(land)
+                && !middle.is_empty()
+                && middle.iter().all(is_word)
+                && !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit())
+        }
+        _ => false,
+    }
 }
 
 impl Style {
-    /// The place of a bucket, at an endpoint or at AWS.
+    /// The place of a bucket, at an endpoint or at AWS, where it is asked for in this region.
     ///
     /// # Errors
     /// `InvalidField`, `Unsupported`: a name that no bucket bears, options that exclude each other.
-    pub fn new(bucket: &str, endpoint: Option<&str>, options: &StoreOptions) -> Result<Self> {
+    pub fn new(
+        bucket: &str,
+        endpoint: Option<&str>,
+        region: &str,
+        options: &StoreOptions,
+    ) -> Result<Self> {
         check_name(bucket)?;
         let endpoint = match endpoint {
             None => None,
@@ -36,8 +120,12 @@ impl Style {
         let dotted = bucket.contains('.') && endpoint.as_ref().is_none_or(|(origin, _)| origin.tls);
         let by_itself = endpoint.is_some() || dotted || !is_host_name(bucket);
         let in_path = options.path_style.unwrap_or(by_itself && !options.accelerate);
-        let style =
-            Self { bucket: bucket.to_owned(), endpoint, in_path, accelerate: options.accelerate };
+        let aws = match &endpoint {
+            None => Some(Partition::of(region)),
+            Some((origin, base)) => Partition::of_endpoint(origin, base),
+        };
+        let (bucket, accelerate) = (bucket.to_owned(), options.accelerate);
+        let style = Self { bucket, endpoint, in_path, accelerate, aws };
         style.check()
     }
 
@@ -59,7 +147,7 @@ impl Style {
     /// Whether this is AWS, whose answers need no probing.
     #[must_use]
     pub fn is_aws(&self) -> bool {
-        self.endpoint.as_ref().is_none_or(|(origin, _)| origin.tls && is_aws_host(&origin.host))
+        self.aws.is_some()
     }
 
     /// Whether this is Cloudflare R2, which takes parts of one length alone.
@@ -108,18 +196,14 @@ impl Style {
     }
 
     /// What tells the service from every other: copies are made within it. A bucket of AWS is one,
-    /// through whichever of its hosts it is reached.
+    /// through whichever of the hosts of its partition it is reached.
     #[must_use]
     pub fn service(&self) -> String {
-        match &self.endpoint {
-            Some((origin, base)) if !is_aws_host(&origin.host) => format!("{origin}{base}"),
-            Some(_) | None => "https://s3.amazonaws.com".to_owned(),
+        match (&self.endpoint, self.aws) {
+            (Some((origin, base)), None) => format!("{origin}{base}"),
+            (_, aws) => aws.unwrap_or(Partition::Standard).service().to_owned(),
         }
     }
-}
-
-fn is_aws_host(host: &str) -> bool {
-    host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
 }
 
 fn invalid(why: &str) -> EngineError {
@@ -163,7 +247,8 @@ mod tests {
     fn style(bucket: &str, change: impl Fn(&mut StoreOptions)) -> Result<Style> {
         let mut options = StoreOptions::default();
         change(&mut options);
-        Style::new(bucket, options.endpoint.as_deref(), &options)
+        let region = options.region.as_deref().unwrap_or_default();
+        Style::new(bucket, options.endpoint.as_deref(), region, &options)
     }
 
     fn shown(style: &Style, region: &str) -> String {
@@ -208,6 +293,48 @@ mod tests {
             o.path_style = Some(false);
         });
         assert_eq!(shown(&hosted.unwrap(), "x"), format!("http://bucket.s3.localhost:9000{key}"));
+    }
+
+    #[test]
+    fn hosts_are_aws_by_their_own_names_and_one_in_each_partition() {
+        let at = |url: &str| {
+            let style = style("b-1", |o| o.endpoint = Some(url.to_owned())).unwrap();
+            (style.is_aws(), style.service())
+        };
+        let of =
+            |region: &str| style("b-1", |o| o.region = Some(region.to_owned())).unwrap().service();
+        for (host, region) in [
+            ("s3.amazonaws.com", "us-east-1"),
+            ("s3-eu-west-1.amazonaws.com", "eu-west-1"),
+            ("s3-fips.dualstack.us-east-1.amazonaws.com", "us-east-1"),
+            ("s3-accelerate.dualstack.amazonaws.com", "us-east-1"),
+            ("s3-external-1.amazonaws.com", "us-east-1"),
+            ("s3.ap-southeast-2.amazonaws.com", "ap-southeast-2"),
+            ("vpce-1-a.s3.eu-west-1.vpce.amazonaws.com", "eu-west-1"),
+            ("s3.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+            ("s3-us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+            ("s3-fips.us-gov-east-1.amazonaws.com", "us-gov-west-1"),
+        ] {
+            assert_eq!(at(&format!("https://{host}")), (true, of(region)), "{host}");
+        }
+        let parts = [of("eu-west-1"), of("cn-north-1"), of("us-gov-west-1")];
+        assert!(parts[0] != parts[1] && parts[1] != parts[2] && parts[0] != parts[2]);
+        for url in [
+            "https://ec2-1-2-3-4.compute-1.amazonaws.com",
+            "https://ec2-1-2-3-4.cn-north-1.compute.amazonaws.com.cn",
+            "https://s3-1.eu-west-1.elb.amazonaws.com",
+            "https://s3.eu-west-1.elb.amazonaws.com",
+            "https://b.vpce-1.execute-api.eu-west-1.vpce.amazonaws.com",
+            "https://s3-website-eu-west-1.amazonaws.com",
+            "https://a-1.s3-accesspoint.eu-west-1.amazonaws.com",
+            "https://other.s3.eu-west-1.amazonaws.com",
+            "https://s3.cn-north-1.amazonaws.com",
+            "https://s3.amazonaws.com:9000",
+            "https://s3.amazonaws.com/base",
+            "http://s3.amazonaws.com",
+        ] {
+            assert_eq!(at(url), (false, url.to_owned()), "{url}");
+        }
     }
 
     #[test]

@@ -38,22 +38,22 @@ impl Turns {
     /// # Errors
     /// `RemoteAnswer` for pages that come to no end.
     pub fn go_on(&mut self, page: &Page) -> Result<bool> {
-        let is_empty = page.objects.is_empty() && page.prefixes.is_empty() && page.next.is_some();
+        let is_empty = page.objects.is_empty() && page.prefixes.is_empty();
+        self.leads(page.next.as_ref(), is_empty)
+    }
+
+    /// As [`Turns::go_on`], by the next token and whether the page told nothing.
+    ///
+    /// # Errors
+    /// `RemoteAnswer` for pages that come to no end.
+    pub fn leads(&mut self, next: Option<&String>, is_empty: bool) -> Result<bool> {
+        let Some(next) = next else {
+            return Ok(false);
+        };
         self.empty = if is_empty { self.empty + 1 } else { 0 };
         if self.empty > EMPTY_PAGES_MAX {
             return endless("the listing goes on and tells nothing");
         }
-        self.leads(page.next.as_ref())
-    }
-
-    /// As [`Turns::go_on`], of pages that may hold nothing as often as they like, by the next token.
-    ///
-    /// # Errors
-    /// `RemoteAnswer` for tokens that lead in a circle.
-    pub fn leads(&mut self, next: Option<&String>) -> Result<bool> {
-        let Some(next) = next else {
-            return Ok(false);
-        };
         if self.kept.as_ref() == Some(next) || self.token.as_ref() == Some(next) {
             return endless("the listing goes on where it was before");
         }
@@ -100,6 +100,12 @@ mod tests {
     fn a_listing_ends_or_goes_on_as_long_as_it_tells_something() {
         assert_eq!(given_up(10 * EMPTY_PAGES_MAX, |at| at, 1), None);
         assert_eq!(given_up(10 * EMPTY_PAGES_MAX, |at| at, 0), Some(EMPTY_PAGES_MAX));
+        let mut uploads = Turns::default();
+        let mut leads = |at: u64| uploads.leads(Some(&format!("t{at}")), at > 0);
+        assert_eq!(
+            (0..10 * EMPTY_PAGES_MAX).find(|at| leads(*at).is_err()),
+            Some(EMPTY_PAGES_MAX + 1)
+        );
         let mut turns = Turns::after(Some("a".to_owned()));
         assert_eq!(turns.token(), Some("a"));
         assert!(turns.go_on(&page(Some("b".to_owned()), 0)).unwrap());

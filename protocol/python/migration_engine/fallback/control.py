@@ -12,6 +12,7 @@ from .job import Id, Job
 from .ops.cleanup import job_of_token
 from .scheduler import SLOTS_MAX
 from .session import EVENT_KINDS, Session
+from .signed import lacks
 from .timetable import table
 
 PROTOCOL = 1
@@ -209,11 +210,20 @@ def _listed(job: Job) -> Dict[str, Any]:
 def stored_job(
     session: Session, key: Optional[str], token: Optional[str]
 ) -> Tuple[Optional[str], str]:
-    """The key and the stored command that ``resume`` means; no key where none is stored."""
+    """The key and the stored command that ``resume`` means; no key where none is stored.
+
+    ``RESUME_REFUSED`` where a part of it is not stored, since it proved who asks.
+    """
     if token is not None:
         key = session.state.key_of_job(job_of_token(token))
     stored = session.state.command_of(key) if key is not None else None
-    return (None, "") if stored is None else (key, stored[1])
+    if stored is None:
+        return None, ""
+    if lacks(json.loads(stored[1])):
+        message = "a URL of the command was signed, and signatures are not stored"
+        hint = "send the command again with its key and a URL that is signed now"
+        raise Fault("RESUME_REFUSED", message, hint=hint)
+    return key, stored[1]
 
 
 RESUME_FIELDS: Dict[str, Field] = {"target": Field(_target), "token": Field(f.text)}

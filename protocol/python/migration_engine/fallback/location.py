@@ -110,7 +110,8 @@ class Location(NamedTuple):
 
     def child(self, name: bytes) -> "Location":
         """The location of ``name`` in this one."""
-        return self._replace(path=self.path.rstrip(b"/") + b"/" + name)
+        between = b"" if self.path.endswith(b"/") or not self.path else b"/"
+        return self._replace(path=self.path + between + name)
 
 
 Where = Union[bytes, Location]

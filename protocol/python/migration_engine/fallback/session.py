@@ -17,6 +17,7 @@ from .job import Cancelled, Id, Job, Outcome, cancelled_fault
 from .limiter import Limiter
 from .names import path_fields
 from .scheduler import Scheduler
+from .signed import written
 from .state import FileLock, JobRecord, Root, State
 from .writer import Writer
 
@@ -195,9 +196,9 @@ class Session:
 
     def _open_key(self, job: Job, key: str) -> Optional[Dict[str, Any]]:
         """The stored result of a key that is done; otherwise its earlier attempts are known."""
-        command = canonical(job.op, job.raw)
+        command = canonical({"op": job.op, "fields": dict(job.raw)}, key)
         stored = self.state.command_of(key)
-        if stored is not None and stored[1] != command:
+        if stored is not None and canonical(json.loads(stored[1]), key) != command:
             message = "the key was used with a different command"
             raise Fault("KEY_CONFLICT", message, field="key", detail={"op": stored[0]})
         if stored is not None and stored[2] is not None:
@@ -268,9 +269,9 @@ class Session:
         return result
 
 
-def canonical(op: str, fields: Mapping[str, Any]) -> str:
-    """A command as comparable text, which ``resume`` can read again."""
-    return json.dumps({"op": op, "fields": fields}, sort_keys=True)
+def canonical(command: Mapping[str, Any], key: str) -> str:
+    """A command as comparable text, which ``resume`` can read again where nothing was left out."""
+    return json.dumps(written(command, key), sort_keys=True)
 
 
 def _judge(job: Job, outcome: Outcome) -> "tuple[str, Optional[Fault]]":

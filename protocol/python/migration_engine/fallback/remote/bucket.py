@@ -91,7 +91,7 @@ class Bucket:
     def __init__(self, job: "Job", location: Location, quiet: bool = False) -> None:
         name, _, key = location.path.partition(b"/")
         try:
-            bucket, self.root = name.decode("ascii"), key.decode("utf-8").rstrip("/")
+            bucket, self.root = name.decode("ascii"), named(key.decode("utf-8"))
         except UnicodeDecodeError:
             raise Fault("INVALID_FIELD", "a bucket's name is ASCII, a key UTF-8") from None
         if not bucket or encode(bucket) != bucket:
@@ -360,6 +360,14 @@ class Bucket:
 
     def _remove(self, key: str, headers: Dict[str, str]) -> None:
         self.service.fetch(Call("DELETE", key, (), headers), REFUSAL_BYTES_MAX)
+
+
+def named(key: str) -> str:
+    """What a location's key names, without the slash at its end: one, for keys are literal."""
+    if key == "/":
+        message = "the location ends in two slashes behind its bucket: a part without bytes"
+        raise Fault("INVALID_FIELD", message, hint="leave one out to mean all keys")
+    return key[:-1] if key.endswith("/") else key
 
 
 def _field(value: str) -> str:
