@@ -20,8 +20,8 @@ PIECE_BYTES = 64 << 10
 TIMEOUT_S = 120.0
 # Parts of uploads by which the engine finds out what a store heeds.
 TRIED = re.compile(r"/\.mig-[^/]*$")
-# A part that has no answer for so long may be sent once more beside the first (PROTOCOL, late parts),
-# and the answer may come while that is decided.
+# A part that has no answer for so long may be sent once more beside the first (PROTOCOL, late
+# parts), and the answer may come while that is decided.
 LATE_S, DECIDED_S = 2.0, 0.5
 # Where in a request's life something happens: half of its body came; all of it came, and the server
 # knows nothing; the server has answered, and nobody knows; half of the answer's body went; all did.
@@ -309,8 +309,8 @@ def judge_parts(
     record: all that are acknowledged until then. So a part whose acknowledgement went back at t may
     be sent again after a death at D only if no part of the same key was acknowledged in
     [t + `every_s`, D - `slack_s`]; the slack is what a sync of the record may take. Without a death
-    in between it may not be sent again at all, not even in another upload of the same key; but beside
-    the first, once that is late.
+    in between it may not be sent again at all, not even in another upload of the same key; only
+    beside the first, once that is late.
     """
     judged = Parts()
     by_part: Dict[Tuple[str, int], List[Sent]] = {}
