@@ -181,16 +181,7 @@ impl<'a> Copy<'a> {
         let write = self.write(plan, is_own);
         if spans.is_empty() {
             spans = self.split(plan)?;
-            let planned: Vec<SpanReceipt> = spans
-                .iter()
-                .map(|span| SpanReceipt {
-                    table: plan.target.name.clone(),
-                    span: span.clone(),
-                    planned: true,
-                    makes,
-                    ..SpanReceipt::default()
-                })
-                .collect();
+            let planned = planned(plan, &spans, makes);
             self.sink.note(job, &planned)?;
             if makes {
                 self.make(plan).inspect_err(|error| {
@@ -258,14 +249,7 @@ impl<'a> Copy<'a> {
             .zip(next..)
             .map(|(span, number)| Span { number, ..span })
             .collect();
-        let receipt = |span: &Span| SpanReceipt {
-            table: plan.target.name.clone(),
-            span: span.clone(),
-            planned: true,
-            makes,
-            ..SpanReceipt::default()
-        };
-        let planned: Vec<SpanReceipt> = added.iter().map(receipt).collect();
+        let planned = planned(plan, &added, makes);
         if !planned.is_empty() {
             self.sink.note(job, &planned)?;
             spans.extend(added);
@@ -480,6 +464,18 @@ impl<'a> Copy<'a> {
         }
         Ok(())
     }
+}
+
+/// The receipts of spans that are to be copied.
+fn planned(plan: &TablePlan, spans: &[Span], makes: bool) -> Vec<SpanReceipt> {
+    let receipt = |span: &Span| SpanReceipt {
+        table: plan.target.name.clone(),
+        span: span.clone(),
+        planned: true,
+        makes,
+        ..SpanReceipt::default()
+    };
+    spans.iter().map(receipt).collect()
 }
 
 /// Whether a statement that failed so may have been carried out.

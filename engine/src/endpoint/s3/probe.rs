@@ -1,7 +1,7 @@
 //! Finds out which conditions a store heeds, and which keys it keeps, by writes to an object made
 //! for it and removed again. Some stores ignore what they do not know, and answer as if all were well.
 
-use std::sync::PoisonError;
+use std::sync::{OnceLock, PoisonError};
 
 use crate::endpoint::s3::bucket::Bucket;
 use crate::endpoint::s3::facts::{Heeds, Single};
@@ -24,19 +24,7 @@ const NEVER: &str = "\"00000000000000000000000000000000\"";
 /// # Errors
 /// What keeps objects from being written beside `near`.
 pub fn single(bucket: &Bucket, near: &str) -> Result<Single> {
-    let known = &bucket.facts().single;
-    if let Some(known) = known.get() {
-        return Ok(*known);
-    }
-    let _held = bucket.facts().probing.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = known.get() {
-        return Ok(*known);
-    }
-    let probe = Probe { bucket, key: key(bucket, near) };
-    let found = probe.make().and_then(|()| probe.single());
-    probe.remove();
-    let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, DOING))?;
-    Ok(*known.get_or_init(|| found))
+    once(bucket, &bucket.facts().single, DOING, || key(bucket, near), |probe| probe.single())
 }
 
 /// Which conditions hold when an upload is completed.
@@ -44,19 +32,7 @@ pub fn single(bucket: &Bucket, near: &str) -> Result<Single> {
 /// # Errors
 /// What keeps objects from being written beside `near`.
 pub fn completes(bucket: &Bucket, near: &str) -> Result<Heeds> {
-    let known = &bucket.facts().completes;
-    if let Some(known) = known.get() {
-        return Ok(*known);
-    }
-    let _held = bucket.facts().probing.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = known.get() {
-        return Ok(*known);
-    }
-    let probe = Probe { bucket, key: key(bucket, near) };
-    let found = probe.make().and_then(|()| probe.completes());
-    probe.remove();
-    let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, DOING))?;
-    Ok(*known.get_or_init(|| found))
+    once(bucket, &bucket.facts().completes, DOING, || key(bucket, near), |probe| probe.completes())
 }
 
 /// Whether a key with a backslash stays as it is. A store that takes it for a slash finds the object
@@ -65,19 +41,14 @@ pub fn completes(bucket: &Bucket, near: &str) -> Result<Heeds> {
 /// # Errors
 /// What keeps objects from being written beside `near`.
 pub fn keeps_backslashes(bucket: &Bucket, near: &str) -> Result<bool> {
-    let known = &bucket.facts().backslashes;
-    if let Some(known) = known.get() {
-        return Ok(*known);
-    }
-    let _held = bucket.facts().probing.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = known.get() {
-        return Ok(*known);
-    }
-    let name = key(bucket, near);
-    let leaf = name.rsplit('/').next().unwrap_or_default();
-    let probe = Probe { bucket, key: format!("{name}\\{leaf}") };
-    let found = probe.make().and_then(|()| {
-        let mut request = bucket.request(Verb::Look, "HEAD", &format!("{name}/{leaf}"));
+    let named = || {
+        let name = key(bucket, near);
+        let leaf = name.rsplit('/').next().unwrap_or_default();
+        format!("{name}\\{leaf}")
+    };
+    once(bucket, &bucket.facts().backslashes, PUTTING, named, |probe| {
+        let (front, leaf) = probe.key.rsplit_once('\\').unwrap_or_default();
+        let mut request = bucket.request(Verb::Look, "HEAD", &format!("{front}/{leaf}"));
         bucket.add_customer_key(&mut request.headers);
         match bucket.fetch(request) {
             Ok(_) => Ok(false),
@@ -85,10 +56,7 @@ pub fn keeps_backslashes(bucket: &Bucket, near: &str) -> Result<bool> {
             Err(failure) if matches!(failure.class, Class::NotFound | Class::Forbidden) => Ok(true),
             Err(failure) => Err(failure),
         }
-    });
-    probe.remove();
-    let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, PUTTING))?;
-    Ok(*known.get_or_init(|| found))
+    })
 }
 
 /// Whether the store compares the versions of keys that are removed many at once.
@@ -96,7 +64,23 @@ pub fn keeps_backslashes(bucket: &Bucket, near: &str) -> Result<bool> {
 /// # Errors
 /// What keeps objects from being written beside `near`.
 pub fn batches(bucket: &Bucket, near: &str) -> Result<bool> {
-    let known = &bucket.facts().batches;
+    once(
+        bucket,
+        &bucket.facts().batches,
+        DOING,
+        || key(bucket, near),
+        |probe| delete_many::heeds(bucket, &probe.key, NEVER),
+    )
+}
+
+/// What is found out once of a bucket, by one object made for it.
+fn once<T: Copy>(
+    bucket: &Bucket,
+    known: &OnceLock<T>,
+    doing: &str,
+    named: impl FnOnce() -> String,
+    find: impl FnOnce(&Probe<'_>) -> Result<T, Failure>,
+) -> Result<T> {
     if let Some(known) = known.get() {
         return Ok(*known);
     }
@@ -104,10 +88,10 @@ pub fn batches(bucket: &Bucket, near: &str) -> Result<bool> {
     if let Some(known) = known.get() {
         return Ok(*known);
     }
-    let probe = Probe { bucket, key: key(bucket, near) };
-    let found = probe.make().and_then(|()| delete_many::heeds(bucket, &probe.key, NEVER));
+    let probe = Probe { bucket, key: named() };
+    let found = probe.make().and_then(|()| find(&probe));
     probe.remove();
-    let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, DOING))?;
+    let found = found.map_err(|failure| bucket.error(&failure, Verb::Write, doing))?;
     Ok(*known.get_or_init(|| found))
 }
 
