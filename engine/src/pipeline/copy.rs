@@ -1,7 +1,7 @@
 //! Copies what a source has into a sink: content digested as it passes, checked against a source
 //! that changes, published whole.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,7 +24,7 @@ use crate::pipeline::join::{Kept, Spot};
 use crate::pipeline::lease::Lease;
 use crate::pipeline::links::Names;
 use crate::pipeline::manifest::{Listed, ManifestWriter};
-use crate::pipeline::publish::{Declined, Publisher, Ready};
+use crate::pipeline::publish::{Anew, Publisher, Ready, Returned};
 use crate::pipeline::recode::{Recode, Way};
 use crate::pipeline::transfer::Transfer;
 use crate::plan::conflict::{Decision, Rule};
@@ -88,8 +88,8 @@ pub struct Tally {
     unshared: AtomicBool,
     /// Files that an object store would not copy.
     declined: AtomicU64,
-    /// Those of them that are being written anew.
-    anew: Mutex<BTreeSet<ItemPath>>,
+    /// Files that are being made anew.
+    anew: Mutex<BTreeMap<ItemPath, Anew>>,
 }
 
 impl Tally {
@@ -114,7 +114,7 @@ impl Tally {
     pub fn may_serve(&self, path: &ItemPath) -> bool {
         let declines = self.declined.load(Ordering::Relaxed) >= DECLINES_MAX;
         let hopeless = declines && self.served.load(Ordering::Relaxed) == 0;
-        !hopeless && !self.is_anew(path)
+        !hopeless && self.anew_for(path).is_none()
     }
 
     /// Notes that a store would not copy a file.
@@ -122,16 +122,19 @@ impl Tally {
         add(&self.declined, 1);
     }
 
-    fn is_anew(&self, path: &ItemPath) -> bool {
-        self.anew.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+    /// Why a file is being made anew, where it is.
+    fn anew_for(&self, path: &ItemPath) -> Option<Anew> {
+        self.anew.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied()
     }
 
-    /// A file that was published as served is written anew, until `write` returns.
-    fn anew<T>(&self, path: &ItemPath, write: impl FnOnce() -> T) -> T {
-        self.served.fetch_sub(1, Ordering::Relaxed);
-        self.count_decline();
+    /// A file that was not published is made anew, until `write` returns.
+    fn anew<T>(&self, path: &ItemPath, why: Anew, write: impl FnOnce() -> T) -> T {
+        if why == Anew::Declined {
+            self.served.fetch_sub(1, Ordering::Relaxed);
+            self.count_decline();
+        }
         let anew = || self.anew.lock().unwrap_or_else(PoisonError::into_inner);
-        anew().insert(path.clone());
+        anew().insert(path.clone(), why);
         let written = write();
         anew().remove(path);
         written
@@ -297,12 +300,12 @@ impl Handler for Copier<'_> {
 
     fn take(&self, hand: &mut Self::Hand, item: Item, ticket: Ticket<Scope>) -> Result<()> {
         self.job.take_op()?;
-        let mut declined = self.made(&mut hand.0, item, ticket)?;
-        while let Some((item, ticket)) = declined.pop() {
+        let mut returned = self.made(&mut hand.0, item, ticket)?;
+        while let Some((item, ticket, why)) = returned.pop() {
             add(&self.job.progress.bytes_redone, item.size);
             let path = item.path.clone();
             let write = || self.made(&mut hand.0, item, ticket);
-            declined.extend(self.tally.anew(&path, write)?);
+            returned.extend(self.tally.anew(&path, why, write)?);
         }
         Ok(())
     }
@@ -365,22 +368,45 @@ pub enum Made {
 }
 
 impl Copier<'_> {
-    /// Makes an item and publishes it; gives back one that the destination would not copy by itself.
+    /// Makes an item and publishes it; gives it back where it is to be made anew.
     fn made(
         &self,
         buffer: &mut ChunkBuffer,
         item: Item,
         ticket: Ticket<Scope>,
-    ) -> Result<Declined<Scope>> {
+    ) -> Result<Returned<Scope>> {
+        let again = self.tally.anew_for(&item.path);
         let ready = match self.item(buffer, &item, ticket.scope()) {
             Ok(Made::Ready { bytes, digests, pieces, stored, attributes, staged }) => {
                 let size = bytes;
-                Ready { item, size, bytes, digests, pieces, stored, attributes, staged, ticket }
+                Ready {
+                    item,
+                    size,
+                    bytes,
+                    digests,
+                    pieces,
+                    stored,
+                    attributes,
+                    staged,
+                    ticket,
+                    again,
+                }
             }
             Ok(Made::Again { digests, staged }) => {
                 let (size, bytes, pieces) = (item.size, 0, Vec::new());
                 let (stored, attributes) = (None, None);
-                Ready { item, size, bytes, digests, pieces, stored, attributes, staged, ticket }
+                Ready {
+                    item,
+                    size,
+                    bytes,
+                    digests,
+                    pieces,
+                    stored,
+                    attributes,
+                    staged,
+                    ticket,
+                    again,
+                }
             }
             other => {
                 self.left(item, other)?;
@@ -452,7 +478,9 @@ impl Copier<'_> {
             _ => {}
         }
         let place = scope.place(self.job, self.sink)?;
-        let found = if place.made { None } else { self.sink.found(&place, name)? };
+        // What an earlier attempt sent may have come into a place that was empty.
+        let empty = place.made && self.tally.anew_for(&item.path).is_none();
+        let found = if empty { None } else { self.sink.found(&place, name)? };
         let fate = self.fate(buffer, item, found.as_ref(), renamed.as_deref())?;
         let (consent, kept) = match fate {
             Fate::Written(consent) => (consent, None),
@@ -496,7 +524,7 @@ impl Copier<'_> {
                 {
                     return Ok(Fate::standing(same));
                 }
-                let is_new = found.is_none() && !self.tally.is_anew(&item.path);
+                let is_new = found.is_none() && self.tally.anew_for(&item.path).is_none();
                 add(&self.job.progress.items_new, u64::from(is_new));
                 Ok(Fate::Written(consent))
             }

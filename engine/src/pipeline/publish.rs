@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::endpoint::contract::{ObjectSink, Staged};
 use crate::error::{Kind, Result};
 use crate::job::Job;
-use crate::journal::keyed::Receipt;
+use crate::journal::keyed::{Ledger, Receipt};
 use crate::limits::{STAGED_HANDLES_SHARE, SYNC_BYTES, SYNC_ITEMS};
 use crate::model::choice::Durable;
 use crate::model::digest::Digest;
@@ -42,10 +42,22 @@ pub struct Ready<S> {
     pub staged: Staged,
     /// The directory's claim on it.
     pub ticket: Ticket<S>,
+    /// Why it is made anew, where it is.
+    pub again: Option<Anew>,
 }
 
-/// Items that the destination would not copy by itself after all: not ended, to be written anew.
-pub type Declined<S> = Vec<(Item, Ticket<S>)>;
+/// Why an item is to be made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anew {
+    /// The destination would not copy it by itself after all.
+    Declined,
+    /// Something else stands there than was seen, which may be what an earlier attempt sent: a
+    /// store goes on with the requests of the dead.
+    Overtaken,
+}
+
+/// Items that are not ended, to be made anew.
+pub type Returned<S> = Vec<(Item, Ticket<S>, Anew)>;
 
 /// Gathers ready items and publishes them in batches.
 pub struct Publisher<'a, S> {
@@ -107,7 +119,7 @@ impl<'a, S> Publisher<'a, S> {
     ///
     /// # Errors
     /// What ends the job. The batch is ended all the same.
-    pub fn add(&self, ready: Ready<S>, end: impl Fn(Ticket<S>)) -> Result<Declined<S>> {
+    pub fn add(&self, ready: Ready<S>, end: impl Fn(Ticket<S>)) -> Result<Returned<S>> {
         let gathers = (self.durable == Durable::PowerLoss || self.job.ledger().is_some())
             && self.sink.caps().gathers;
         let batch = {
@@ -152,7 +164,7 @@ impl<'a, S> Publisher<'a, S> {
         self.manifest.map_or(Ok(()), |manifest| manifest.add(item, name, done))
     }
 
-    fn publish(&self, batch: Vec<Ready<S>>, end: impl Fn(Ticket<S>)) -> Result<Declined<S>> {
+    fn publish(&self, batch: Vec<Ready<S>>, end: impl Fn(Ticket<S>)) -> Result<Returned<S>> {
         let promised =
             self.promise(&batch).and_then(|()| self.lease.map(Lease::commit).transpose());
         let held = match promised {
@@ -173,7 +185,8 @@ impl<'a, S> Publisher<'a, S> {
                 pieces: ready.pieces,
                 stored: ready.stored,
             };
-            rest.push((ready.item, ready.bytes, done, lost, (ready.attributes, ready.ticket)));
+            let of = (ready.attributes, ready.ticket, ready.again);
+            rest.push((ready.item, ready.bytes, done, lost, of));
         }
         let spent = match self.durable {
             Durable::PowerLoss => Spent::Sync,
@@ -181,12 +194,13 @@ impl<'a, S> Publisher<'a, S> {
         };
         let outcomes = self.job.progress.timed(spent, || self.sink.publish(staged, self.durable));
         drop(held);
-        let (mut ended, mut declined) = (Ok(()), Vec::new());
-        for ((item, bytes, done, lost, (attributes, ticket)), outcome) in
+        let (mut ended, mut returned) = (Ok(()), Vec::new());
+        for ((item, bytes, done, lost, (attributes, ticket, again)), outcome) in
             rest.into_iter().zip(outcomes)
         {
-            if outcome.as_ref().is_err_and(|error| error.kind() == Kind::CopyDeclined) {
-                declined.push((item, ticket));
+            let anew = outcome.as_ref().err().and_then(|error| self.anew(error.kind()));
+            if let Some(anew) = anew.filter(|anew| again != Some(*anew)) {
+                returned.push((item, ticket, anew));
                 continue;
             }
             if outcome.is_ok() {
@@ -208,7 +222,19 @@ impl<'a, S> Publisher<'a, S> {
         if self.job.ledger().is_some() {
             self.job.checkpoint(self.durable == Durable::PowerLoss);
         }
-        ended.map(|()| declined)
+        ended.map(|()| returned)
+    }
+
+    /// Whether an item that failed so is to be made anew.
+    fn anew(&self, kind: Kind) -> Option<Anew> {
+        match kind {
+            Kind::CopyDeclined => Some(Anew::Declined),
+            Kind::DestinationExists | Kind::DestinationChanged => {
+                let resumed = self.job.ledger().is_some_and(Ledger::is_resumed);
+                (resumed && !self.sink.caps().gathers).then_some(Anew::Overtaken)
+            }
+            _ => None,
+        }
     }
 
     /// Commits what is about to be published.

@@ -1,11 +1,12 @@
 //! One item made under one name from something else: judged, written whole, published.
 
-use crate::endpoint::contract::{Becoming, Intake, ObjectSink, Shape, Staged, Target};
+use crate::endpoint::contract::{Becoming, Intake, ObjectSink, Place, Shape, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Receipt;
 use crate::limits::CHANGED_ATTEMPTS;
 use crate::model::choice::{Carry, Consent, Durable, OnExists};
+use crate::model::found::Mark;
 use crate::model::item::{Attributes, Item};
 use crate::model::path::temp_name;
 use crate::pipeline::gather::{Gather, Memory};
@@ -86,7 +87,7 @@ impl Single<'_> {
                 }
             },
         };
-        let target = Target::new(&name, consent, self.carry);
+        let mut target = Target::new(&name, consent, self.carry);
         for attempt in 1..=CHANGED_ATTEMPTS {
             let temp = temp_name(&job.name, job.next_temp());
             // How large it will be is not known.
@@ -95,15 +96,22 @@ impl Single<'_> {
             let intake = sink.begin(&place, &temp, shape, becoming)?;
             let intake = Gather::around(job, intake, Memory::Ahead);
             match make(&*intake) {
-                Ok(Some(made)) if !made.whole && !ours && consent != Consent::New => {
+                Ok(Some(made)) if !made.whole && !ours && target.consent != Consent::New => {
                     intake.abort();
                     return Err(self.incomplete());
                 }
                 Ok(Some(made)) => {
                     let seal = || intake.seal(made.bytes, &made.attributes, &target);
                     let staged = job.progress.timed(Spent::DestinationWrite, seal)?;
-                    self.publish(staged, made.whole)?;
-                    return Ok(Ended::Now(made.told));
+                    match self.publish(staged, made.whole) {
+                        Ok(()) => return Ok(Ended::Now(made.told)),
+                        Err(error) => match self.late(&error, &place, &name)? {
+                            Some(mark) if attempt < CHANGED_ATTEMPTS => {
+                                (ours, target.consent) = (true, Consent::Replace(mark));
+                            }
+                            _ => return Err(error),
+                        },
+                    }
                 }
                 Ok(None) => {
                     intake.abort();
@@ -120,6 +128,20 @@ impl Single<'_> {
             }
         }
         Err(EngineError::new(Kind::SourceChanged, "the source kept changing while it was read"))
+    }
+
+    /// What an earlier attempt sent and its store wrote only now, where that is what stands in the
+    /// way: a store goes on with the requests of the dead.
+    fn late(&self, error: &EngineError, place: &Place, name: &[u8]) -> Result<Option<Mark>> {
+        let taken = matches!(error.kind(), Kind::DestinationExists | Kind::DestinationChanged);
+        let Some(ledger) = self.job.ledger().filter(|ledger| taken && ledger.is_resumed()) else {
+            return Ok(None);
+        };
+        let Some(found) = self.sink.found(place, name)? else {
+            return Ok(None);
+        };
+        let receipt = ledger.receipt(b"")?;
+        Ok(receipt.is_some_and(|r| r.wrote_earlier(found.mark)).then_some(found.mark))
     }
 
     /// Gives it its name, its receipt first.

@@ -31,6 +31,7 @@ mod little_memory;
 mod lost_reply;
 mod no_validator;
 mod orphaned_upload;
+mod overtaken;
 mod part_sizes;
 mod proxies;
 mod records;

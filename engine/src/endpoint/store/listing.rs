@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::Result;
 use crate::limits::{LISTED_NAMES_MAX, LISTINGS_KEPT};
@@ -15,7 +15,7 @@ use super::walk::PAGE_ENTRIES;
 /// Keys that stand in a prefix, as far as they are few enough to be kept.
 struct Known {
     prefix: String,
-    keys: Option<Arc<BTreeSet<String>>>,
+    keys: Option<BTreeSet<String>>,
 }
 
 /// Listings of the prefixes asked for last.
@@ -25,7 +25,7 @@ pub(super) struct Listings(Mutex<Vec<Known>>);
 impl Listings {
     /// Whether nothing stands under a key, as a listing of its prefix told when it was first asked
     /// for; false where that is not known. What comes to stand there since is told by the store
-    /// when the key is put.
+    /// when the key is put, and by [`Listings::came`] to whoever asks again.
     pub(super) fn lacks(
         &self,
         store: &dyn Store,
@@ -40,7 +40,7 @@ impl Listings {
                 if known.len() >= LISTINGS_KEPT {
                     known.remove(0);
                 }
-                let keys = read(store, prefix)?.map(Arc::new);
+                let keys = read(store, prefix)?;
                 known.push(Known { prefix: prefix.to_owned(), keys });
                 known.len() - 1
             }
@@ -50,6 +50,17 @@ impl Listings {
         let counter = if lacks { &meter.cache_hits } else { &meter.cache_misses };
         counter.fetch_add(1, Ordering::Relaxed);
         Ok(lacks)
+    }
+
+    /// Something came to stand under a key.
+    pub(super) fn came(&self, key: &str) {
+        let at = key.rfind('/').map_or(0, |at| at + 1);
+        let prefix = key.get(..at).unwrap_or_default();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = known.iter_mut().filter(|known| known.prefix == prefix);
+        for keys in all.filter_map(|known| known.keys.as_mut()) {
+            keys.insert(key.to_owned());
+        }
     }
 }
 

@@ -145,6 +145,10 @@ impl Bucket {
             return Err(EngineError::new(Kind::Internal, "not an item of an object store"));
         };
         let given = self.given(&sealing);
+        let taken = |error: &EngineError| error.kind() == Kind::DestinationExists;
+        if given.as_ref().is_err_and(taken) {
+            self.listings.came(&sealing.key);
+        }
         match &given {
             Err(error) if sealing.resumes && passes(error.kind()) => self.left.keep(),
             Err(_) => self.drop_upload(&sealing),
