@@ -207,14 +207,14 @@ class FakeStore:
             wanted and (there is None or there.etag != wanted)
         ):
             return 412, b"<Error><Code>PreconditionFailed</Code></Error>", {}
-        body, begun = request.body, self.seen
+        body, begun = request.body, request
         if upload is not None:
             parts = self.parts.pop(upload)
             body = b"".join(parts[number] for number in sorted(parts))
-            begun = [one for one in self.seen if "uploads" in one.query and one.key == request.key]
+            begun = self.seen[int(upload[1:]) - 1]
         thing = Thing(body)
-        meta = begun[-1].headers if upload is not None else request.headers
-        thing.fields = {k: v for k, v in meta.items() if k.startswith("x-amz-meta-")}
+        meta = begun.headers.items()
+        thing.fields = {k: v for k, v in meta if k.startswith("x-amz-meta-")}
         self.things[request.key] = thing
         text = "<CompleteMultipartUploadResult><ETag>%s</ETag></CompleteMultipartUploadResult>"
         return 200, (text % thing.etag).encode() if upload else b"", {"ETag": thing.etag}

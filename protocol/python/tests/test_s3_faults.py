@@ -218,6 +218,54 @@ def test_a_keyed_upload_goes_on_with_the_parts_that_stand(
     assert store.things["f"].body == content(6 * PART + 1) and not store.parts
 
 
+@pytest.mark.parametrize("size", [5, PART + 1])
+@pytest.mark.parametrize("on_exists", ["fail", "replace"])
+def test_what_a_dead_attempt_sent_is_no_strangers(
+    size: int, on_exists: str, store: FakeStore, tmp_path: Path
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "f").write_bytes(content(size))
+    if on_exists == "replace":
+        store.things["d/f"] = Thing(b"theirs")
+    came = [threading.Event(), threading.Event()]
+    carried_out = threading.Event()
+    numbers = iter(range(9))
+
+    def shows(request: Request) -> bool:
+        whole = request.method == "PUT" and not request.query
+        completes = request.method == "POST" and "uploadId" in request.query
+        return request.key == "d/f" and (whole or completes)
+
+    def hold(request: Request) -> bool:
+        # The dead attempt's request waits until the next one's is there, which waits for it.
+        if shows(request):
+            number = next(numbers)
+            if number < 2:
+                came[number].set()
+                (came[1] if number == 0 else carried_out).wait(60)
+        return False
+
+    def told(request: Request) -> bool:
+        if shows(request) and came[1].is_set():
+            carried_out.set()
+        return False
+
+    store.before, store.after = hold, told
+    fields = {"op": "copy", "src": "src", "dst": store.at("d"), "key": "k", "on_exists": on_exists}
+    env = environment(tmp_path / "state", FAKE="fake")
+    host = Host(argv_of("python"), cwd=tmp_path, env=env)
+    host.send({"id": 1, **fields})
+    assert came[0].wait(60)
+    host.kill()
+    (tmp_path / "src" / "f").write_bytes(content(size)[::-1])
+    host = Host(argv_of("python"), cwd=tmp_path, env=env)
+    host.send({"id": 2, **fields})
+    result = host.result(2)
+    host.finish()
+    assert result["status"] == "ok", result
+    assert store.things["d/f"].body == content(size)[::-1] and not store.parts
+
+
 def test_patience_is_had_as_long_as_asked(run: Run, store: FakeStore, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"x")
     thrice = Times(3)

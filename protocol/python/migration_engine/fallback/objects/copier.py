@@ -34,6 +34,12 @@ from .sink import Judged, Sink
 from .uploads import Record, Upload
 
 
+def is_of(record: Published, there: Optional[Seen]) -> bool:
+    """Whether what stands there is what was recorded."""
+    mark = None if there is None else there.metadata.get("mig-write")
+    return bool(mark) and record.mark == mark
+
+
 class ObjectCopier:
     """One copy from ``params``, of ``origin`` to the bucket of ``dst``."""
 
@@ -268,16 +274,20 @@ class ObjectCopier:
 
     def _record(self, item: Item, there: Optional[Seen]) -> Optional[Published]:
         """What an earlier attempt of this key made here, if it still stands there."""
+        record = None if there is None else self._promised(item)
+        return record if record is not None and is_of(record, there) else None
+
+    def _promised(self, item: Item) -> Optional[Published]:
+        """What an earlier attempt of this key was about to make of an item."""
         job = self._job
-        if job.key is None or not job.prior_attempts or there is None:
+        if job.key is None or not job.prior_attempts:
             return None
-        record = job.session.state.published(job.key, item.source.path)
-        mark = there.metadata.get("mig-write")
-        return record if record is not None and mark and record.mark == mark else None
+        return job.session.state.published(job.key, item.source.path)
 
     def _send(self, item: Item, key: str, judged: Judged) -> None:
         job, path = self._job, item.source.path
         nonces = [""]
+        promised = self._promised(item)
         over = None if judged.there is None else judged.there.version
 
         def begin(given: Attributes, size: Optional[int]) -> "tuple[Upload, List[str]]":
@@ -294,6 +304,12 @@ class ObjectCopier:
             with self._commit():
                 sent = send_file(job, self._rules, item, begin, note)
         except Fault as fault:
+            if promised is not None and fault.code in ("DST_EXISTS", "DST_CHANGED"):
+                there = self._sink.look(key)
+                if is_of(promised, there):
+                    # A store goes on with the requests of the dead: it came only now.
+                    self._send(item, key, Judged("replace", None, there))
+                    return
             if fault.code == "DST_EXISTS" and self._params["on_exists"] == "skip":
                 job.item_skipped(path, item.size)
                 return
