@@ -226,6 +226,9 @@ pub trait Reader: Send + Sync {
     /// once.
     fn expect(&self, _range: Range<u64>) {}
 
+    /// Nobody reads from this range any more: what is under way of it is let go.
+    fn leave(&self, _range: Range<u64>) {}
+
     /// The range of data, its end excluded, that begins at or after `offset`; `None` where only a
     /// hole is left. What cannot tell holes says that everything is data.
     ///

@@ -75,13 +75,33 @@ impl Large<'_> {
     ///
     /// # Errors
     /// Those of reader and intake, `Cancelled`.
-    pub fn run(self, buffer: &mut ChunkBuffer) -> Result<Moved> {
+    pub fn run(mut self, buffer: &mut ChunkBuffer) -> Result<Moved> {
+        let mut wide = self.wide();
+        let buffer = wide.as_mut().unwrap_or(buffer);
         let work = Work::new(self);
         if work.large.receipts.as_ref().is_some_and(|receipts| !receipts.earlier.is_empty()) {
             work.everybody(buffer, &|buffer| work.check_earlier(buffer))?;
         }
         work.everybody(buffer, &|buffer| work.until_done(buffer))?;
         work.finish()
+    }
+
+    /// A buffer for units that are worth a request each, as far as there is memory: a digest that
+    /// needs order holds each in memory until its turn.
+    fn wide(&mut self) -> Option<ChunkBuffer> {
+        let sent = self.intake.and_then(Intake::part_bytes).is_some();
+        if !self.remote || sent || self.algorithm.is_none_or(Algorithm::combines) {
+            return None;
+        }
+        let mut bytes = PART_BYTES;
+        while bytes > self.chunk_bytes {
+            if let Some(wide) = ChunkBuffer::spare(self.job, bytes) {
+                self.chunk_bytes = bytes;
+                return Some(wide);
+            }
+            bytes /= 2;
+        }
+        None
     }
 }
 
@@ -321,7 +341,12 @@ impl<'a> Work<'a> {
             });
             self.flights.end(&flight);
             // What was taken by a second attempt is that one's to answer for.
-            let done = if flight.is_lost(Attempt::First) { Ok(()) } else { done };
+            let done = if flight.is_lost(Attempt::First) {
+                self.large.reader.leave(start..end);
+                Ok(())
+            } else {
+                done
+            };
             let done = done.and_then(|()| self.record(false));
             if let Err(error) = done {
                 self.fail(error);
@@ -374,6 +399,9 @@ impl<'a> Work<'a> {
             },
         };
         let done = flight.on(Attempt::Second, || self.again(&flight, start, end, buffer));
+        if flight.is_lost(Attempt::Second) {
+            self.large.reader.leave(start..end);
+        }
         if flight.is_lost(Attempt::First)
             && let Err(error) = done
         {
@@ -616,9 +644,7 @@ impl<'a> Work<'a> {
         end: u64,
         buffer: &mut ChunkBuffer,
     ) -> Result<()> {
-        if self.sent {
-            self.large.reader.expect(start..end);
-        }
+        self.large.reader.expect(start..end);
         let part = start / self.part_bytes * self.part_bytes;
         let stands = self.with_part(part, |part| part.stands).unwrap_or_default();
         if stands {

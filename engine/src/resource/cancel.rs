@@ -48,6 +48,8 @@ impl Leash {
 struct State {
     cancelled: bool,
     paused: bool,
+    /// How often it was held.
+    pauses: u64,
 }
 
 /// A job's switch, shared by its workers. Cancelling is final; pausing is not.
@@ -66,7 +68,10 @@ impl Switch {
 
     /// Holds the job before its next chunk.
     pub fn pause(&self) {
-        self.change(|state| state.paused = true);
+        self.change(|state| {
+            state.paused = true;
+            state.pauses += 1;
+        });
     }
 
     /// Lets a held job go on.
@@ -94,11 +99,17 @@ impl Switch {
         self.asked() && self.read(|state| state.paused && !state.cancelled)
     }
 
+    /// How often the job was held so far.
+    #[must_use]
+    pub fn pauses(&self) -> u64 {
+        self.read(|state| state.pauses)
+    }
+
     fn asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
     }
 
-    fn read(&self, read: impl FnOnce(&State) -> bool) -> bool {
+    fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
         read(&self.shared.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

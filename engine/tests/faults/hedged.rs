@@ -99,3 +99,27 @@ fn where_the_service_asks_for_patience_nothing_is_asked_for_twice() {
     assert_eq!(result["status"], "ok", "{result}");
     assert_eq!(bench.server.log().count("GetObject"), 6 + 1);
 }
+
+/// A pause is not the connection's doing.
+#[test]
+fn a_pause_makes_nothing_late() {
+    let mut bench = Bench::new(Dialect::S3);
+    let all = bytes(48 << 20, 36);
+    bench.put("f", &all);
+    let slow = Action::SlowBody { bytes_per_second: 2 << 20 };
+    bench.rule(Rule::of("GetObject").key("f").from(5).times(1).then(slow));
+    let (src, dst) = (bench.at("f"), json!("f"));
+    bench
+        .session
+        .send(&json!({"op": "copy", "id": "c", "src": src, "dst": dst, "parallel_chunks": 2}));
+    while bench.server.script().rules()[0].1 < 5 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    bench.session.call(&json!({"op": "pause", "id": "p", "target": "c"}));
+    std::thread::sleep(Duration::from_secs(3));
+    bench.session.call(&json!({"op": "resume", "id": "r", "target": "c"}));
+    let result = bench.session.result("c");
+    assert_eq!(result["status"], "ok", "{result}");
+    assert!(bench.file("f").unwrap() == all);
+    assert_eq!(bench.server.log().count("GetObject"), 6);
+}

@@ -30,6 +30,7 @@ mod late_attempt;
 mod little_memory;
 mod lost_reply;
 mod no_validator;
+mod ordered_digest;
 mod orphaned_upload;
 mod overtaken;
 mod part_sizes;

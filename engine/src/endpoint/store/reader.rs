@@ -184,6 +184,13 @@ impl Reader for ObjectReader {
         expected.push(range);
     }
 
+    fn leave(&self, range: Range<u64>) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.retain(|stream| !range.contains(&stream.at));
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        expected.retain(|other| !range.contains(&other.start));
+    }
+
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let ended = !self.object.sizeless && offset >= self.object.size;
         if ended || buffer.is_empty() {
