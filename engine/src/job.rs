@@ -19,7 +19,7 @@ use crate::progress::{Progress, Shown, Spent, add};
 use crate::remote::settings::Patience;
 use crate::remote::ties::Ties;
 use crate::resource::budget::{Budget, Permit};
-use crate::resource::cancel::Switch;
+use crate::resource::cancel::{Leash, Switch};
 use crate::resource::rates::Rates;
 use crate::resource::workers::Workers;
 
@@ -249,8 +249,11 @@ impl Job {
     /// `Cancelled` once the job was asked to stop.
     pub fn take_bytes(&self, bytes: u64) -> Result<()> {
         self.pass()?;
-        let waited = self.engine.rates.bytes.take(bytes, &self.switch)?
-            + self.rates.bytes.take(bytes, &self.switch)?;
+        let wait = || -> Result<_> {
+            let all = self.engine.rates.bytes.take(bytes, &self.switch)?;
+            Ok(all + self.rates.bytes.take(bytes, &self.switch)?)
+        };
+        let waited = Leash::rest(wait)?;
         self.progress.spend(Spent::Throttle, waited);
         Ok(())
     }

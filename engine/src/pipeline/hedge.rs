@@ -26,8 +26,8 @@ pub(super) enum Attempt {
 pub(super) struct Flight {
     pub(super) unit: u64,
     begun: Instant,
-    /// What had held the job up when it began.
-    held_up: HeldUp,
+    /// Answers that had asked for patience when it began.
+    slowed: u64,
     taken: Mutex<Option<Attempt>>,
     leashes: [Leash; 2],
     hedged: AtomicBool,
@@ -37,15 +37,12 @@ pub(super) struct Flight {
     counted: AtomicU64,
 }
 
-/// Answers that asked for patience, and pauses of the job: as many as there were.
-type HeldUp = (u64, u64);
-
 impl Flight {
-    fn new(unit: u64, held_up: HeldUp) -> Self {
+    fn new(unit: u64, slowed: u64) -> Self {
         let (taken, leashes) = (Mutex::default(), Default::default());
         let (hedged, stood) = (AtomicBool::new(false), AtomicBool::new(false));
         let counted = AtomicU64::new(0);
-        Self { unit, begun: Instant::now(), held_up, taken, leashes, hedged, stood, counted }
+        Self { unit, begun: Instant::now(), slowed, taken, leashes, hedged, stood, counted }
     }
 
     fn taken(&self) -> MutexGuard<'_, Option<Attempt>> {
@@ -55,6 +52,11 @@ impl Flight {
     fn leash(&self, attempt: Attempt) -> &Leash {
         let [first, second] = &self.leashes;
         if attempt == Attempt::First { first } else { second }
+    }
+
+    /// How long it takes, without pauses and waits for a turn.
+    fn took(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(self.leash(Attempt::First).rested())
     }
 
     /// Tells that an earlier run wrote it.
@@ -132,12 +134,13 @@ impl<'a> Flights<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn held_up(&self) -> HeldUp {
-        (self.job.ties.meter.slowed.load(Ordering::Relaxed), self.job.switch.pauses())
+    /// Answers of the job that asked for patience.
+    fn slowed(&self) -> u64 {
+        self.job.ties.meter.slowed.load(Ordering::Relaxed)
     }
 
     pub(super) fn begin(&self, unit: u64) -> Arc<Flight> {
-        let flight = Arc::new(Flight::new(unit, self.held_up()));
+        let flight = Arc::new(Flight::new(unit, self.slowed()));
         self.state().open.insert(unit, Arc::clone(&flight));
         flight
     }
@@ -149,7 +152,7 @@ impl<'a> Flights<'a> {
             if state.took.len() >= HEDGE_FELLOWS.1 {
                 state.took.pop_front();
             }
-            state.took.push_back(flight.begun.elapsed());
+            state.took.push_back(flight.took());
         }
     }
 
@@ -169,14 +172,14 @@ impl<'a> Flights<'a> {
 
     /// A unit that takes so long that it should be done a second time: this one where one is named.
     /// Told once of each, within the share of all requests that may go so; never while the service
-    /// asks for patience, since slow is what all are then, nor of one that a pause fell into.
+    /// asks for patience, since slow is what all are then.
     pub(super) fn late(&self, unit: Option<u64>) -> Option<Arc<Flight>> {
         let state = self.state();
         let limit = patience(&state.took)?;
-        let held_up = self.held_up();
+        let slowed = self.slowed();
         let is_late = |flight: &Flight| {
-            flight.begun.elapsed() > limit
-                && flight.held_up == held_up
+            flight.took() > limit
+                && flight.slowed == slowed
                 && !flight.hedged.load(Ordering::Relaxed)
         };
         let flight = match unit {
@@ -202,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_unit_is_taken_once_and_the_other_attempt_let_go() {
-        let flight = Flight::new(7, (0, 0));
+        let flight = Flight::new(7, 0);
         flight.write(5, || Ok(())).unwrap();
         assert!(flight.take(Attempt::Second) && flight.take(Attempt::Second));
         assert!(!flight.take(Attempt::First) && flight.is_lost(Attempt::First));
@@ -215,8 +218,7 @@ mod tests {
 
     #[test]
     fn units_that_stood_or_were_hedged_tell_nothing_of_their_fellows() {
-        let [sent, stood, hedged] =
-            [Flight::new(0, (0, 0)), Flight::new(1, (0, 0)), Flight::new(2, (0, 0))];
+        let [sent, stood, hedged] = [Flight::new(0, 0), Flight::new(1, 0), Flight::new(2, 0)];
         stood.stood();
         hedged.hedged.store(true, Ordering::Relaxed);
         assert_eq!([&sent, &stood, &hedged].map(Flight::tells), [true, false, false]);

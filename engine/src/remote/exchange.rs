@@ -19,6 +19,7 @@ use crate::remote::patience::Patience;
 use crate::remote::pool::Route;
 use crate::remote::service::{Service, Way, http_date};
 use crate::remote::{redirect, retry};
+use crate::resource::cancel::Leash;
 
 /// What is known of a request that got no good answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +153,7 @@ impl Exchange<'_> {
             let slot = way.slots.take(&ties.switch, self.deadline)?;
             Ok((leave, Flight::new(slot, &ties.meter)))
         };
-        let turn = taken();
+        let turn = Leash::rest(taken);
         ties.meter.allowed.store(way.slots.allowed(), Relaxed);
         count_time(&ties.meter.throttled_ns, start.elapsed());
         turn.map_err(|failure| Box::new(Lost::undone(failure)))

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{EngineError, Result};
 
@@ -18,12 +18,50 @@ thread_local! {
 /// Lets go of one thread's work while its job goes on: what that work asks of a [`Switch`] is
 /// answered as if the job had been cancelled.
 #[derive(Clone, Debug, Default)]
-pub struct Leash(Arc<AtomicBool>);
+pub struct Leash(Arc<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    cut: AtomicBool,
+    /// How long the work rested, and since when it does.
+    rest: Mutex<(Duration, Option<Instant>)>,
+}
+
+impl Held {
+    fn rest(&self) -> std::sync::MutexGuard<'_, (Duration, Option<Instant>)> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Leash {
     /// Lets go.
     pub fn cut(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.cut.store(true, Ordering::Release);
+    }
+
+    /// Waits, for a pause to end or for a turn: that time is none that the work itself takes.
+    pub fn rest<T>(wait: impl FnOnce() -> T) -> T {
+        let Some(leash) = HELD.with_borrow(Option::clone) else {
+            return wait();
+        };
+        // A rest within another one is of it.
+        if leash.0.rest().1.is_some() {
+            return wait();
+        }
+        leash.0.rest().1 = Some(Instant::now());
+        let waited = wait();
+        let mut rest = leash.0.rest();
+        let since = rest.1.take();
+        rest.0 += since.map_or(Duration::ZERO, |since| since.elapsed());
+        drop(rest);
+        waited
+    }
+
+    /// How long the work rested so far.
+    #[must_use]
+    pub fn rested(&self) -> Duration {
+        let (rested, since) = *self.0.rest();
+        rested + since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Works on this leash, on this thread.
@@ -36,7 +74,7 @@ impl Leash {
 
     /// Whether this thread works on a leash, and whether that was cut.
     fn state() -> Option<bool> {
-        HELD.with_borrow(|held| held.as_ref().map(|leash| leash.0.load(Ordering::Acquire)))
+        HELD.with_borrow(|held| held.as_ref().map(|leash| leash.0.cut.load(Ordering::Acquire)))
     }
 
     fn is_cut() -> bool {
@@ -48,8 +86,6 @@ impl Leash {
 struct State {
     cancelled: bool,
     paused: bool,
-    /// How often it was held.
-    pauses: u64,
 }
 
 /// A job's switch, shared by its workers. Cancelling is final; pausing is not.
@@ -68,10 +104,7 @@ impl Switch {
 
     /// Holds the job before its next chunk.
     pub fn pause(&self) {
-        self.change(|state| {
-            state.paused = true;
-            state.pauses += 1;
-        });
+        self.change(|state| state.paused = true);
     }
 
     /// Lets a held job go on.
@@ -99,17 +132,11 @@ impl Switch {
         self.asked() && self.read(|state| state.paused && !state.cancelled)
     }
 
-    /// How often the job was held so far.
-    #[must_use]
-    pub fn pauses(&self) -> u64 {
-        self.read(|state| state.pauses)
-    }
-
     fn asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
     }
 
-    fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+    fn read(&self, read: impl FnOnce(&State) -> bool) -> bool {
         read(&self.shared.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -124,10 +151,12 @@ impl Switch {
         if !self.asked() {
             return Ok(Duration::ZERO);
         }
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let mut state = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.paused && !state.cancelled {
-            state = self.shared.1.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if state.paused && !state.cancelled {
+            let held = |state: &mut State| state.paused && !state.cancelled;
+            state = Leash::rest(|| self.shared.1.wait_while(state, held))
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if state.cancelled { Err(EngineError::cancelled()) } else { Ok(start.elapsed()) }
     }
@@ -152,6 +181,30 @@ impl Switch {
 mod tests {
     use super::*;
     use crate::error::Kind;
+
+    #[test]
+    fn a_leash_tells_rest_from_work() {
+        let (switch, leash) = (Switch::default(), Leash::default());
+        let time = Duration::from_millis(60);
+        switch.pause();
+        std::thread::scope(|scope| {
+            let paused = scope.spawn(|| leash.hold(|| switch.pass()));
+            while leash.rested().is_zero() {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(time);
+            assert!(leash.rested() >= time);
+            switch.resume();
+            paused.join().unwrap().unwrap();
+        });
+        let before = leash.rested();
+        leash.hold(|| std::thread::sleep(time));
+        assert_eq!(leash.rested(), before);
+        let begun = Instant::now();
+        leash.hold(|| Leash::rest(|| Leash::rest(|| std::thread::sleep(time))));
+        let rested = leash.rested() - before;
+        assert!(rested >= time && rested <= begun.elapsed());
+    }
 
     #[test]
     fn a_cancel_wakes_the_paused_and_the_sleeping() {
