@@ -21,8 +21,11 @@ TIMEOUT_S = 120.0
 # Parts of uploads by which the engine finds out what a store heeds.
 TRIED = re.compile(r"/\.mig-[^/]*$")
 # A part that has no answer for so long may be sent once more beside the first (PROTOCOL, late
-# parts), and the answer may come while that is decided.
-LATE_S, DECIDED_S = 2.0, 0.5
+# parts), and the answer may come while that is decided and the second one is on its way. The engine
+# counts from before it sends, so the proxy may see less of it; on a busy machine both are seconds.
+LATE_S, DECIDED_S = 1.0, 3.0
+# How many parts of one life may go so, whatever else it sends, and one in how many beside.
+LATE_ALWAYS, LATE_SHARE = 4, 20
 # Where in a request's life something happens: half of its body came; all of it came, and the server
 # knows nothing; the server has answered, and nobody knows; half of the answer's body went; all did.
 STAGES = ("sending", "asked", "answered", "half", "told")
@@ -310,8 +313,9 @@ def judge_parts(
     be sent again after a death at D only if no part of the same key was acknowledged in
     [t + `every_s`, D - `slack_s`]; the slack is what a sync of the record may take. Without a death
     in between it may not be sent again at all, not even in another upload of the same key; only
-    beside the first, once that is late.
+    beside the first, once that is late, and few of all may be.
     """
+    doubled: Counter[int] = Counter()
     judged = Parts()
     by_part: Dict[Tuple[str, int], List[Sent]] = {}
     acknowledged: Dict[str, List[float]] = {}
@@ -328,12 +332,17 @@ def judge_parts(
         for before, after in zip(all_sent, all_sent[1:]):
             judged.again += 1
             if before.came + LATE_S <= after.came <= before.told + DECIDED_S:
+                doubled[sum(death < after.came for death in deaths)] += 1
                 continue
             if before.status != 200 or not before.known:
                 continue
             between = [death for death in deaths if before.told <= death <= after.came]
             if not between:
-                judged.problems.append(f"part {number} of {key} sent twice in one life")
+                apart, behind = after.came - before.came, after.came - before.told
+                judged.problems.append(
+                    f"part {number} of {key} sent twice in one life, {apart:.2f} s after the first "
+                    f"and {behind:.2f} s after its answer"
+                )
                 continue
             end = min(between) - slack_s
             late = [t for t in acknowledged[key] if before.told + every_s <= t <= end]
@@ -342,4 +351,6 @@ def judge_parts(
                 judged.problems.append(
                     f"part {number} of {key} sent again, acknowledged {ago:.2f} s before the kill"
                 )
+    if doubled and max(doubled.values()) > LATE_ALWAYS + len(records) // LATE_SHARE:
+        judged.problems.append(f"{max(doubled.values())} parts sent twice in one life for lateness")
     return judged
