@@ -8,11 +8,11 @@ use crate::endpoint::contract::{HeldBytes, Intake, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::begun::Notes;
-use crate::model::digest::Algorithm;
 use crate::model::found::Mark;
 use crate::model::item::{Attributes, Handle};
-use crate::model::parts::{PartDigest, PartHasher};
+use crate::model::parts::PartDigest;
 use crate::pipeline::content::ChunkBuffer;
+use crate::pipeline::hashers::part_digest;
 use crate::resource::budget::{Budget, Permit};
 use crate::resource::cancel::Switch;
 
@@ -66,14 +66,6 @@ pub fn noted(notes: Option<&Notes>, intake: &dyn Intake) -> Result<Option<Vec<u8
         notes.over(&intent);
     }
     Ok(token)
-}
-
-/// The checksum that a destination wants of a part.
-#[must_use]
-pub fn part_digest(algorithm: Option<Algorithm>, offset: u64, bytes: &[u8]) -> Option<PartDigest> {
-    let mut hasher = PartHasher::new(algorithm?, offset)?;
-    hasher.update(bytes);
-    Some(hasher.finish())
 }
 
 /// Where the memory of a part comes from.

@@ -9,6 +9,7 @@ pub mod copy;
 pub mod delete;
 pub mod feed;
 pub mod gather;
+mod hashers;
 mod hedge;
 pub mod join;
 pub mod lane;

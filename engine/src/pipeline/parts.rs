@@ -18,7 +18,7 @@ use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::model::item::Handle;
 use crate::model::parts::{PartDigest, PartHasher, join, part_bytes};
 use crate::pipeline::content::{self, ChunkBuffer, Content, Cursor, Step};
-use crate::pipeline::gather::part_digest;
+use crate::pipeline::hashers::{Hashers, Turn, agrees, part_digest};
 use crate::pipeline::hedge::{Attempt, Flight, Flights};
 use crate::pipeline::receipts::Receipts;
 use crate::platform::process;
@@ -116,77 +116,6 @@ struct Part {
     piece: Option<PartDigest>,
     /// Whether an earlier attempt wrote it, and it was found to stand.
     stands: bool,
-}
-
-/// Digests that need their bytes in order.
-struct Turn {
-    /// The unit whose turn it is.
-    unit: u64,
-    hasher: Option<Hasher>,
-    piece: Option<PartHasher>,
-}
-
-impl Turn {
-    fn update(&mut self, piece: Option<Algorithm>, chunk: &[u8]) {
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(chunk);
-        }
-        if self.piece.is_none() {
-            self.piece = piece.and_then(|algorithm| PartHasher::new(algorithm, 0));
-        }
-        if let Some(piece) = &mut self.piece {
-            piece.update(chunk);
-        }
-    }
-}
-
-/// The digests of one part, taken at once.
-struct Hashers {
-    whole: Option<PartHasher>,
-    /// None too where it is the same as `whole`.
-    piece: Option<PartHasher>,
-    same: bool,
-}
-
-impl Hashers {
-    fn new(whole: Option<Algorithm>, piece: Option<Algorithm>, offset: u64) -> Self {
-        let same = whole.is_some() && whole == piece;
-        let hasher = |algorithm: Option<Algorithm>| {
-            algorithm.and_then(|algorithm| PartHasher::new(algorithm, offset))
-        };
-        Self { whole: hasher(whole), piece: hasher(piece.filter(|_| !same)), same }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        for hasher in [&mut self.whole, &mut self.piece].into_iter().flatten() {
-            hasher.update(bytes);
-        }
-    }
-
-    fn zeros(&mut self, count: u64) {
-        for hasher in [&mut self.whole, &mut self.piece].into_iter().flatten() {
-            hasher.zeros(count);
-        }
-    }
-
-    fn finish(self) -> (Option<PartDigest>, Option<PartDigest>) {
-        let whole = self.whole.map(PartHasher::finish);
-        let piece = if self.same { whole } else { self.piece.map(PartHasher::finish) };
-        (whole, piece)
-    }
-}
-
-/// Compares what was read with what the source's store says of it.
-///
-/// # Errors
-/// `VerifyMismatch`.
-pub fn agrees(stored: &Digest, read: Option<&Digest>) -> Result<()> {
-    if read.is_none_or(|read| read == stored) {
-        return Ok(());
-    }
-    let name = stored.algorithm.name();
-    let message = format!("the bytes read are not those whose {name} the source's store holds");
-    Err(EngineError::new(Kind::VerifyMismatch, message))
 }
 
 struct Work<'a> {
