@@ -183,6 +183,12 @@ pub const REMOTE_PARTING_MS: u64 = 10_000;
 pub const BATCH_ROWS_BYTES: usize = 1 << 20;
 /// How often a batch stands in memory: as read, as arrays, as written, and one of these growing.
 pub const BATCH_COPIES: u64 = 4;
+/// Indexes or constraints of a table that are made by one statement or in one transaction, at most:
+/// all of them together need room for as many sorted copies.
+pub const BUILT_TOGETHER_MAX: usize = 16;
+/// Rows from which the indexes of a table are built apart, by several workers, where the engine reads
+/// the rows for each of them anyway: below, a session costs more than a build.
+pub const BUILT_TOGETHER_ROWS: u64 = 100_000;
 /// Rows of a batch where the command does not say.
 pub const BATCH_ROWS: usize = 10_000;
 /// Rows that are taken again by one span, and asked for by one statement.

@@ -235,6 +235,11 @@ pub trait TableSink: Send + Sync {
     /// Those of the engine.
     fn execute(&self, statements: &[String]) -> Result<()>;
 
+    /// How many may run statements at once.
+    fn builders(&self) -> usize {
+        usize::MAX
+    }
+
     /// The job's ledger in this database: made where it is not there. The epoch is raised: writers of
     /// an earlier attempt that still live commit nothing any more.
     ///
@@ -364,6 +369,8 @@ pub struct Named {
     pub sql: String,
     /// What removes it, where it must be made again to be looked at again; empty for others.
     pub drop: String,
+    /// The same as a part of [`Statements::alter`]; empty where it must be made alone.
+    pub clause: String,
 }
 
 /// The statements for a table, in the order in which they are run.
@@ -375,6 +382,9 @@ pub struct Statements {
     pub indexes: Vec<Named>,
     /// Foreign keys and checks, after all indexes of all tables.
     pub constraints: Vec<Named>,
+    /// How a statement begins that makes several of these in one pass over the rows, by their
+    /// clauses; empty where each takes its own pass anyway.
+    pub alter: String,
     /// Identities set past the greatest value, comments, statistics: last.
     pub finish: Vec<String>,
     /// What removes the table.

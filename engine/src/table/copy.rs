@@ -13,6 +13,7 @@ use crate::model::catalog::TableName;
 use crate::model::rows::{Range, Read, Span, Tally};
 use crate::table::choice::{Choices, Mode};
 use crate::table::digest::Summer;
+use crate::table::finish::{Finish, is_open};
 use crate::table::lag::Lag;
 use crate::table::mapping::TablePlan;
 use crate::table::rejects::Rejects;
@@ -127,7 +128,16 @@ impl<'a> Copy<'a> {
         self.job.progress.set_phase("copy");
         self.spans(job, &tables, &done, &mut copied)?;
         self.job.progress.set_phase("index");
-        self.finish(&tables, copied.iter().any(|copied| copied.redone > 0))?;
+        let own = tables.iter().zip(&copied).filter(|(table, _)| table.is_own);
+        Finish {
+            job: self.job,
+            sink: self.sink,
+            lag: self.lag,
+            workers: self.choices.parallel,
+            tables: own.map(|(table, copied)| (table.plan, copied.tally.rows)).collect(),
+            changed: copied.iter().any(|copied| copied.redone > 0),
+        }
+        .run()?;
         Ok(copied)
     }
 
@@ -408,62 +418,6 @@ impl<'a> Copy<'a> {
         let bytes = shared.board().bytes.get(&index).copied().unwrap_or_default();
         self.job.done(table.plan.source.name.shown().as_bytes(), bytes, &[]);
     }
-
-    /// Indexes of all tables, then constraints of all, then what comes last. What an earlier attempt
-    /// made stands, but for constraints that rows which changed were written beside.
-    fn finish(&self, tables: &[Table<'_>], changed: bool) -> Result<()> {
-        let there = self.sink.catalog()?;
-        let own = || tables.iter().filter(|table| table.is_own).map(|table| table.plan);
-        for plan in own() {
-            let table = there.tables.iter().find(|table| table.name == plan.target.name);
-            let has = |name: &str| {
-                table.is_some_and(|table| table.indexes.iter().any(|index| index.name == name))
-            };
-            for index in plan.statements.indexes.iter().filter(|index| !has(&index.name)) {
-                self.job.pass()?;
-                self.lag.map_or(Ok(()), |lag| lag.pass(self.job))?;
-                self.sink.execute(std::slice::from_ref(&index.sql))?;
-            }
-        }
-        for plan in own() {
-            let table = there.tables.iter().find(|table| table.name == plan.target.name);
-            self.constraints(plan, table, changed)?;
-        }
-        for plan in own() {
-            self.job.pass()?;
-            self.sink.execute(&plan.statements.finish)?;
-        }
-        Ok(())
-    }
-
-    fn constraints(
-        &self,
-        plan: &TablePlan,
-        there: Option<&crate::model::catalog::Table>,
-        changed: bool,
-    ) -> Result<()> {
-        let has = |name: &str| {
-            there.is_some_and(|table| {
-                table.foreign_keys.iter().any(|key| key.name == name)
-                    || table.checks.iter().any(|check| check.name == name)
-            })
-        };
-        for constraint in &plan.statements.constraints {
-            let mut statements = vec![constraint.sql.clone()];
-            if has(&constraint.name) {
-                if !changed || constraint.drop.is_empty() {
-                    continue;
-                }
-                statements.insert(0, constraint.drop.clone());
-            }
-            self.job.pass()?;
-            self.sink.execute(&statements).map_err(|error| {
-                let hint = "the rows are there; mend what keeps it from being made: ";
-                error.at(plan.target.name.shown()).hint(format!("{hint}{}", constraint.name))
-            })?;
-        }
-        Ok(())
-    }
 }
 
 /// The receipts of spans that are to be copied.
@@ -476,14 +430,6 @@ fn planned(plan: &TablePlan, spans: &[Span], makes: bool) -> Vec<SpanReceipt> {
         ..SpanReceipt::default()
     };
     spans.iter().map(receipt).collect()
-}
-
-/// Whether a statement that failed so may have been carried out.
-fn is_open(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Cancelled | Kind::RemoteAnswer | Kind::RemoteTimeout | Kind::RemoteUnavailable
-    )
 }
 
 /// What the ledger has of a table.

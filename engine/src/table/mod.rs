@@ -7,6 +7,7 @@ pub mod choice;
 pub mod compare;
 pub mod copy;
 pub mod digest;
+mod finish;
 pub mod fit;
 pub mod lag;
 pub mod leftover;

@@ -13,6 +13,7 @@
 mod cases;
 mod casts;
 mod db;
+mod finish;
 mod large;
 mod left;
 mod losses;

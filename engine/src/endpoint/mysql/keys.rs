@@ -57,6 +57,26 @@ pub(super) fn indexes(session: &mut Session, tables: &mut Tables) -> Result<()> 
 /// # Errors
 /// `NameRefused`.
 pub(super) fn definition(table: &TableName, index: &Index) -> Result<String> {
+    let (front, columns) = words(index)?;
+    let (name, table) = (Mysql::NAMES.quote(&index.name)?, Mysql::NAMES.quote_table(table)?);
+    Ok(format!("CREATE {front}INDEX {name} ON {table} {columns}"))
+}
+
+/// The same as a part of a statement that changes the table; empty for what InnoDB makes one at a
+/// time.
+///
+/// # Errors
+/// `NameRefused`.
+pub(super) fn clause(index: &Index) -> Result<String> {
+    if matches!(index.method.as_str(), "SPATIAL" | "FULLTEXT") {
+        return Ok(String::new());
+    }
+    let (front, columns) = words(index)?;
+    Ok(format!("ADD {front}INDEX {} {columns}", Mysql::NAMES.quote(&index.name)?))
+}
+
+/// The kind of an index, and its columns.
+fn words(index: &Index) -> Result<(&'static str, String)> {
     let dialect = Mysql::NAMES;
     let mut parts = Vec::new();
     // R-trees and words have no prefix, though the catalogue shows one for shapes.
@@ -83,8 +103,7 @@ pub(super) fn definition(table: &TableName, index: &Index) -> Result<String> {
         _ if index.unique => ("UNIQUE ", ""),
         _ => ("", ""),
     };
-    let (name, table) = (dialect.quote(&index.name)?, dialect.quote_table(table)?);
-    Ok(format!("CREATE {front}INDEX {name} ON {table} ({}){behind}", parts.join(", ")))
+    Ok((front, format!("({}){behind}", parts.join(", "))))
 }
 
 /// Adds foreign keys to tables.

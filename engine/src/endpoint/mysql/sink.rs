@@ -20,6 +20,7 @@ use super::catalog;
 use super::config::Config;
 use super::dialect::Mysql;
 use super::home::home;
+use super::keys;
 use super::prepare::prepare;
 use super::removal::removal;
 use super::session::{Role, Session};
@@ -109,6 +110,19 @@ impl TableSink for Sink {
         let mut statements = schema::statements(&self.dialect, &made)?;
         statements.left.extend(left);
         let name = self.dialect.quote_table(&made.name)?;
+        statements.alter = format!("ALTER TABLE {name} ");
+        for named in &mut statements.constraints {
+            named.clause = named.sql.strip_prefix(&statements.alter).unwrap_or_default().to_owned();
+        }
+        for named in &mut statements.indexes {
+            let index = made.indexes.iter().find(|index| index.name == named.name);
+            // What has other words than these is made by its own.
+            if let Some(index) = index
+                && keys::definition(&made.name, index)? == named.sql
+            {
+                named.clause = keys::clause(index)?;
+            }
+        }
         let next = made.columns.iter().find_map(|column| column.identity.as_ref()?.next);
         if let Some(next) = next.filter(|next| *next > 0) {
             statements.finish.push(format!("ALTER TABLE {name} AUTO_INCREMENT = {next}"));

@@ -20,7 +20,7 @@ pub fn statements(dialect: &impl Dialect, table: &Table) -> Result<Statements> {
     for index in &table.indexes {
         match create_index(dialect, table, index)? {
             Some(sql) => {
-                made.indexes.push(Named { name: index.name.clone(), sql, drop: String::new() })
+                made.indexes.push(Named { name: index.name.clone(), sql, ..Named::default() })
             }
             None => {
                 let why = format!("the index {} is not carried: {}", index.name, odd(index));
@@ -35,14 +35,16 @@ pub fn statements(dialect: &impl Dialect, table: &Table) -> Result<Statements> {
             let sql = format!("ALTER TABLE {table} ADD {constraint}");
             let (what, name) = (dialect.foreign_key_word(), dialect.quote(&key.name)?);
             let drop = format!("ALTER TABLE {table} DROP {what} {name}");
-            made.constraints.push(Named { name: key.name.clone(), sql, drop });
+            let name = key.name.clone();
+            made.constraints.push(Named { name, sql, drop, ..Named::default() });
         }
     }
     if dialect.adds_constraints() {
         for check in &table.checks {
             let table = dialect.quote_table(&table.name)?;
             let sql = format!("ALTER TABLE {table} ADD {}", check_line(dialect, check)?);
-            made.constraints.push(Named { name: check.name.clone(), sql, drop: String::new() });
+            let name = check.name.clone();
+            made.constraints.push(Named { name, sql, ..Named::default() });
         }
     }
     let name = dialect.quote_table(&table.name)?;

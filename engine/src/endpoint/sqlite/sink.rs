@@ -111,6 +111,10 @@ impl TableSink for Sink {
         })
     }
 
+    fn builders(&self) -> usize {
+        1
+    }
+
     fn open_ledger(&self, job: &str) -> Result<OpenedLedger> {
         self.alone(|session| ledger::open(&self.place, session, job))
     }
