@@ -5,6 +5,7 @@ import hashlib
 import re
 import ssl
 import threading
+import time
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -83,6 +84,7 @@ class FakeStore:
         """``certificate`` names a file with a key and its certificate, for TLS."""
         self.things: Dict[str, Thing] = {}
         self.parts: Dict[str, Dict[int, bytes]] = {}
+        self.began: Dict[str, float] = {}
         self.seen: List[Request] = []
         self.before: Hook = lambda request: False
         self.after: Hook = lambda request: False
@@ -128,6 +130,8 @@ class FakeStore:
             request.answer(*answer)
 
     def _answer(self, request: Request) -> Tuple[int, bytes, Dict[str, str]]:
+        if not request.key and "uploads" in request.query:
+            return self._uploads(request)
         if not request.key:
             return self._listing(request)
         if request.method == "GET" and "uploadId" in request.query:
@@ -141,6 +145,7 @@ class FakeStore:
             return 204, b"", {}
         if request.method == "POST" and "uploads" in request.query:
             self.parts["u%d" % len(self.seen)] = {}
+            self.began["u%d" % len(self.seen)] = time.time()
             text = "<InitiateMultipartUploadResult><UploadId>u%d</UploadId>%s"
             end = "</InitiateMultipartUploadResult>"
             return 200, (text % (len(self.seen), end)).encode(), {}
@@ -156,6 +161,16 @@ class FakeStore:
         next_ = "<NextContinuationToken>%s</NextContinuationToken>" % page[-1] if more else ""
         text = _LISTING % ("true" if more else "false", next_, entries)
         return 200, text.encode(), {}
+
+    def _uploads(self, request: Request) -> Tuple[int, bytes, Dict[str, str]]:
+        rows = ""
+        for name in self.parts:
+            key, began = self.seen[int(name[1:]) - 1].key, time.gmtime(self.began[name])
+            row = "<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>%s</Initiated></Upload>"
+            told = row % (quote(key), name, time.strftime("%Y-%m-%dT%H:%M:%S.000Z", began))
+            rows += told if key.startswith(request.query["prefix"]) else ""
+        root = "<ListMultipartUploadsResult>%s<IsTruncated>false</IsTruncated>%s"
+        return 200, (root % (rows, "</ListMultipartUploadsResult>")).encode(), {}
 
     def _parts(self, request: Request) -> Tuple[int, bytes, Dict[str, str]]:
         parts = self.parts.get(request.query["uploadId"])

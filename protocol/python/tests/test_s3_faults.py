@@ -4,6 +4,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
@@ -216,6 +217,34 @@ def test_a_keyed_upload_goes_on_with_the_parts_that_stand(
     assert sorted(int(query["partNumber"]) for query in again) == wanted
     assert {query["uploadId"] for query in again} == {upload}
     assert store.things["f"].body == content(6 * PART + 1) and not store.parts
+
+
+def test_an_upload_that_began_while_its_job_died_is_given_up(
+    run: Run, store: FakeStore, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_bytes(content(PART + 1))
+    held = threading.Event()
+    store.after = lambda request: "uploads" in request.query and bool(request.key) and held.wait(60)
+    host = Host(argv_of("python"), cwd=tmp_path, env=environment(tmp_path / "state", FAKE="fake"))
+    host.send({"op": "copy", "id": 1, "src": "f", "dst": store.at("f")})
+    while not store.parts:
+        time.sleep(0.01)
+    # The store began it, and nobody learns its name.
+    host.kill()
+    ((ours, _),) = store.parts.items()
+
+    def begun(key: str, age: float, parts: Dict[int, bytes]) -> str:
+        name = "u%d" % (len(store.seen) + 1)
+        store.seen.append(SimpleNamespace(key=key))  # type: ignore[arg-type]
+        store.parts[name], store.began[name] = parts, time.time() - age
+        return name
+
+    theirs = {begun("f", 0, {1: b"theirs"}), begun("f", 86400, {}), begun("f2", 0, {})}
+    assert run("cleanup", dry_run=True)["data"]["removed"] == 1 and ours in store.parts
+    assert run("cleanup")["data"]["removed"] == 1
+    assert set(store.parts) == theirs
+    assert run("cleanup")["data"]["removed"] == 0
+    held.set()
 
 
 @pytest.mark.parametrize("size", [5, PART + 1])

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 from ..state import Begun
-from .leftovers import abandon_uploads
+from .leftovers import abandon_uploads, since_of
 
 if TYPE_CHECKING:
     from ..job import Job
@@ -27,7 +27,8 @@ class Earlier:
         state = job.session.state
         self._names = [name for name in job.prior_attempts if not state.alive(name[:8])]
         for name in self._names:
-            self._left += [(name, begun) for begun in state.uploads(name)]
+            told = [begun for begun in state.uploads(name) if since_of(begun.name) is None]
+            self._left += [(name, begun) for begun in told]
 
     def take(self, key: str, facts: str) -> Optional[Tuple[str, Begun]]:
         """One that becomes this very object, and the job that began it."""

@@ -19,6 +19,7 @@ from ..remote.bucket import (
     Put,
 )
 from ..remote.failures import Failure
+from .leftovers import about_to_begin
 
 if TYPE_CHECKING:
     from ..job import Job
@@ -104,8 +105,7 @@ class Upload:
         if self._name is None:
             with self._writing():
                 self._bucket.prepare(self._key)
-                self._name = self._bucket.begin(self._key, self._put)
-                self._record(self._name, False)
+                self._name = self._begun()
         listed = self._stands.get(self._count)
         part = None if listed is None else listed.part(body)
         if part is not None:
@@ -120,6 +120,20 @@ class Upload:
         self._pending[sent] = self._count
         self._count += 1
         del self._held[:length]
+
+    def _begun(self) -> str:
+        """The name of a new upload, recorded like the wish for one: a kill may come in between."""
+        about = about_to_begin()
+        self._record(about, False)
+        try:
+            name = self._bucket.begin(self._key, self._put)
+        except Failure as failure:
+            if not failure.passes:
+                self._record(about, True)
+            raise
+        self._record(name, False)
+        self._record(about, True)
+        return name
 
     def _sent(self, name: str, index: int, body: bytes) -> Part:
         with self._writing():

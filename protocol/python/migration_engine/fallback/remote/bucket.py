@@ -8,7 +8,17 @@ import contextlib
 import email.utils
 import secrets
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element
 
@@ -283,6 +293,29 @@ class Bucket:
         headers = {**self.service.customer_fields(), **checks}
         answer, _ = self.service.fetch(Call("PUT", key, query, headers, body), REFUSAL_BYTES_MAX)
         return Part(answer.headers.get("etag", ""), checks["x-amz-checksum-crc32"])
+
+    def uploads(self, key: str) -> List[Tuple[str, int]]:
+        """The uploads of a key that did not end: their names, and when each began."""
+        found: List[Tuple[str, int]] = []
+        markers: Tuple[Tuple[str, str], ...] = ()
+        while True:
+            query = (("encoding-type", "url"), *markers, ("prefix", key), ("uploads", ""))
+            told = self.service.ask(
+                Call("GET", None, query),
+                lambda _, body: parse(body, "ListMultipartUploadsResult"),
+                _PAGE_BYTES_MAX,
+            )
+            for one in told.findall("Upload"):
+                if unquote_plus(text_of(one, "Key")) == key:
+                    began = _iso_date_ns(text_of(one, "Initiated"))
+                    found.append((text_of(one, "UploadId"), began))
+            if told.findtext("IsTruncated") != "true":
+                return found
+            names = (("key-marker", "NextKeyMarker"), ("upload-id-marker", "NextUploadIdMarker"))
+            last = markers
+            markers = tuple((name, unquote_plus(text_of(told, of))) for name, of in names)
+            if markers == last:
+                raise Failure("garbled", "the listing of uploads does not go on")
 
     def parts(self, key: str, upload: str) -> Optional[Dict[int, Listed]]:
         """The parts of an upload by their index; ``None`` where there is no such upload."""
