@@ -331,8 +331,10 @@ def judge_parts(
     for (key, number), all_sent in by_part.items():
         for before, after in zip(all_sent, all_sent[1:]):
             judged.again += 1
-            if before.came + LATE_S <= after.came <= before.told + DECIDED_S:
-                doubled[sum(death < after.came for death in deaths)] += 1
+            life = sum(death < after.came for death in deaths)
+            same = life == sum(death < before.came for death in deaths)
+            if same and before.came + LATE_S <= after.came <= before.told + DECIDED_S:
+                doubled[life] += 1
                 continue
             if before.status != 200 or not before.known:
                 continue
@@ -351,6 +353,8 @@ def judge_parts(
                 judged.problems.append(
                     f"part {number} of {key} sent again, acknowledged {ago:.2f} s before the kill"
                 )
-    if doubled and max(doubled.values()) > LATE_ALWAYS + len(records) // LATE_SHARE:
-        judged.problems.append(f"{max(doubled.values())} parts sent twice in one life for lateness")
+    for life, count in doubled.items():
+        asked = sum(life == sum(death < sent.came for death in deaths) for sent in records)
+        if count > LATE_ALWAYS + asked // LATE_SHARE:
+            judged.problems.append(f"{count} parts sent twice in one life for lateness")
     return judged

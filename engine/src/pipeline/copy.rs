@@ -531,6 +531,7 @@ impl Copier<'_> {
             (Decision::Conflict(kind), _, _) => {
                 let message = match kind {
                     Kind::DestinationExists => "the destination exists",
+                    Kind::DestinationChanged => "another object stands there",
                     _ => "another kind of thing stands at the destination",
                 };
                 Err(EngineError::new(kind, message))
@@ -624,7 +625,14 @@ impl Copier<'_> {
             Some(receipt) if receipt.wrote(found.mark) || receipt.wrote_earlier(found.mark) => {
                 Judged::Decided(Decision::Write(Consent::Replace(found.mark)))
             }
-            _ => decided,
+            // Somebody else's: only what was judged is replaced.
+            _ => match self.tally.anew_for(&item.path) {
+                Some(Anew::Overtaken(_)) if self.options.on_exists == OnExists::Skip => {
+                    Judged::Decided(Decision::Skip)
+                }
+                Some(Anew::Overtaken(kind)) => Judged::Decided(Decision::Conflict(kind)),
+                _ => decided,
+            },
         })
     }
 

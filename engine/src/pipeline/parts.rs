@@ -30,6 +30,9 @@ const TURN_WAIT: Duration = Duration::from_millis(100);
 /// How long apart whoever has nothing else to do looks for units that are late.
 const LATE_WAIT: Duration = Duration::from_millis(20);
 
+/// Threads for which there must be memory before their buffers are wide.
+const WIDE_THREADS: usize = 4;
+
 /// A large file on its way.
 pub struct Large<'a> {
     /// The job.
@@ -95,7 +98,10 @@ impl Large<'_> {
         }
         let mut bytes = PART_BYTES;
         while bytes > self.chunk_bytes {
-            if let Some(wide) = ChunkBuffer::spare(self.job, bytes) {
+            // Wide for some of the threads: for one alone they would only be fewer.
+            let most = self.threads.clamp(1, WIDE_THREADS) as u64;
+            let fits = self.job.engine.budget.try_take(bytes * most).is_some();
+            if let Some(wide) = ChunkBuffer::spare(self.job, bytes).filter(|_| fits) {
                 self.chunk_bytes = bytes;
                 return Some(wide);
             }

@@ -52,8 +52,14 @@ pub enum Anew {
     /// The destination would not copy it by itself after all.
     Declined,
     /// Something else stands there than was seen, which may be what an earlier attempt sent: a
-    /// store goes on with the requests of the dead.
-    Overtaken,
+    /// store goes on with the requests of the dead. What the refusal was, should it be another's.
+    Overtaken(Kind),
+}
+
+impl Anew {
+    fn is_like(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
 }
 
 /// Items that are not ended, to be made anew.
@@ -199,7 +205,8 @@ impl<'a, S> Publisher<'a, S> {
             rest.into_iter().zip(outcomes)
         {
             let anew = outcome.as_ref().err().and_then(|error| self.anew(error.kind()));
-            if let Some(anew) = anew.filter(|anew| again != Some(*anew)) {
+            if let Some(anew) = anew.filter(|anew| !again.is_some_and(|again| again.is_like(*anew)))
+            {
                 returned.push((item, ticket, anew));
                 continue;
             }
@@ -231,7 +238,7 @@ impl<'a, S> Publisher<'a, S> {
             Kind::CopyDeclined => Some(Anew::Declined),
             Kind::DestinationExists | Kind::DestinationChanged => {
                 let resumed = self.job.ledger().is_some_and(Ledger::is_resumed);
-                (resumed && !self.sink.caps().gathers).then_some(Anew::Overtaken)
+                (resumed && !self.sink.caps().gathers).then_some(Anew::Overtaken(kind))
             }
             _ => None,
         }

@@ -1,17 +1,20 @@
 //! One item made under one name from something else: judged, written whole, published.
 
-use crate::endpoint::contract::{Becoming, Intake, ObjectSink, Place, Shape, Staged, Target};
+use crate::endpoint::contract::{Becoming, Intake, ObjectSink, Shape, Staged, Target};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::journal::keyed::Receipt;
 use crate::limits::CHANGED_ATTEMPTS;
 use crate::model::choice::{Carry, Consent, Durable, OnExists};
-use crate::model::found::Mark;
 use crate::model::item::{Attributes, Item};
 use crate::model::path::temp_name;
 use crate::pipeline::gather::{Gather, Memory};
 use crate::plan::conflict::{Decision, decide};
 use crate::progress::{Spent, add};
+
+/// What to do where an earlier attempt's own work is in the way.
+const LATE: &str = "an attempt that was killed had sent it, and the store wrote it only now: the \
+                    same command, sent again, replaces it";
 
 /// What is made, and where.
 pub struct Single<'a> {
@@ -87,7 +90,7 @@ impl Single<'_> {
                 }
             },
         };
-        let mut target = Target::new(&name, consent, self.carry);
+        let target = Target::new(&name, consent, self.carry);
         for attempt in 1..=CHANGED_ATTEMPTS {
             let temp = temp_name(&job.name, job.next_temp());
             // How large it will be is not known.
@@ -96,22 +99,15 @@ impl Single<'_> {
             let intake = sink.begin(&place, &temp, shape, becoming)?;
             let intake = Gather::around(job, intake, Memory::Ahead);
             match make(&*intake) {
-                Ok(Some(made)) if !made.whole && !ours && target.consent != Consent::New => {
+                Ok(Some(made)) if !made.whole && !ours && consent != Consent::New => {
                     intake.abort();
                     return Err(self.incomplete());
                 }
                 Ok(Some(made)) => {
                     let seal = || intake.seal(made.bytes, &made.attributes, &target);
                     let staged = job.progress.timed(Spent::DestinationWrite, seal)?;
-                    match self.publish(staged, made.whole) {
-                        Ok(()) => return Ok(Ended::Now(made.told)),
-                        Err(error) => match self.late(&error, &place, &name)? {
-                            Some(mark) if attempt < CHANGED_ATTEMPTS => {
-                                (ours, target.consent) = (true, Consent::Replace(mark));
-                            }
-                            _ => return Err(error),
-                        },
-                    }
+                    self.publish(staged, made.whole)?;
+                    return Ok(Ended::Now(made.told));
                 }
                 Ok(None) => {
                     intake.abort();
@@ -130,20 +126,6 @@ impl Single<'_> {
         Err(EngineError::new(Kind::SourceChanged, "the source kept changing while it was read"))
     }
 
-    /// What an earlier attempt sent and its store wrote only now, where that is what stands in the
-    /// way: a store goes on with the requests of the dead.
-    fn late(&self, error: &EngineError, place: &Place, name: &[u8]) -> Result<Option<Mark>> {
-        let taken = matches!(error.kind(), Kind::DestinationExists | Kind::DestinationChanged);
-        let Some(ledger) = self.job.ledger().filter(|ledger| taken && ledger.is_resumed()) else {
-            return Ok(None);
-        };
-        let Some(found) = self.sink.found(place, name)? else {
-            return Ok(None);
-        };
-        let receipt = ledger.receipt(b"")?;
-        Ok(receipt.is_some_and(|r| r.wrote_earlier(found.mark)).then_some(found.mark))
-    }
-
     /// Gives it its name, its receipt first.
     fn publish(&self, staged: Staged, whole: bool) -> Result<()> {
         let (job, sink) = (self.job, self.sink);
@@ -157,9 +139,24 @@ impl Single<'_> {
             }
         }
         let publish = || sink.publish(vec![staged], Durable::PowerLoss);
-        job.progress.timed(Spent::Sync, publish).pop().unwrap_or(Ok(()))?;
+        let published = job.progress.timed(Spent::Sync, publish).pop().unwrap_or(Ok(()));
+        published.map_err(|error| if self.is_late(&error) { error.hint(LATE) } else { error })?;
         job.lose(self.item.path.as_bytes(), &lost);
         Ok(())
+    }
+
+    /// Whether what is in the way is what an earlier attempt sent and its store wrote only now: a
+    /// store goes on with the requests of the dead. It is not made a second time, since its members
+    /// are told of by now.
+    fn is_late(&self, error: &EngineError) -> bool {
+        let taken = matches!(error.kind(), Kind::DestinationExists | Kind::DestinationChanged);
+        let ours = || {
+            let receipt = self.job.ledger()?.receipt(b"").ok()??;
+            let (place, name) = self.sink.root_place().ok()?;
+            let found = self.sink.found(&place, &name).ok()??;
+            receipt.wrote_earlier(found.mark).then_some(())
+        };
+        taken && ours().is_some()
     }
 
     /// The refusal to give up what stands there for less than all of the source.

@@ -133,7 +133,7 @@ impl<'a> Copy<'a> {
             job: self.job,
             sink: self.sink,
             lag: self.lag,
-            workers: self.choices.parallel,
+            workers: self.workers(),
             tables: own.map(|(table, copied)| (table.plan, copied.tally.rows)).collect(),
             changed: copied.iter().any(|copied| copied.redone > 0),
         }

@@ -10,7 +10,7 @@ use crate::endpoint::rows::{Named, TableSink};
 use crate::error::{EngineError, Kind, Result};
 use crate::job::Job;
 use crate::limits::{BUILT_TOGETHER_MAX, BUILT_TOGETHER_ROWS};
-use crate::model::catalog::{Catalog, Table};
+use crate::model::catalog::{Catalog, Table, TableName};
 use crate::table::lag::Lag;
 use crate::table::mapping::TablePlan;
 
@@ -27,62 +27,75 @@ pub(super) struct Finish<'a> {
     pub(super) changed: bool,
 }
 
-/// Statements that are run one after the other, by one worker.
+/// What one worker makes: two at once would wait for each other's lock of the table.
 struct Build<'a> {
     plan: &'a TablePlan,
     rows: u64,
-    /// What is made; what a single statement makes of them stands in their place.
+    /// What is made.
     named: Vec<&'a Named>,
+    /// How it is known that one of them is there.
+    stands: Stands,
 }
 
-impl Finish<'_> {
-    /// Makes everything.
+impl<'a> Finish<'a> {
+    /// Makes everything that can be made.
     ///
     /// # Errors
-    /// Those of the server. What was made stays, and the next attempt goes on behind it.
+    /// The first of what cannot be made. What was made stays, and the next attempt goes on behind it.
     pub(super) fn run(&self) -> Result<()> {
         let there = self.sink.catalog()?;
-        self.all(self.indexes(&there), |build| self.build(build))?;
+        let workers = self.workers.min(self.sink.builders());
+        let mut failed = First::default();
+        failed.after(self.all(workers, self.indexes(&there), |build| self.build(build)))?;
         for (plan, _) in &self.tables {
-            self.constraints(plan, standing(&there, plan))?;
+            failed.after(self.constraints(plan, standing(&there, plan)))?;
         }
         let last = self.tables.iter();
-        let last = last.map(|&(plan, rows)| Build { plan, rows, named: Vec::new() }).collect();
-        self.all(last, |build| self.sink.execute(&build.plan.statements.finish))
+        let last = last
+            .map(|&(plan, rows)| Build { plan, rows, named: Vec::new(), stands: has_index })
+            .collect();
+        // Where a change takes the locks of those that it points to as well, two at once may wait
+        // for each other.
+        let alone = self.tables.iter().any(|(plan, _)| !plan.statements.alter.is_empty());
+        let workers = if alone { 1 } else { workers };
+        let finish = |build: &Build<'_>| self.sink.execute(&build.plan.statements.finish);
+        failed.after(self.all(workers, last, finish))?;
+        failed.0.map_or(Ok(()), Err)
     }
 
     /// The indexes that are not there: those of a small table together, those of a large one apart
     /// where the engine reads its rows for each of them anyway.
-    fn indexes(&self, there: &Catalog) -> Vec<Build<'_>> {
+    fn indexes(&self, there: &Catalog) -> Vec<Build<'a>> {
         let mut builds = Vec::new();
         for (plan, rows) in &self.tables {
             let (plan, rows) = (*plan, *rows);
             let table = standing(there, plan);
-            let has = |name: &str| {
-                table.is_some_and(|table| table.indexes.iter().any(|index| index.name == name))
-            };
-            let all: Vec<&Named> =
-                plan.statements.indexes.iter().filter(|index| !has(&index.name)).collect();
+            let stands = |name: &str| table.is_some_and(|table| has_index(table, name));
+            let all: Vec<&'a Named> =
+                plan.statements.indexes.iter().filter(|index| !stands(&index.name)).collect();
             let together = rows < BUILT_TOGETHER_ROWS || !plan.statements.alter.is_empty();
-            let most = if together { BUILT_TOGETHER_MAX } else { 1 };
-            builds.extend(all.chunks(most).map(|named| Build {
+            let most = if together { all.len().max(1) } else { 1 };
+            let build = |named: &[&'a Named]| Build {
                 plan,
                 rows,
                 named: named.to_vec(),
-            }));
+                stands: has_index,
+            };
+            builds.extend(all.chunks(most).map(build));
         }
         builds
     }
 
-    /// Has every build done by several workers, the largest first. The first failure ends them.
+    /// Has every build done by several workers, the largest first.
     fn all<'b>(
         &self,
+        workers: usize,
         mut builds: Vec<Build<'b>>,
         run: impl Fn(&Build<'b>) -> Result<()> + Sync,
     ) -> Result<()> {
         builds.sort_by_key(|build| std::cmp::Reverse(build.rows));
-        let workers = self.workers.min(self.sink.builders()).min(builds.len());
-        let queue = Mutex::new((VecDeque::from(builds), None));
+        let workers = workers.min(builds.len());
+        let queue = Mutex::new((VecDeque::from(builds), First::default()));
         let work = || {
             loop {
                 let Some(build) = locked(&queue).0.pop_front() else { return };
@@ -91,10 +104,11 @@ impl Finish<'_> {
                     self.lag.map_or(Ok(()), |lag| lag.pass(self.job))?;
                     run(&build)
                 };
-                if let Err(error) = pass() {
-                    let mut queue = locked(&queue);
+                let done = pass();
+                let mut queue = locked(&queue);
+                if let Err(error) = queue.1.after(done) {
                     queue.0.clear();
-                    queue.1.get_or_insert(error);
+                    queue.1 = First(Some(error));
                 }
             }
         };
@@ -103,44 +117,102 @@ impl Finish<'_> {
             _ => self.job.engine.workers.run(workers - 1, work, work)?,
         }
         let (_, failed) = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failed.map_or(Ok(()), Err)
+        failed.0.map_or(Ok(()), Err)
     }
 
     /// Makes things of one table together; one after the other where that fails, so that those are
     /// made that can be, and what failed is told by its name.
     fn build(&self, build: &Build<'_>) -> Result<()> {
+        let mut failed = First::default();
         for (statements, named) in groups(&build.plan.statements.alter, &build.named) {
             self.job.pass()?;
-            let made = self.sink.execute(&statements);
-            if !made.as_ref().is_err_and(|error| !is_open(error.kind())) {
-                made?;
-                continue;
-            }
-            for of in named {
-                let made = self.sink.execute(std::slice::from_ref(&of.sql));
-                made.map_err(|error| unmade(error, build.plan, of))?;
+            match (self.sink.execute(&statements), named.as_slice()) {
+                (Err(error), [_, _, ..]) if !ends(&error) => {
+                    failed.after(self.each(build, &named))?;
+                }
+                (Err(error), [of, ..]) => failed.after(Err(unmade(error, build.plan, of)))?,
+                (made, _) => made?,
             }
         }
-        Ok(())
+        failed.0.map_or(Ok(()), Err)
+    }
+
+    /// Makes things one after the other, as far as they are not there: of what failed together, a
+    /// part may stand, or all of it where only the answer came too late.
+    fn each(&self, build: &Build<'_>, named: &[&Named]) -> Result<()> {
+        let there = self.sink.catalog()?;
+        let table = standing(&there, build.plan);
+        let stands = |of: &Named| table.is_some_and(|table| (build.stands)(table, &of.name));
+        let mut failed = First::default();
+        for of in named.iter().filter(|of| !stands(of)) {
+            self.job.pass()?;
+            let made = self.sink.execute(std::slice::from_ref(&of.sql));
+            failed.after(made.map_err(|error| unmade(error, build.plan, of)))?;
+        }
+        failed.0.map_or(Ok(()), Err)
     }
 
     fn constraints(&self, plan: &TablePlan, there: Option<&Table>) -> Result<()> {
-        let has = |name: &str| {
-            there.is_some_and(|table| {
-                table.foreign_keys.iter().any(|key| key.name == name)
-                    || table.checks.iter().any(|check| check.name == name)
-            })
-        };
-        let (again, new): (Vec<_>, Vec<_>) =
-            plan.statements.constraints.iter().partition(|of| has(&of.name));
+        let (again, new): (Vec<_>, Vec<_>) = plan
+            .statements
+            .constraints
+            .iter()
+            .partition(|of| there.is_some_and(|table| has_constraint(table, &of.name)));
+        let mut failed = First::default();
         for of in again.into_iter().filter(|of| self.changed && !of.drop.is_empty()) {
             self.job.pass()?;
             let anew = [of.drop.clone(), of.sql.clone()];
-            self.sink.execute(&anew).map_err(|error| unmade(error, plan, of))?;
+            failed.after(self.sink.execute(&anew).map_err(|error| unmade(error, plan, of)))?;
         }
-        let build = |named: &[&Named]| self.build(&Build { plan, rows: 0, named: named.to_vec() });
-        new.chunks(BUILT_TOGETHER_MAX).try_for_each(build)
+        // Those that point to other people's tables hold their locks each by itself.
+        let own = |name: &TableName| self.tables.iter().any(|(plan, _)| plan.target.name == *name);
+        let together = plan.target.foreign_keys.iter().all(|key| own(&key.to));
+        let most = if together { new.len().max(1) } else { 1 };
+        for new in new.chunks(most) {
+            failed.after(self.build(&Build {
+                plan,
+                rows: 0,
+                named: new.to_vec(),
+                stands: has_constraint,
+            }))?;
+        }
+        failed.0.map_or(Ok(()), Err)
     }
+}
+
+/// The first failure, behind which all else is made.
+#[derive(Default)]
+struct First(Option<EngineError>);
+
+impl First {
+    /// Keeps a failure.
+    ///
+    /// # Errors
+    /// The first one, where nothing is to be made behind this.
+    fn after(&mut self, done: Result<()>) -> Result<()> {
+        let Err(error) = done else { return Ok(()) };
+        let ends = ends(&error);
+        let first = self.0.get_or_insert(error);
+        if ends { Err(first.clone()) } else { Ok(()) }
+    }
+}
+
+/// Whether nothing is to be made behind such a failure. A statement that took too long says nothing
+/// of the others.
+fn ends(error: &EngineError) -> bool {
+    is_open(error.kind()) && error.kind() != Kind::RemoteTimeout
+}
+
+/// Whether a table has a thing of this name. A constraint and an index may have the same one.
+type Stands = fn(&Table, &str) -> bool;
+
+fn has_index(table: &Table, name: &str) -> bool {
+    table.indexes.iter().any(|index| index.name == name)
+}
+
+fn has_constraint(table: &Table, name: &str) -> bool {
+    table.foreign_keys.iter().any(|key| key.name == name)
+        || table.checks.iter().any(|check| check.name == name)
 }
 
 fn unmade(error: EngineError, plan: &TablePlan, of: &Named) -> EngineError {
@@ -161,14 +233,15 @@ pub(super) fn is_open(kind: Kind) -> bool {
 fn groups<'n>(alter: &str, named: &[&'n Named]) -> Vec<(Vec<String>, Vec<&'n Named>)> {
     let sql = |of: &[&Named]| of.iter().map(|of| of.sql.clone()).collect();
     if alter.is_empty() {
-        return if named.is_empty() { Vec::new() } else { vec![(sql(named), named.to_vec())] };
+        return named.chunks(BUILT_TOGETHER_MAX).map(|of| (sql(of), of.to_vec())).collect();
     }
     let (joined, alone): (Vec<&Named>, Vec<&Named>) =
         named.iter().partition(|of| !of.clause.is_empty());
-    let clauses: Vec<&str> = joined.iter().map(|of| of.clause.as_str()).collect();
-    let statement = format!("{alter}{}", clauses.join(", "));
-    let together = (!joined.is_empty()).then(|| (vec![statement], joined));
-    together.into_iter().chain(alone.into_iter().map(|of| (sql(&[of]), vec![of]))).collect()
+    let together = joined.chunks(BUILT_TOGETHER_MAX).map(|of| {
+        let clauses: Vec<&str> = of.iter().map(|of| of.clause.as_str()).collect();
+        (vec![format!("{alter}{}", clauses.join(", "))], of.to_vec())
+    });
+    together.chain(alone.into_iter().map(|of| (sql(&[of]), vec![of]))).collect()
 }
 
 /// A table as it stood before.

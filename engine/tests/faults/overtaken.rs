@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use migration_fixtures::store::{Action, Rule};
+use migration_fixtures::store::{Action, Dialect, Rule};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, DIALECTS, PARTS, bytes, code};
@@ -90,9 +90,9 @@ fn a_completion_that_a_dead_attempt_asked_for_is_no_strangers() {
     }
 }
 
-/// One object made of a tree.
+/// One object made of a tree is not made twice by one attempt: the next one replaces it.
 #[test]
-fn an_archive_that_a_dead_attempt_sent_is_no_strangers() {
+fn an_archive_that_a_dead_attempt_sent_is_replaced_by_the_next_attempt() {
     for dialect in DIALECTS {
         let mut bench = Bench::new(dialect);
         bench.write("src/f", b"content");
@@ -101,34 +101,66 @@ fn an_archive_that_a_dead_attempt_sent_is_no_strangers() {
         let command = json!({"op": "compress", "id": "c", "key": "k", "src": "src", "dst": dst});
         let of_put = |bench: &Bench| bench.of_put("a.tar.gz").then(Action::Delay { ms: 0 });
         let result = overtake(&mut bench, of_put, &command, |_| {});
+        assert_eq!(code(&result), "DST_EXISTS", "{dialect:?} {result}");
+        let hint = result["error"]["hint"].as_str().unwrap();
+        assert!(hint.contains("sent again, replaces it"), "{dialect:?} {hint}");
+        let mut again = command.clone();
+        again["id"] = json!("again");
+        let result = bench.session.call(&again);
         assert_eq!(result["status"], "ok", "{dialect:?} {result}");
+        assert_eq!(result["data"]["items"], 1, "{dialect:?} {result}");
         assert!(bench.object("a.tar.gz").is_some() && bench.is_clean(), "{dialect:?}");
     }
 }
 
-/// What somebody else wrote in the meantime stays.
+/// What somebody else wrote in the meantime stays, by whatever rule.
 #[test]
 fn what_a_stranger_wrote_meanwhile_stays() {
-    for dialect in DIALECTS {
-        let mut bench = Bench::new(dialect);
-        bench.write("src/f", b"content");
-        let command =
-            json!({"op": "copy", "id": "c", "key": "k", "src": "src", "dst": bench.at("d")});
-        bench.rule(bench.of_put("d/f").times(1).then(Action::Throttle { retry_after: Some(60) }));
-        bench.rule(bench.of_put("d/f").from(2).then(Action::Delay { ms: LATE_MS }));
-        bench.session.send(&command);
-        while bench.server.script().rules().iter().all(|(_, seen)| *seen == 0) {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let next = Session::start(&bench.place, &[]);
-        std::mem::replace(&mut bench.session, next).kill();
-        bench.session.send(&command);
-        while bench.server.script().rules().iter().all(|(_, seen)| *seen < 2) {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+    let rules = [("fail", "DST_EXISTS"), ("replace", "DST_EXISTS"), ("skip", "none")];
+    for (dialect, (rule, told)) in DIALECTS.into_iter().flat_map(|d| rules.map(|rule| (d, rule))) {
+        let (mut bench, command) = stranger(dialect, rule, None);
         bench.put("d/f", b"theirs");
         let result = bench.session.result("c");
-        assert_eq!(code(&result), "DST_EXISTS", "{dialect:?} {result}");
-        assert_eq!(bench.object("d/f").unwrap(), b"theirs");
+        let code = result["failures"][0]["code"].as_str().unwrap_or(code(&result));
+        assert_eq!(code, told, "{dialect:?} {rule} {command} {result}");
+        assert_eq!(bench.object("d/f").unwrap(), b"theirs", "{dialect:?} {rule}");
     }
+}
+
+/// The same where something stood there, which was judged.
+#[test]
+fn what_a_stranger_wrote_over_it_meanwhile_stays() {
+    for (dialect, rule) in DIALECTS.into_iter().flat_map(|d| [(d, "replace"), (d, "update")]) {
+        let (mut bench, command) = stranger(dialect, rule, Some(b"judged"));
+        bench.put("d/f", b"theirs");
+        let result = bench.session.result("c");
+        let code = result["failures"][0]["code"].as_str().unwrap_or(code(&result));
+        assert_eq!(code, "DST_CHANGED", "{dialect:?} {rule} {command} {result}");
+        assert_eq!(bench.object("d/f").unwrap(), b"theirs", "{dialect:?} {rule}");
+    }
+}
+
+/// A second attempt whose request waits in the store; the first one's was refused.
+fn stranger(dialect: Dialect, rule: &str, before: Option<&[u8]>) -> (Bench, Value) {
+    let mut bench = Bench::new(dialect);
+    bench.write("src/f", b"content");
+    if let Some(before) = before {
+        bench.put("d/f", before);
+    }
+    let command = json!({"op": "copy", "id": "c", "key": "k", "src": "src", "dst": bench.at("d"),
+        "on_exists": rule});
+    bench.rule(bench.of_put("d/f").times(1).then(Action::Throttle { retry_after: Some(60) }));
+    bench.rule(bench.of_put("d/f").from(2).then(Action::Delay { ms: LATE_MS }));
+    bench.session.send(&command);
+    let asked = |bench: &Bench, times| {
+        while bench.server.script().rules().iter().all(|(_, seen)| *seen < times) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    asked(&bench, 1);
+    let next = Session::start(&bench.place, &[]);
+    std::mem::replace(&mut bench.session, next).kill();
+    bench.session.send(&command);
+    asked(&bench, 2);
+    (bench, command)
 }

@@ -239,12 +239,21 @@ def test_an_upload_that_began_while_its_job_died_is_given_up(
         store.parts[name], store.began[name] = parts, time.time() - age
         return name
 
+    store.after = lambda request: False
+    store.before = lambda request: "partNumber" in request.query and not held.wait(60)
+    living = Host(argv_of("python"), cwd=tmp_path, env=environment(tmp_path / "state", FAKE="fake"))
+    living.send({"op": "copy", "id": 1, "src": "f", "dst": store.at("f")})
+    while not any("partNumber" in request.query for request in store.seen):
+        time.sleep(0.01)
     theirs = {begun("f", 0, {1: b"theirs"}), begun("f", 86400, {}), begun("f2", 0, {})}
+    theirs |= store.parts.keys() - {ours}
     assert run("cleanup", dry_run=True)["data"]["removed"] == 1 and ours in store.parts
     assert run("cleanup")["data"]["removed"] == 1
     assert set(store.parts) == theirs
     assert run("cleanup")["data"]["removed"] == 0
     held.set()
+    assert living.result(1)["status"] == "ok"
+    living.finish()
 
 
 @pytest.mark.parametrize("size", [5, PART + 1])

@@ -304,6 +304,11 @@ class State:
         )
         return [Begun(json.loads(row[0]), *row[1:]) for row in rows]
 
+    def uploads_of(self, key: str) -> List[Tuple[str, str]]:
+        """The uploads of an object's key that are on record: their jobs and their names."""
+        rows = self._rows("SELECT job, name FROM uploads WHERE key = ?", (key,))
+        return [(row[0], row[1]) for row in rows]
+
     # Keys.
 
     def lock_key(self, key: str) -> FileLock:

@@ -33,11 +33,20 @@ from .sending import Sent, send_file
 from .sink import Judged, Sink
 from .uploads import Record, Upload
 
+MARKS_MAX = 8
+"""Writes of an item that its record names, the latest first: any of them may come late."""
+
 
 def is_of(record: Published, there: Optional[Seen]) -> bool:
-    """Whether what stands there is what was recorded."""
+    """Whether what stands there is what was recorded, by this attempt or an earlier one."""
     mark = None if there is None else there.metadata.get("mig-write")
-    return bool(mark) and record.mark == mark
+    return mark is not None and mark in record.mark.split()
+
+
+def is_latest(record: Published, there: Seen, item: Item) -> bool:
+    """Whether what stands there is what was recorded last, of the item as it is now."""
+    latest = record.mark.split()[:1] == [there.metadata.get("mig-write")]
+    return latest and record.source == item.identity
 
 
 class ObjectCopier:
@@ -258,7 +267,7 @@ class ObjectCopier:
         job = self._job
         there = self._sink.look(key)
         record = self._record(item, there)
-        if record is not None and record.source == item.identity:
+        if there is not None and record is not None and is_latest(record, there, item):
             job.item_ok(item.source.path, record.content.size, record.content.digests)
             self._note_done(item, record.content)
             return
@@ -297,7 +306,8 @@ class ObjectCopier:
 
         def note(source: str, content: Content) -> None:
             if job.key is not None:
-                record = Published(path, nonces[0], source, content)
+                earlier = promised.mark.split()[: MARKS_MAX - 1] if promised is not None else []
+                record = Published(path, " ".join([nonces[0], *earlier]), source, content)
                 job.session.state.note_published(job.key, [record], self._durable)
 
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, List, NamedTuple, Optional
 
 from ..faults import Fault
 from ..location import Location, location
@@ -33,28 +33,45 @@ def since_of(name: str) -> Optional[int]:
     return int(name[len(_ABOUT) :]) if name.startswith(_ABOUT) else None
 
 
-def abandon_uploads(job: "Job", name: str, dry_run: bool) -> "tuple[int, List[bytes]]":
-    """Gives up the uploads of the dead job ``name``: how many, and the keys of those that stay."""
+class Abandoned(NamedTuple):
+    """How many uploads were given up, the keys of those that stay, and whether one may yet come."""
+
+    ended: int
+    left: List[bytes]
+    waits: bool
+
+
+def abandon_uploads(job: "Job", name: str, dry_run: bool) -> Abandoned:
+    """Gives up the uploads of the dead job ``name``."""
     state = job.session.state
-    ended, left = 0, []
+    ended, left, waits = 0, [], False
     # Those of a name first: what was about to begin may be one of them.
     for begun in sorted(state.uploads(name), key=lambda begun: since_of(begun.name) or 0):
         job.step()
-        given_up = _abandon(job, begun, dry_run)
+        since = since_of(begun.name)
+        given_up = _abandon(job, name, begun, dry_run)
         if given_up is None:
             left.append(begun.key.encode("utf-8"))
             continue
         ended += given_up
-        if not dry_run:
+        if given_up == 0 and since is not None and time.time_ns() < since + _BEGINNING_NS:
+            # A store goes on with the requests of the dead.
+            waits = True
+        elif not dry_run:
             state.drop_upload(name, begun)
-    return ended, left
+    return Abandoned(ended, left, waits)
 
 
-def _abandon(job: "Job", begun: Begun, dry_run: bool) -> Optional[int]:
+def _abandon(job: "Job", name: str, begun: Begun, dry_run: bool) -> Optional[int]:
     """How many uploads a record means, given up; ``None`` where that cannot be done."""
     since = since_of(begun.name)
     if dry_run and since is None:
         return 1
+    others = [other for other in job.session.state.uploads_of(begun.key) if other[0] != name]
+    living = [other for other in others if job.session.state.alive(other[0][:8])]
+    if since is not None and any(since_of(told) is not None for _, told in living):
+        # Which of two that begin at once is whose cannot be told.
+        return 0
     try:
         where = location(begun.location, "dst")
         if not isinstance(where, Location):
@@ -63,10 +80,13 @@ def _abandon(job: "Job", begun: Begun, dry_run: bool) -> Optional[int]:
     except Fault:
         return None
     try:
-        meant = [begun.name] if since is None else _begun_since(bucket, begun.key, since)
+        meant = [begun.name]
+        if since is not None:
+            told = {told for _, told in others}
+            meant = [n for n in _begun_since(bucket, begun.key, since) if n not in told]
         if not dry_run:
-            for name in meant:
-                bucket.abandon(begun.key, name)
+            for upload in meant:
+                bucket.abandon(begun.key, upload)
     except Failure:
         return None
     finally:
@@ -76,7 +96,7 @@ def _abandon(job: "Job", begun: Begun, dry_run: bool) -> Optional[int]:
 
 def _begun_since(bucket: Bucket, key: str, since: int) -> List[str]:
     """The uploads of a key to which no part was sent, begun about then."""
-    # A name is recorded before the first part.
+    # A name is recorded before the first part; another client's that has none yet looks the same.
     until = since + _BEGINNING_NS + _CLOCK_SLACK_NS
     within = [
         name for name, began in bucket.uploads(key) if since - _CLOCK_SLACK_NS <= began <= until

@@ -77,11 +77,12 @@ class _Cleanup:
             return
         self._jobs += 1
         removed = remove_below(record.roots, lambda found: found == owner, self._dry_run)
-        ended, left = abandon_uploads(self._job, record.name, self._dry_run)
-        removed.files += ended
-        removed.leftovers.extend(left)
+        abandoned = abandon_uploads(self._job, record.name, self._dry_run)
+        removed.files += abandoned.ended
+        removed.leftovers.extend(abandoned.left)
         self._take(removed)
-        keeps = self._dry_run or removed.leftovers or record.key is not None
+        stays = removed.leftovers or abandoned.waits
+        keeps = self._dry_run or stays or record.key is not None
         if not keeps or (self._params["forget"] and not self._dry_run):
             self._state.drop_job(record.name)
 

@@ -311,9 +311,11 @@ class Bucket:
                     found.append((text_of(one, "UploadId"), began))
             if told.findtext("IsTruncated") != "true":
                 return found
-            names = (("key-marker", "NextKeyMarker"), ("upload-id-marker", "NextUploadIdMarker"))
             last = markers
-            markers = tuple((name, unquote_plus(text_of(told, of))) for name, of in names)
+            markers = (
+                ("key-marker", unquote_plus(text_of(told, "NextKeyMarker"))),
+                ("upload-id-marker", text_of(told, "NextUploadIdMarker")),
+            )
             if markers == last:
                 raise Failure("garbled", "the listing of uploads does not go on")
 
