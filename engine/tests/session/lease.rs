@@ -25,7 +25,8 @@ fn hold(place: &Place, copy: &Value) -> Session {
     let mut session = Session::start(place, &[]);
     session.send(copy);
     let start = Instant::now();
-    while !place.path("dst/.mig-lease").exists() {
+    // The name comes before the record in it: it is taken once that is there.
+    while std::fs::metadata(place.path("dst/.mig-lease")).map_or(0, |record| record.len()) == 0 {
         assert!(start.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -48,7 +48,9 @@ def hold(host: Host, tmp_path: Path) -> None:
     host.send(copy(lock="fail", on_exists="update", **SLOW))
     host.state("c", "running")
     end = time.monotonic() + LIVENESS_S
-    while not (tmp_path / "out" / ".mig-lease").exists():
+    record = tmp_path / "out" / ".mig-lease"
+    # The name comes before the record in it: it is taken once that is there.
+    while not (record.exists() and record.stat().st_size):
         assert time.monotonic() < end, "no lease was taken"
         time.sleep(0.01)
 
