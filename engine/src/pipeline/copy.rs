@@ -376,37 +376,12 @@ impl Copier<'_> {
         ticket: Ticket<Scope>,
     ) -> Result<Returned<Scope>> {
         let again = self.tally.anew_for(&item.path);
-        let ready = match self.item(buffer, &item, ticket.scope()) {
+        let made = match self.item(buffer, &item, ticket.scope()) {
             Ok(Made::Ready { bytes, digests, pieces, stored, attributes, staged }) => {
-                let size = bytes;
-                Ready {
-                    item,
-                    size,
-                    bytes,
-                    digests,
-                    pieces,
-                    stored,
-                    attributes,
-                    staged,
-                    ticket,
-                    again,
-                }
+                (bytes, bytes, digests, pieces, stored, attributes, staged)
             }
             Ok(Made::Again { digests, staged }) => {
-                let (size, bytes, pieces) = (item.size, 0, Vec::new());
-                let (stored, attributes) = (None, None);
-                Ready {
-                    item,
-                    size,
-                    bytes,
-                    digests,
-                    pieces,
-                    stored,
-                    attributes,
-                    staged,
-                    ticket,
-                    again,
-                }
+                (item.size, 0, digests, Vec::new(), None, None, staged)
             }
             other => {
                 self.left(item, other)?;
@@ -414,6 +389,9 @@ impl Copier<'_> {
                 return Ok(Vec::new());
             }
         };
+        let (size, bytes, digests, pieces, stored, attributes, staged) = made;
+        let ready =
+            Ready { item, size, bytes, digests, pieces, stored, attributes, staged, ticket, again };
         self.publisher.add(ready, |ticket| ticket.end(self))
     }
 
